@@ -1,0 +1,1 @@
+"""Measurements. ``python -m bench.report`` runs them all and prints one table."""

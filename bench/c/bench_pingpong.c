@@ -1,0 +1,194 @@
+/* What does a 64-byte round trip between two spinning processes cost, beside the bare cache line?
+ *
+ *   line     each side stores a counter to a line of its own and waits for the other's: the least
+ *            that any protocol through memory pays
+ *   ring     64 bytes copied into a ring of shm/ring.h and out of it, both ways
+ *   channel  ew_channel_send and ew_channel_recv, wait policy spin
+ *
+ * Value of a round: nanoseconds for each round trip, the median of blocks of 16 trips between two
+ * time stamps: other processes disturb some blocks, and the stamps hardly count. Percentiles come
+ * from a second pass with a time stamp for each round trip.
+ */
+#include "bench/c/duo.h"
+#include "shm/outbox.h"
+
+enum {
+    MESSAGE_BYTES = 64,
+    TRIPS = 20000,
+    TRIPS_WARM = 2000,
+    BLOCKS = 2000,
+    BLOCK_TRIPS = 16,
+    OUTBOX_BYTES = 256 * 1024,
+};
+
+struct half { /* one side's view of a pair of rings */
+    struct ring_writer writer;
+    struct ring_reader reader;
+    _Atomic uint64_t *taken;             /* where we say how far we have read */
+    const _Atomic uint64_t *taken_there; /* where the other side says it */
+};
+
+struct bench {
+    struct duo duo;
+    struct half rings;
+    ew_channel *channel;
+    uint64_t trips; /* of the line, ever */
+    uint8_t message[MESSAGE_BYTES];
+};
+
+/* ---- one message each way ---- */
+
+static void line_trip(struct bench *bench)
+{
+    struct duo_shared *shared = bench->duo.shared;
+
+    bench->trips += 1;
+    if (!bench->duo.is_peer) {
+        atomic_store_explicit(&shared->a.value, bench->trips, memory_order_release);
+        duo_await(&shared->b.value, bench->trips);
+    } else {
+        duo_await(&shared->a.value, bench->trips);
+        atomic_store_explicit(&shared->b.value, bench->trips, memory_order_release);
+    }
+}
+
+static void ring_send(struct half *half, const uint8_t *message)
+{
+    uint8_t *room = ewi_ring_reserve(&half->writer, MESSAGE_BYTES);
+
+    if (room == NULL) {
+        uint64_t taken = atomic_load_explicit(half->taken_there, memory_order_acquire); /* T2 */
+
+        DUO_CHECK(ewi_ring_free(&half->writer, taken) == EW_OK);
+        room = ewi_ring_reserve(&half->writer, MESSAGE_BYTES);
+        DUO_CHECK(room != NULL); /* one message is in flight */
+    }
+    memcpy(room, message, MESSAGE_BYTES);
+    ewi_ring_commit(&half->writer, MESSAGE_BYTES, 0);
+}
+
+static void ring_recv(struct half *half, uint8_t *message)
+{
+    const uint8_t *payload;
+    struct record record;
+    uint64_t looks = 0;
+
+    while (ewi_ring_peek(&half->reader, &record, &payload) != EW_OK) {
+        ewi_relax();
+        DUO_CHECK(++looks < UINT64_C(1) << 32);
+    }
+    memcpy(message, payload, MESSAGE_BYTES);
+    ewi_ring_consume(&half->reader, record);
+    atomic_store_explicit(half->taken, half->reader.position, memory_order_release); /* T1 */
+}
+
+static void ring_trip(struct bench *bench)
+{
+    if (bench->duo.is_peer)
+        ring_recv(&bench->rings, bench->message);
+    ring_send(&bench->rings, bench->message);
+    if (!bench->duo.is_peer)
+        ring_recv(&bench->rings, bench->message);
+}
+
+static void channel_recv(struct bench *bench)
+{
+    size_t bytes;
+
+    DUO_CHECK(ew_channel_recv(bench->channel, bench->message, MESSAGE_BYTES, &bytes, -1, NULL) ==
+              EW_OK); /* no limit: a limit reads the clock; DUO_LIFE_S is the bound */
+}
+
+static void channel_trip(struct bench *bench)
+{
+    if (bench->duo.is_peer)
+        channel_recv(bench);
+    DUO_CHECK(ew_channel_send(bench->channel, bench->message, MESSAGE_BYTES, -1, NULL) == EW_OK);
+    if (!bench->duo.is_peer)
+        channel_recv(bench);
+}
+
+/* ---- rounds ---- */
+
+static void half_init(struct half *half, uint8_t *mine, uint8_t *theirs)
+{
+    struct outbox_shared *here = ewi_outbox_init(mine, OUTBOX_BYTES);
+    struct outbox_shared *there = (struct outbox_shared *)(void *)theirs;
+    uint32_t ring_bytes = ewi_outbox_ring_bytes(OUTBOX_BYTES);
+
+    ewi_ring_writer_init(&half->writer, here->ring, ring_bytes, 0);
+    ewi_ring_reader_init(&half->reader, there->ring, ring_bytes, 0, 0);
+    half->taken = &here->taken;
+    half->taken_there = &there->taken;
+}
+
+static void time_blocks(struct bench *bench, void (*trip)(struct bench *bench), uint32_t *samples)
+{
+    uint64_t before = duo_ticks();
+
+    for (int block = 0; block < BLOCKS; block++) {
+        uint64_t now;
+
+        for (int i = 0; i < BLOCK_TRIPS; i++)
+            trip(bench);
+        now = duo_ticks();
+        samples[block] = (uint32_t)(now - before);
+        before = now;
+    }
+}
+
+static void time_trips(struct bench *bench, void (*trip)(struct bench *bench), uint32_t *samples)
+{
+    uint64_t before = duo_ticks();
+
+    for (int i = 0; i < TRIPS; i++) {
+        uint64_t now;
+
+        trip(bench);
+        now = duo_ticks();
+        samples[i] = (uint32_t)(now - before);
+        before = now;
+    }
+}
+
+static void measure(struct bench *bench, const char *name, int round,
+                    void (*trip)(struct bench *bench))
+{
+    static uint32_t blocks[BLOCKS];
+    struct duo_case *of = duo_case(&bench->duo, name);
+    uint32_t *samples = duo_samples(of, TRIPS);
+
+    duo_meet(&bench->duo);
+    for (int i = 0; i < TRIPS_WARM; i++)
+        trip(bench);
+    time_blocks(bench, trip, blocks);
+    time_trips(bench, trip, samples);
+    of->value[round] = duo_median_ns(&bench->duo, blocks, BLOCKS) / BLOCK_TRIPS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
+    uint8_t *memory = duo_memory(2 * OUTBOX_BYTES);
+    ew_context *context;
+    bool first;
+
+    duo_start(&bench.duo, argc, argv, 21, 7);
+    first = !bench.duo.is_peer;
+    half_init(&bench.rings, memory + (first ? 0 : OUTBOX_BYTES),
+              memory + (first ? OUTBOX_BYTES : 0));
+    context = duo_context(EW_WAIT_SPIN);
+    bench.channel = duo_channel(&bench.duo, context, NULL);
+    for (int round = 0; round < bench.duo.rounds; round++) {
+        measure(&bench, "line", round, line_trip);
+        measure(&bench, "ring", round, ring_trip);
+        measure(&bench, "channel", round, channel_trip);
+    }
+    duo_meet(&bench.duo);
+    ew_channel_abort(bench.channel);
+    ew_channel_free(bench.channel);
+    ew_context_close(context);
+    duo_stop(&bench.duo);
+    duo_print(&bench.duo, "pingpong", "ns");
+    return 0;
+}

@@ -1,0 +1,1 @@
+"""Measurements of the Python package: two-process drivers, and pytest-benchmark cases."""

@@ -1,0 +1,102 @@
+"""How many messages go one way in a second between two Python processes?
+
+send        Channel.send for each, a for loop at the other end; spin
+many        Channel.send_many and recv_many, 64 at a time
+unix        a blocking Unix stream socket: sendall for each, recv_into of a whole message
+
+Value of a round: messages a second, from the first send until the peer has the last.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+
+import eastwest
+
+from .duo import Duo
+from .roundtrip import channel_of
+
+SIZES = (8, 64, 4096, 32 * 1024, 1 << 20, 16 << 20)
+BATCH = 64
+BUDGET_BYTES = 64 << 20
+COUNT_MAX = 50_000
+
+
+class Flows:
+    """Both ends of every case; each method moves *count* messages of *size* bytes."""
+
+    def __init__(self, channel: eastwest.Channel, sock: socket.socket) -> None:
+        self.channel = channel
+        self.sock = sock
+        self.buffer = bytearray(max(SIZES))
+
+    def send(self, size: int, count: int) -> None:
+        """One call for each message."""
+        message = bytes(size)
+        send = self.channel.send
+        for _ in range(count):
+            send(message)
+
+    def recv(self, size: int, count: int) -> None:
+        """Counterpart of send."""
+        recv = self.channel.recv
+        for _ in range(count):
+            recv()
+
+    def send_many(self, size: int, count: int) -> None:
+        """Batches."""
+        batch = (bytes(size),) * BATCH
+        sent = 0
+        while sent < count:
+            sent += self.channel.send_many(batch[: count - sent])
+
+    def recv_many(self, size: int, count: int) -> None:
+        """Counterpart of send_many."""
+        taken = 0
+        while taken < count:
+            taken += len(self.channel.recv_many(BATCH))
+
+    def unix_send(self, size: int, count: int) -> None:
+        """One system call for each message."""
+        message = bytes(size)
+        for _ in range(count):
+            self.sock.sendall(message)
+
+    def unix_recv(self, size: int, count: int) -> None:
+        """Counterpart of unix_send."""
+        view = memoryview(self.buffer)[:size]
+        for _ in range(count):
+            if self.sock.recv_into(view, size, socket.MSG_WAITALL) != size:
+                raise EOFError("the other process is gone")
+
+
+def measure(duo: Duo, name: str, size: int, run: Callable[[int, int], None]) -> None:
+    """Run one case for one round."""
+    count = max(2, min(BUDGET_BYTES // size, COUNT_MAX))
+    duo.meet()
+    start = time.perf_counter()
+    run(size, count)
+    duo.meet()
+    duo.case(f"{name}/{size}").values.append(count / (time.perf_counter() - start))
+
+
+def main() -> None:
+    """Run all sizes and cases, interleaved."""
+    socks = socket.socketpair()
+    with Duo(rounds=7, rounds_quick=3) as duo:
+        context, channel = channel_of(duo, "spin")
+        flows = Flows(channel, socks[int(duo.is_peer)])
+        for _ in range(duo.rounds):
+            for size in SIZES:
+                peer = duo.is_peer
+                measure(duo, "send", size, flows.recv if peer else flows.send)
+                measure(duo, "many", size, flows.recv_many if peer else flows.send_many)
+                measure(duo, "unix", size, flows.unix_recv if peer else flows.unix_send)
+        duo.meet()
+        channel.abort()
+        context.close()
+    duo.print("python-oneway", "messages/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What does a 64-byte round trip between two Python processes cost, beside Unix sockets?
+
+eastwest    Channel.send and Channel.recv over shared memory, wait policy spin
+adaptive    the same with the default policy
+poll        a Unix socket, both sides calling recv without blocking until the bytes are there
+block       a Unix socket, both sides blocking in recv
+bare        eastwest's try_send and a loop of try_recv: no wait at all
+
+Value of a round: nanoseconds for each round trip, no clock read in between. Percentiles come from
+a second pass with a clock read for each trip.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import eastwest
+
+from .duo import Duo
+
+MESSAGE = b"x" * 64
+Trip = Callable[[], None]
+Wait = Literal["adaptive", "block", "spin"]
+
+
+def trip_of(is_peer: bool, send: Callable[[bytes], object], recv: Callable[[], object]) -> Trip:
+    """Return one round trip of this side."""
+
+    def ask() -> None:
+        send(MESSAGE)
+        recv()
+
+    def answer() -> None:
+        recv()
+        send(MESSAGE)
+
+    return answer if is_peer else ask
+
+
+def polled(sock: socket.socket) -> Callable[[], bytes]:
+    """Return a recv that spins."""
+    recv = sock.recv
+
+    def spin() -> bytes:
+        while True:
+            try:
+                return recv(64)
+            except BlockingIOError:
+                pass
+
+    return spin
+
+
+def tried(channel: eastwest.Channel) -> Callable[[], bytes]:
+    """Return a recv that spins in Python."""
+    try_recv = channel.try_recv
+
+    def spin() -> bytes:
+        while (message := try_recv()) is None:
+            pass
+        return message
+
+    return spin
+
+
+def channel_of(duo: Duo, wait: Wait) -> tuple[eastwest.Context, eastwest.Channel]:
+    """Return this side's end of a channel; the peer listens."""
+    context = eastwest.Context(eastwest.Config(runtime_dirs=(duo.directory,), wait=wait))
+    if not duo.is_peer:
+        duo.meet()
+        return context, context.connect(f"bench-{wait}", timeout=10)
+    listener = context.listen(f"bench-{wait}")
+    duo.meet()
+    channel = listener.accept(timeout=10)
+    listener.close()
+    return context, channel
+
+
+def measure(duo: Duo, name: str, trip: Trip, trips: int) -> None:
+    """Run one case for one round."""
+    series = duo.case(name)
+    clock = time.perf_counter_ns
+    duo.meet()
+    for _ in range(trips // 10):
+        trip()
+    start = clock()
+    for _ in range(trips):
+        trip()
+    series.values.append((clock() - start) / trips)
+    before = clock()
+    for _ in range(trips):
+        trip()
+        now = clock()
+        series.samples.append(now - before)
+        before = now
+
+
+def main() -> None:
+    """Run all cases, interleaved."""
+    polling = socket.socketpair()
+    blocking = socket.socketpair()
+    with Duo(rounds=15, rounds_quick=5) as duo:
+        side = int(duo.is_peer)
+        poll, block = polling[side], blocking[side]
+        poll.setblocking(False)
+        spin_context, spin = channel_of(duo, "spin")
+        adaptive_context, adaptive = channel_of(duo, "adaptive")
+        trips = {
+            "eastwest": (trip_of(duo.is_peer, spin.send, spin.recv), 10_000),
+            "adaptive": (trip_of(duo.is_peer, adaptive.send, adaptive.recv), 10_000),
+            "bare": (trip_of(duo.is_peer, spin.try_send, tried(spin)), 10_000),
+            "poll": (trip_of(duo.is_peer, poll.send, polled(poll)), 2_000),
+            "block": (trip_of(duo.is_peer, block.send, lambda: block.recv(64)), 500),
+        }
+        for _ in range(duo.rounds):
+            for name, (trip, count) in trips.items():
+                measure(duo, name, trip, count)
+        duo.meet()
+        for channel in (spin, adaptive):
+            channel.abort()
+        for context in (spin_context, adaptive_context):
+            context.close()
+    duo.print("python-roundtrip", "ns")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Registry service and client of Eastwest: where service names are mapped to locations."""

@@ -1,0 +1,122 @@
+"""Channel: the message path of the extension, and the control side in Python."""
+
+from types import TracebackType
+from typing import Self, final
+
+from . import _native
+from ._errors import ClosedHere
+from ._explain import explain_channel
+from ._message import Port
+from ._native_values import ChannelInfo
+from ._values import ChannelStats, Explanation, Path, Peer
+
+
+@final
+class Channel(Port):
+    """Full-duplex, ordered, exactly-once messages to one peer.
+
+    The peer may be a process on this host (shared memory) or on another one (TCP); the contract
+    is the same. ``connect`` and ``Listener.accept`` make channels; nothing else does.
+
+    * Order: messages arrive in the order of the ``send`` calls, each once and whole, until
+      ``EndOfChannel`` or ``PeerLost``.
+    * Waiting: a call that waits happens whole or changes nothing, under timeout and Ctrl-C.
+    * Threads: any number may use it; a message is sent and received whole by one thread.
+    * Fork: in a child every method raises ForkedError; the parent notices nothing.
+    * Leaving a ``with`` block: normally it is ``close()``, by an exception ``abort()``.
+    * Iterating receives until the peer closes.
+    """
+
+    _opened: Explanation | None = None
+    _owner: object = None
+
+    def close(self, *, linger: float | None = 5.0) -> None:
+        """Deliver what was sent, then end the channel. Idempotent.
+
+        Waits until the peer *holds* everything, which does not mean that it has read it. What the
+        peer sends meanwhile is discarded.
+
+        Args:
+            linger: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            Timeout: the peer does not hold everything; the channel was aborted.
+            PeerLost: the peer is gone and may not have got everything.
+        """
+        self._close(linger)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    # ------------------------------------------------------------------ facts
+
+    @property
+    def service(self) -> str:
+        """The name of the service."""
+        return self._info().service
+
+    @property
+    def path(self) -> Path:
+        """The kind of the current link: "shm", "dpdk" or "tcp".
+
+        Raises:
+            ClosedHere: the channel has none any more.
+        """
+        path = self._info().path
+        if path is None:
+            raise ClosedHere("the channel is over and has no path")
+        return path
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        info = self._info()
+        return Peer(info.instance, info.peer_pid, info.peer_uid, info.peer_address)
+
+    @property
+    def message_bytes_max(self) -> int:
+        """The longest message that the peer takes."""
+        return self._info().message_bytes_max
+
+    def stats(self) -> ChannelStats:
+        """Return the counters now."""
+        return _native.channel_stats(self._handle)
+
+    def explain(self) -> Explanation:
+        """Say why the channel is on its path, why not on others, and what it is made of."""
+        return explain_channel(self._info(), self.stats(), self._opened)
+
+    def opened_by(self, why: Explanation) -> None:
+        """Keep the verdicts of the connect that made it. Not for applications."""
+        self._opened = why
+
+    def _info(self) -> ChannelInfo:
+        return _native.channel_info(self._handle)
+
+    def __repr__(self) -> str:
+        info = self._info()
+        state = info.end or info.path
+        return f"<eastwest.Channel {info.service!r} {info.peer_address} {state}>"
+
+
+def adopt(address: int, owner: object) -> Channel:
+    """Return the Channel that owns the ``ew_channel`` at *address*.
+
+    Args:
+        owner: what has to live as long as the channel, its context.
+    """
+    channel = Channel(address)
+    channel._owner = owner
+    return channel

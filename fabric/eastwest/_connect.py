@@ -1,0 +1,204 @@
+"""connect and explain as policy: wait for the name, plan, dial, and keep why.
+
+The channel is a type parameter and the attempt is passed in, so this is tested without sockets.
+Imports no native module.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from ._dial import Dialled, Dialler
+from ._errors import EastwestError, Refused, ServiceNotFound, Unreachable
+from ._find import Finder, Found
+from ._parallel import in_parallel
+from ._providers._base import Ask
+from ._select import (
+    REASONS,
+    Candidate,
+    Pick,
+    Plan,
+    failure,
+    is_gone,
+    is_refusal,
+    merge,
+    missing,
+    plan,
+)
+from ._values import Explanation, Path, Verdict
+
+BACKOFF_SECONDS = 0.01
+BACKOFF_SECONDS_MAX = 0.1  # what a name that appears may have to wait for us
+BACKOFF_FACTOR = 1.5
+PROBE_SECONDS = 1.0
+LOOK_SECONDS_MIN = 0.1  # a look-up with less would find nobody
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the application asked for, and what the configuration allows."""
+
+    service: str
+    where: Mapping[str, str]
+    pick: Pick
+    zone: str
+    paths: tuple[Path, ...]
+
+
+class Connector(Generic[C]):
+    """One connect: looks the name up until it is there, then dials what fits.
+
+    Args:
+        attempt: (candidate, seconds) -> a channel; raises an EastwestError.
+        discard: frees a channel that came too late.
+    """
+
+    def __init__(
+        self,
+        finder: Finder,
+        attempt: Callable[[Candidate, float], C],
+        discard: Callable[[C], None],
+        rng: random.Random,
+    ) -> None:
+        self._finder = finder
+        self._attempt = attempt
+        self._discard = discard
+        self._rng = rng
+
+    def run(self, request: Request, timeout: float) -> tuple[C, Explanation]:
+        """Return a channel and why it is the one.
+
+        Args:
+            timeout: seconds; the first look-up is made even if it is 0.
+
+        Raises:
+            ServiceNotFound: nothing that fits appeared until the timeout.
+            Refused: everybody who answered said no.
+            Unreachable: it is published, and nobody answered.
+            ConfigurationError: what the providers read is not in order.
+        """
+        began = time.monotonic()
+        deadline = began + timeout
+        pause = BACKOFF_SECONDS
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            found = self._finder.look_up(request.service, max(left, LOOK_SECONDS_MIN))
+            chosen = _plan(found, request, self._rng)
+            rejected = (*chosen.rejected, *found.problems)
+            if chosen.candidates:
+                dialled = Dialler(self._attempt, self._discard, deadline).run(chosen.candidates)
+                if dialled.channel is not None:
+                    return dialled.channel, self._explained(request, dialled, rejected)
+                if not all(map(is_gone, dialled.rejected)):
+                    raise self._no_channel(request, dialled, rejected)
+                rejected = (*dialled.rejected, *rejected)
+            elif any(map(is_refusal, found.problems)):
+                raise self._no_channel(request, Dialled(None, None, found.problems), ())
+            if time.monotonic() >= deadline:
+                raise self._not_found(request, found, rejected, time.monotonic() - began)
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * BACKOFF_FACTOR, BACKOFF_SECONDS_MAX)
+
+    def _explained(
+        self, request: Request, dialled: Dialled[C], rejected: tuple[Verdict, ...]
+    ) -> Explanation:
+        return explanation(
+            self._finder, request.service, dialled.chosen, (*dialled.rejected, *rejected)
+        )
+
+    def _no_channel(
+        self, request: Request, dialled: Dialled[C], rejected: tuple[Verdict, ...]
+    ) -> Unreachable:
+        """Return the error for a service that is there and cannot be had."""
+        tried = dialled.rejected
+        why = self._explained(request, dialled, rejected)
+        text = f"service {request.service!r}: " + "; ".join(
+            f"{each.address}: {each.detail}" + (f" ({each.fix})" if each.fix else "")
+            for each in tried
+        )
+        answers = [each.check for each in tried if is_refusal(each)]
+        for reason in REASONS:
+            if answers and answers[0] == reason:
+                return Refused(text, why, reason)
+        return Unreachable(text, why)
+
+    def _not_found(
+        self, request: Request, found: Found, rejected: tuple[Verdict, ...], seconds: float
+    ) -> ServiceNotFound:
+        why = explanation(self._finder, request.service, None, rejected)
+        details = [f"{each.check}: {each.detail}" for each in rejected[:4]]
+        text = self._finder.not_found(request.service, seconds, found, details)
+        return ServiceNotFound(text, why)
+
+
+def _plan(found: Found, request: Request, rng: random.Random) -> Plan:
+    return plan(
+        found.instances,
+        where=request.where,
+        pick=request.pick,
+        zone=request.zone,
+        paths=request.paths,
+        rng=rng,
+    )
+
+
+def explanation(
+    finder: Finder, service: str, chosen: Verdict | None, rejected: tuple[Verdict, ...]
+) -> Explanation:
+    """Return the explanation of a decision, with a verdict for each path that had no candidate."""
+    search = finder.search()
+    seen = (*([chosen] if chosen else []), *rejected)
+    return Explanation(
+        service=service,
+        chosen=chosen,
+        rejected=(*rejected, *missing(seen, search.usable, search.problems)),
+        facts={"namespace": finder.namespace, "asked": finder.sources()},
+    )
+
+
+def probe(finder: Finder, ask: Ask, request: Request, rng: random.Random) -> Explanation:
+    """Say which path a connect would take now; asks with a hello that opens no channel."""
+    found = finder.look_up(request.service, PROBE_SECONDS)
+    chosen = _plan(found, request, rng)
+    verdicts = in_parallel(lambda each: _probed(each, ask, request), chosen.candidates)
+    best = next((each for each in verdicts if each.ok), None)
+    others = [_second(each, best) for each in verdicts if each is not best]
+    why = explanation(finder, request.service, best, (*others, *chosen.rejected, *found.problems))
+    facts = {**why.facts, "instances": len(merge(found.instances))}
+    if best is None and not found.instances:
+        facts["known"] = finder.known()
+    return replace(why, facts=facts)
+
+
+def _probed(candidate: Candidate, ask: Ask, request: Request) -> Verdict:
+    began = time.monotonic()
+    path, address = candidate.path, candidate.address
+    try:
+        said = ask(address, PROBE_SECONDS)
+    except EastwestError as error:
+        verdict = failure(path, address, error, time.monotonic() - began)
+        if verdict is None:
+            raise
+        return verdict
+    seconds = time.monotonic() - began
+    expected = candidate.instance.id
+    if said.service != request.service:
+        detail = f"{said.service!r} listens there"
+        return Verdict(path, address, False, "service", detail, "correct the address", seconds)
+    if expected and said.instance != expected:
+        detail = f"instance {said.instance} listens there, not {expected}"
+        return Verdict(path, address, False, "instance", detail, None, seconds)
+    if said.draining:
+        return Verdict(path, address, False, "draining", "it is going away", None, seconds)
+    return Verdict(path, address, True, "hello", "it answered the hello", None, seconds)
+
+
+def _second(verdict: Verdict, best: Verdict | None) -> Verdict:
+    """Return the verdict of one that could be used, with why it is not."""
+    if best is None or not verdict.ok:
+        return verdict
+    detail = f"it answered the hello; {best.address} comes before it"
+    return replace(verdict, check="order", detail=detail)

@@ -1,0 +1,320 @@
+"""Context: configuration, discovery and the native context, and what ties them together.
+
+The default context, which the module-level functions use, is in ``_default.py``; an open context
+is closed at exit by ``_exit.py``.
+"""
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, final
+
+from . import _exit, _native, _rundir
+from ._addresses import is_unspecified
+from ._channel import Channel, adopt
+from ._config import Config
+from ._config_checks import bind as check_bind
+from ._config_checks import check_exposure
+from ._connect import Connector, Request, probe
+from ._errors import ClosedHere, ConfigurationError, EastwestError, ForkedError
+from ._explain import off_paths
+from ._facts import WEIGHT, Facts, compose
+from ._find import Finder
+from ._listener import Listener
+from ._names import check_labels, check_protocol, check_service
+from ._native_values import Answer
+from ._providers import Local, Provider, Static
+from ._providers._base import Record
+from ._providers._local import SocketNames
+from ._select import Candidate, Pick, order
+from ._values import ContextStats, Explanation, Instance
+
+PROBE_SECONDS = 1.0
+MAX_CHANNELS_MAX = 1 << 20
+
+
+@final
+class Context:
+    """Configuration, discovery and a budget of memory. Independent contexts share nothing.
+
+    Nothing is opened before it is needed: making one only checks the settings.
+
+    * Threads: any number may use it.
+    * Fork: in a child every method raises ForkedError; make a new one there.
+    * Leaving a ``with`` block closes it, with its listeners and channels.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = Config.load() if config is None else config
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._handle: _native.ContextHandle | None = None
+        self._finder: Finder | None = None
+        self._closed = False
+        self._rng = random.Random()
+        self._listeners: dict[Listener, Record] = {}
+        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+    # ------------------------------------------------------------------ connecting
+
+    def connect(
+        self,
+        service: str,
+        *,
+        protocol: str = "",
+        where: Mapping[str, str] | None = None,
+        pick: Pick = "nearest",
+        timeout: float | None = 5.0,
+    ) -> Channel:
+        """Open a channel to one instance of *service*; waits for the name to appear.
+
+        Args:
+            protocol: application protocol that the listener must have, at most 63 bytes.
+            where: labels that the instance must have.
+            pick: "nearest", "spread" (ignores how near), or a function that gets the instances,
+                nearest first, and returns those to try in its order.
+            timeout: seconds for everything; None waits forever.
+
+        Raises:
+            ServiceNotFound: nothing that fits appeared until the timeout.
+            Refused: an instance answered no, and no other one could be had.
+            Unreachable: it is published, and nobody answers there.
+            ConfigurationError: an argument or a setting is not in order.
+            OutOfMemory: the memory budget is used up.
+        """
+        check_protocol(protocol)
+        request = self._request(service, where, pick)
+        handle, finder = self._open()
+
+        def attempt(candidate: Candidate, seconds: float) -> Channel:
+            at, expected = candidate.address, candidate.instance.id
+            return adopt(handle.connect(at, service, protocol, expected, seconds), self)
+
+        connector = Connector(finder, attempt, Channel.abort, self._rng)
+        limit = _native.FOREVER_SECONDS if timeout is None else max(0.0, timeout)
+        channel, why = connector.run(request, limit)
+        channel.opened_by(why)
+        self.adopted(channel)
+        return channel
+
+    def adopted(self, channel: Channel) -> None:
+        """Remember a channel, to close it with the context. Not for applications."""
+        with self._lock:
+            self._channels.add(channel)
+
+    def instances(self, service: str) -> tuple[Instance, ...]:
+        """Return what discovery knows now, best first; those that drain are the last."""
+        request = self._request(service, None, "nearest")
+        _, finder = self._open()
+        found = finder.look_up(service, PROBE_SECONDS).instances
+        rng = random.Random(0)
+        good = order(found, zone=request.zone, pick="nearest", rng=rng)
+        return (*good, *(each for each in found if not each.weight))
+
+    def services(self) -> tuple[str, ...]:
+        """Return the names that discovery knows now, sorted, at most 256 of each provider."""
+        return self._open()[1].known()
+
+    def explain(self, service: str) -> Explanation:
+        """Say which path a connect would take now, and why not the others; opens no channel.
+
+        Asks every candidate with a hello, for at most a second. ``chosen`` is None when none
+        can be had.
+        """
+        request = self._request(service, None, "nearest")
+        handle, finder = self._open()
+        return probe(finder, handle.query, request, self._rng)
+
+    def query(self, address: str, *, timeout: float = PROBE_SECONDS) -> Answer:
+        """Ask who listens at an address; opens no channel. For tools.
+
+        Raises:
+            Unreachable, Refused, Timeout: nobody answered, or the answer was no.
+        """
+        return self._open()[0].query(address, timeout)
+
+    def _request(self, service: str, where: Mapping[str, str] | None, pick: Pick) -> Request:
+        check_service(service)
+        return Request(service, check_labels(where), pick, self.config.zone, self.config.paths)
+
+    # ------------------------------------------------------------------ listening
+
+    def listen(
+        self,
+        service: str,
+        *,
+        protocol: str = "",
+        labels: Mapping[str, str] | None = None,
+        bind: str | None = None,
+        max_channels: int = 1024,
+    ) -> Listener:
+        """Publish one instance of *service* and accept channels to it.
+
+        Args:
+            protocol: application protocol name; a peer must give the same, at most 63 bytes.
+            labels: what ``connect(where=)`` matches, at most 1024 bytes in all.
+            bind: "ADDR:PORT" for peers on other hosts, port 0 for any; None takes the setting.
+            max_channels: open at the same time, 1..1048576; more are refused.
+
+        Raises:
+            ConfigurationError: an argument or a setting is not in order, the address is in use,
+                or there is neither a runtime directory nor an address.
+        """
+        check_service(service)
+        check_protocol(protocol)
+        if not 1 <= max_channels <= MAX_CHANNELS_MAX:
+            raise ConfigurationError(f"max_channels={max_channels}: want 1..{MAX_CHANNELS_MAX}")
+        address = self._bind(bind)
+        facts = Facts(check_labels(labels), self.config.zone)
+        text = compose(facts)
+        handle, finder = self._open()
+        search = self._bindable()
+        directory = search.usable[0] if search.usable else None
+        if directory is None and address is None:
+            raise self._nowhere(service, search)
+        url = None if address is None else f"tcp://{address}"
+        native = handle.listen(service, protocol, directory, url, text, max_channels)
+        off = off_paths(self.config.paths, directory, search.problems, address)
+        instance = _published(service, native, facts)
+        listener = Listener(native, instance, protocol, off, self, self._withdraw)
+        self._publish(listener, Record(instance, protocol, self.config.namespace), finder)
+        return listener
+
+    def _bind(self, bind: str | None) -> str | None:
+        """Return the address to bind, checked, or None."""
+        if bind is None:
+            return self.config.bind if "tcp" in self.config.paths else None
+        address = check_bind(bind)
+        check_exposure(address, self.config.security)
+        if "tcp" not in self.config.paths:
+            raise ConfigurationError(
+                f"bind={bind!r} needs TCP, and paths = {list(self.config.paths)} leaves it out"
+            )
+        return address
+
+    def _bindable(self) -> _rundir.Search:
+        if "shm" not in self.config.paths:
+            return _rundir.Search((), ())
+        return _rundir.bindable(self.config.runtime_dirs, os.environ, _native.rundir_problem)
+
+    def _nowhere(self, service: str, search: _rundir.Search) -> ConfigurationError:
+        why = "; ".join(search.problems) or f"paths = {list(self.config.paths)}"
+        return ConfigurationError(
+            f"nobody could reach {service!r}: there is no runtime directory ({why}) and no address "
+            f"to bind; {_rundir.SET}, or set EASTWEST_BIND=ADDR:PORT"
+        )
+
+    def _publish(self, listener: Listener, record: Record, finder: Finder) -> None:
+        with self._lock:
+            self._listeners[listener] = record
+        for provider in finder.providers:
+            provider.publish(record)
+
+    def _withdraw(self, listener: Listener) -> None:
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            record = self._listeners.pop(listener, None)
+        if record is not None and self._finder is not None:
+            for provider in self._finder.providers:
+                provider.withdraw(record)
+
+    # ------------------------------------------------------------------ life
+
+    def stats(self) -> ContextStats:
+        """Return the counters now."""
+        handle, finder = self._open()
+        return handle.stats(finder.age_seconds())
+
+    def close(self, *, linger: float = 5.0) -> None:
+        """Withdraw listeners, then close every channel. Idempotent.
+
+        Args:
+            linger: seconds for all channels together; one that needs longer is aborted.
+        """
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            listeners = list(self._listeners)
+            channels = list(self._channels)
+        for listener in listeners:
+            listener.close()
+        _close_all(channels, linger)
+        if self._finder is not None:
+            self._finder.close()
+        if self._handle is not None:
+            self._handle.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> tuple[_native.ContextHandle, Finder]:
+        """Return what the first use makes."""
+        if os.getpid() != self._pid:
+            raise ForkedError("the context belongs to the parent process; make a new one")
+        with self._lock:
+            if self._closed:
+                raise ClosedHere("the context is closed")
+            if self._handle is None or self._finder is None:
+                self._handle = _native.ContextHandle(self.config)
+                self._finder = self._make_finder(self._handle)
+                _exit.close_at_exit(self)
+            return self._handle, self._finder
+
+    def _make_finder(self, handle: _native.ContextHandle) -> Finder:
+        names = SocketNames(_native.rundir_prefix, _native.is_socket_name)
+        providers: list[Provider] = [
+            Local(self.config.namespace, self._searchable, handle.query, names)
+        ]
+        for url in self.config.registry:
+            scheme, _, rest = url.partition(":")
+            if scheme == "static":
+                providers.append(Static(rest))
+        return Finder(providers, self._searchable, self.config.namespace)
+
+    def _searchable(self) -> _rundir.Search:
+        return _rundir.searchable(self.config.runtime_dirs, os.environ, _native.rundir_problem)
+
+
+def _published(service: str, native: _native.ListenerHandle, facts: Facts) -> Instance:
+    """Return the instance of a new listener, and let it tell the port that it got."""
+    info = native.info()
+    tcp = info.tcp_address
+    if tcp and not is_unspecified(tcp):
+        native.set_facts(compose(Facts(facts.labels, facts.zone, WEIGHT, tcp)))
+    addresses = tuple(each for each in (info.local_address, tcp) if each)
+    return Instance(
+        service, info.instance, facts.labels, facts.zone, WEIGHT, addresses, False, "self"
+    )
+
+
+def _close_all(channels: list[Channel], linger: float) -> None:
+    """Close each channel; those that are left share the time that is left."""
+    deadline = time.monotonic() + linger
+    for done, channel in enumerate(channels):
+        share = max(0.0, deadline - time.monotonic()) / (len(channels) - done)
+        try:
+            channel.close(linger=share)
+        except EastwestError:  # lost or too slow: it is over either way
+            channel.abort()

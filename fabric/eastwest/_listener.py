@@ -1,0 +1,185 @@
+"""Listener: one published instance; accepts channels, one by one or with a thread for each."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Protocol, Self, final
+
+from . import _message
+from ._channel import Channel, adopt
+from ._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Timeout
+from ._explain import explain_listener
+from ._native import ListenerHandle
+from ._values import Explanation, Instance, ListenerStats, Verdict
+
+log = logging.getLogger("eastwest")
+SLICE_SECONDS = 0.1
+THREADS_MAX = 65536
+
+
+class Owner(Protocol):
+    """What a listener needs of its context."""
+
+    def adopted(self, channel: Channel) -> None:
+        """Remember a channel, to close it with the context."""
+
+
+@final
+class Listener:
+    """One published instance of a service. Iterating yields channels until ``close()``.
+
+    * Threads: any number may call ``accept``; each channel goes to one of them.
+    * Fork: in a child every method raises ForkedError.
+    * Strangers cannot end it: a bad hello or a storm of connections is dropped and counted.
+    * Leaving a ``with`` block closes it; its channels live on.
+    """
+
+    def __init__(
+        self,
+        handle: ListenerHandle,
+        instance: Instance,
+        protocol: str,
+        off: tuple[Verdict, ...],
+        owner: Owner,
+        on_close: Callable[["Listener"], None],
+    ) -> None:
+        self.service = instance.service
+        self.instance = instance
+        self.protocol = protocol
+        self._handle = handle
+        self._off = off
+        self._owner = owner
+        self._on_close = on_close
+        self._closed = threading.Event()
+
+    def accept(self, *, timeout: float | None = None) -> Channel:
+        """Return the next channel.
+
+        Args:
+            timeout: seconds; None waits forever, 0 never waits.
+
+        Raises:
+            Timeout: nobody connected.
+            ClosedHere: the listener was closed, also while we waited.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._closed.is_set():
+                raise ClosedHere(f"the listener of {self.service!r} is closed")
+            address = self._handle.accept_now()
+            if address is not None:
+                channel = adopt(address, self._owner)
+                self._owner.adopted(channel)
+                return channel
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise Timeout(f"nobody connected to {self.service!r} within {timeout} s")
+            _message.wait_readable(self._handle.fileno, left)
+
+    def serve(self, handler: Callable[[Channel], object], *, threads: int = 64) -> None:
+        """Run *handler* in a thread for each channel until ``close()``.
+
+        The channel is closed when the handler returns, and aborted when it raises; that is
+        logged under "eastwest" and ends nothing else. Handlers that run when the listener is
+        closed go on; their threads are daemons.
+
+        Args:
+            threads: handlers at the same time, 1..65536; the next channel waits for a free one.
+
+        Raises:
+            ConfigurationError: *threads* is out of range.
+        """
+        if not 1 <= threads <= THREADS_MAX:
+            raise ConfigurationError(f"threads={threads}: want 1..{THREADS_MAX}")
+        free = threading.Semaphore(threads)
+        while self._wait_for(free):
+            try:
+                channel = self.accept()
+            except ClosedHere:
+                return
+            work = threading.Thread(
+                target=self._handle_one, args=(handler, channel, free), daemon=True
+            )
+            work.name = f"eastwest-{self.service}"
+            try:
+                work.start()
+            except RuntimeError as error:  # no more threads on this machine
+                log.error("thread_failed service=%s error=%s", self.service, error)
+                channel.abort()
+                free.release()
+
+    def _wait_for(self, free: threading.Semaphore) -> bool:
+        """Take a free thread; False when the listener was closed."""
+        while not free.acquire(timeout=SLICE_SECONDS):
+            if self._closed.is_set():
+                return False
+        return True
+
+    def _handle_one(
+        self, handler: Callable[[Channel], object], channel: Channel, free: threading.Semaphore
+    ) -> None:
+        try:
+            self._run(handler, channel)
+        finally:
+            free.release()
+
+    def _run(self, handler: Callable[[Channel], object], channel: Channel) -> None:
+        """Run one handler; whatever it raises ends its channel only."""
+        try:
+            with suppress(EndOfChannel):
+                handler(channel)
+            channel.close()
+        except PeerLost as error:
+            log.warning("peer_lost service=%s detail=%s", self.service, error)
+            channel.abort()
+        except ClosedHere as error:
+            log.debug("channel_closed service=%s detail=%s", self.service, error)
+        except Exception:
+            log.exception("handler_failed service=%s handler=%r", self.service, handler)
+            channel.abort()
+
+    def explain(self) -> Explanation:
+        """Say where the listener is reached, and why not on other paths."""
+        return explain_listener(self.service, self._handle.info(), self._off, self.protocol)
+
+    def stats(self) -> ListenerStats:
+        """Return the counters now."""
+        return self._handle.info().stats
+
+    def fileno(self) -> int:
+        """Return one descriptor for life, readable when a channel waits to be accepted."""
+        return self._handle.fileno
+
+    def close(self) -> None:
+        """Stop accepting and remove the socket; wakes ``accept``. Idempotent."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._on_close(self)
+            self._handle.close()
+
+    def __iter__(self) -> Iterator[Channel]:
+        while True:
+            try:
+                channel = self.accept()
+            except ClosedHere:
+                return
+            yield channel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed.is_set() else ", ".join(self.instance.addresses)
+        return f"<eastwest.Listener {self.service!r} {state}>"

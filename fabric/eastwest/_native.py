@@ -1,0 +1,398 @@
+"""The C library as typed Python: the only module that touches ``ffi``.
+
+ContextHandle   ew_context: connect, query, listen, stats
+ListenerHandle  ew_listener
+channel_info, channel_stats, rundir_*   functions on addresses and names
+
+Codes become exceptions of ``_errors``, nanoseconds become seconds, char arrays become str, and a
+wait on the main thread ends with Ctrl-C: signals are blocked in this thread outside of the sleep,
+so that none is missed (``sigmask`` of eastwest.h). Channels are handed over as addresses, for
+``_message.Port`` to own.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import _message
+from ._addresses import SHM
+from ._config import Config
+from ._core import ffi, lib
+from ._errors import ClosedHere, Code, ForkedError, from_code
+from ._native_values import Answer, ChannelInfo, ListenerInfo
+from ._values import ChannelStats, ContextStats, ListenerStats, Path
+
+_message.set_error(from_code)
+
+_WAIT = {"adaptive": lib.EW_WAIT_ADAPTIVE, "block": lib.EW_WAIT_BLOCK, "spin": lib.EW_WAIT_SPIN}
+_PAGES = {"auto": lib.EW_PAGES_AUTO, "huge": lib.EW_PAGES_HUGE, "small": lib.EW_PAGES_SMALL}
+_PATHS: dict[int, Path] = {
+    lib.EW_PATH_SHM: "shm",
+    lib.EW_PATH_TCP: "tcp",
+    lib.EW_PATH_DPDK: "dpdk",
+}
+_WAIT_NAMES = {value: name for name, value in _WAIT.items()}
+_SIGSET_BYTES = 128  # sizeof(sigset_t), glibc bits/types/__sigset_t.h
+NS = 1_000_000_000
+FOREVER_SECONDS = 1e8  # three years; what is longer must not overflow a sum of nanoseconds
+
+
+def version() -> str:
+    """Return the version of the C library."""
+    return _text(lib.ew_version())
+
+
+def error_codes() -> dict[str, int]:
+    """Return ``enum ew_err``: name -> number."""
+    return {name: number for number, name in ffi.typeof("ew_err").elements.items()}
+
+
+def _text(chars: Any) -> str:
+    """Return a C string or char array that may hold anything."""
+    text: str = ffi.string(chars).decode(errors="replace")
+    return text
+
+
+def _ns(seconds: float | None) -> int:
+    return -1 if seconds is None or seconds >= FOREVER_SECONDS else max(0, round(seconds * NS))
+
+
+def check(code: int) -> int:
+    """Return a result that is not negative.
+
+    Raises:
+        EastwestError: the class of the code, with the library's text.
+    """
+    if code < 0:
+        raise from_code(code, _text(lib.ew_error_text()))
+    return code
+
+
+# ------------------------------------------------------------------ waiting
+
+
+def _sigset(signals: set[Any]) -> Any:
+    """Return a ``sigset_t``: bit n - 1 of its words stands for signal n."""
+    bits = sum(1 << (int(each) - 1) for each in signals)
+    return ffi.new("unsigned char[]", bits.to_bytes(_SIGSET_BYTES, "little"))
+
+
+@contextmanager
+def _signals_held() -> Iterator[Any]:
+    """Block signals here and give the mask to sleep with; in other threads nothing is needed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield ffi.NULL
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield _sigset(before)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _waiting(call: Callable[[Any], int]) -> int:
+    """Return ``call(sigmask)``, again for as long as a signal handler returned normally."""
+    while True:
+        with _signals_held() as mask:
+            code = call(mask)
+            text = _text(lib.ew_error_text()) if code < 0 else ""
+        if code != Code.EW_EINTR:  # else the handlers ran when the mask was put back
+            if code < 0:
+                raise from_code(code, text)
+            return code
+
+
+# ------------------------------------------------------------------ context
+
+
+class ContextHandle:
+    """One ``ew_context``. It is closed when the last call in it has returned."""
+
+    def __init__(self, config: Config) -> None:
+        options, keep = _context_options(config)
+        out = ffi.new("ew_context **")
+        check(lib.ew_context_open(options, out))
+        del keep
+        self._context = ffi.gc(out[0], lib.ew_context_close)
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._closing = False
+
+    def connect(
+        self, address: str, service: str, protocol: str, instance: str, timeout: float | None
+    ) -> int:
+        """Return the address of a new ``ew_channel``.
+
+        Args:
+            instance: 32 hex digits that the listener must have, or "".
+            timeout: seconds; None waits for as long as the system does.
+        """
+        keep = [_chars(service), _chars(protocol), _chars(address)]
+        expected = ffi.new("uint8_t[16]", bytes.fromhex(instance)) if instance else ffi.NULL
+        options = ffi.new("ew_connect_options *")
+        options.service, options.protocol, options.address = keep
+        options.instance = expected
+        options.timeout_ns = _ns(timeout)
+        out = ffi.new("ew_channel **")
+
+        def call(mask: Any) -> int:
+            options.sigmask = mask
+            code: int = lib.ew_connect(context, options, out)
+            return code
+
+        whole = False
+        try:
+            with self._in_use() as context:
+                _waiting(call)
+            whole = True
+        finally:
+            if not whole and out[0] != ffi.NULL:  # Ctrl-C just after it succeeded
+                lib.ew_channel_free(out[0])
+        return _address(out[0])
+
+    def query(self, address: str, timeout: float | None) -> Answer:
+        """Ask who listens at an address; opens no channel."""
+        info = ffi.new("ew_query_info *")
+        where = _chars(address)
+        with self._in_use() as context:
+            _waiting(lambda mask: lib.ew_query(context, where, _ns(timeout), mask, info))
+        return Answer(
+            instance=bytes(info.instance).hex(),
+            namespace=_text(info.namespace_name),
+            service=_text(info.service),
+            protocol=_text(info.protocol),
+            facts=_text(info.facts),
+            pid=info.pid or None,
+            uid=info.uid if address.startswith(SHM) else None,
+            draining=bool(info.draining),
+            channels=info.channels,
+            message_bytes_max=info.message_bytes_max,
+            rtt_seconds=info.rtt_ns / NS,
+        )
+
+    def listen(
+        self,
+        service: str,
+        protocol: str,
+        runtime_dir: str | None,
+        bind: str | None,
+        facts: str,
+        max_channels: int,
+    ) -> "ListenerHandle":
+        """Return a new listener; *bind* is "tcp://ADDR:PORT"."""
+        options = ffi.new("ew_listen_options *")
+        keep = [_chars(each) for each in (service, protocol, runtime_dir, bind, facts)]
+        options.service, options.protocol, options.runtime_dir, options.bind, options.facts = keep
+        options.max_channels = max_channels
+        out = ffi.new("ew_listener **")
+        with self._in_use() as context:
+            check(lib.ew_listen(context, options, out))
+        return ListenerHandle(out[0])
+
+    def stats(self, registry_age_seconds: float) -> ContextStats:
+        """Return the counters; the age is put in as given."""
+        out = ffi.new("ew_context_stats *")
+        with self._in_use() as context:
+            check(lib.ew_context_get_stats(context, out))
+        return ContextStats(
+            channels=out.channels,
+            listeners=out.listeners,
+            half_open=out.half_open,
+            memory_bytes=out.memory_bytes,
+            memory_bytes_max=out.memory_bytes_max,
+            huge_bytes=out.huge_bytes,
+            accepted=out.accepted,
+            refused=out.refused,
+            dropped=out.dropped,
+            spin_seconds_max=out.spin_ns_max / NS,
+            cpus=out.cpus,
+            seal_huge=bool(out.seal_huge),
+            registry_age_seconds=registry_age_seconds,
+        )
+
+    def close(self) -> None:
+        """Refuse new calls, and close the context when the last one has returned. Idempotent."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            idle = not self._closing and not self._calls
+            self._closing = True
+        if idle:
+            ffi.release(self._context)
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Any]:
+        if os.getpid() != self._pid:
+            raise ForkedError("the context belongs to the parent process; make a new one")
+        with self._lock:
+            if self._closing:
+                raise ClosedHere("the context is closed")
+            self._calls += 1
+        try:
+            yield self._context
+        finally:
+            with self._lock:
+                self._calls -= 1
+                last = self._closing and not self._calls
+            if last:
+                ffi.release(self._context)
+
+
+def _chars(text: str | None) -> Any:
+    return ffi.NULL if text is None else ffi.new("char[]", text.encode())
+
+
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
+def _context_options(config: Config) -> tuple[Any, list[Any]]:
+    """Return the options, and what has to live as long as they are read."""
+    access = config.access()
+    options = ffi.new("ew_context_options *")
+    keep = [
+        _chars(config.namespace),
+        ffi.new("uint32_t[]", access.uids or (0,)),
+        ffi.new("uint32_t[]", access.gids or (0,)),
+    ]
+    options.namespace_name, options.allow_uids, options.allow_gids = keep
+    options.allow_uids_count = len(access.uids)
+    options.allow_gids_count = len(access.gids)
+    options.allow_any = access.anyone
+    options.outbox_bytes = config.outbox_bytes
+    options.inbox_bytes = config.inbox_bytes
+    options.message_bytes_max = config.message_bytes_max
+    options.memory_bytes_max = config.memory_bytes_max
+    options.peer_bytes_max = config.peer_bytes_max or 0
+    options.huge_bytes_max = config.huge_bytes_max
+    options.pages = _PAGES[config.pages]
+    options.wait = _WAIT[config.wait]
+    options.hello_ns = _ns(config.hello)
+    return options, keep
+
+
+# ------------------------------------------------------------------ listener
+
+
+class ListenerHandle:
+    """One ``ew_listener``, freed with the last reference."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._listener = ffi.gc(pointer, lib.ew_listener_free)
+        self.fileno = check(lib.ew_listener_fileno(pointer))
+
+    def accept_now(self) -> int | None:
+        """Return the address of the next ``ew_channel``, or None if there is none now."""
+        out = ffi.new("ew_channel **")
+        code = lib.ew_listener_accept(self._listener, 0, ffi.NULL, out)
+        if code in (Code.EW_EAGAIN, Code.EW_ETIMEOUT, Code.EW_EINTR):
+            return None
+        check(code)
+        return _address(out[0])
+
+    def set_facts(self, facts: str) -> None:
+        """Replace the text that the listener gives to whoever asks."""
+        check(lib.ew_listener_set_facts(self._listener, _chars(facts)))
+
+    def info(self) -> ListenerInfo:
+        """Return instance, addresses and counters."""
+        out = ffi.new("ew_listener_info *")
+        check(lib.ew_listener_get_info(self._listener, out))
+        return ListenerInfo(
+            instance=bytes(out.instance).hex(),
+            local_address=_text(out.local_address),
+            tcp_address=_text(out.tcp_address),
+            stats=ListenerStats(
+                accepted=out.accepted,
+                refused=out.refused,
+                dropped=out.dropped,
+                channels=out.channels,
+                waiting=out.waiting,
+            ),
+        )
+
+    def close(self) -> None:
+        """Stop accepting and remove the socket. Idempotent."""
+        lib.ew_listener_close(self._listener)
+
+
+# ------------------------------------------------------------------ channel, runtime directory
+
+
+def channel_info(address: int) -> ChannelInfo:
+    """Return what the channel is made of."""
+    out = ffi.new("ew_channel_info *")
+    check(lib.ew_channel_get_info(ffi.cast("ew_channel *", address), out))
+    return ChannelInfo(
+        path=_PATHS.get(out.path),
+        wait=_WAIT_NAMES.get(out.wait, "?"),
+        opener=bool(out.opener),
+        peer_pid=out.peer_pid or None,
+        peer_uid=out.peer_uid if out.path == lib.EW_PATH_SHM else None,
+        generation=out.generation,
+        instance=bytes(out.instance).hex(),
+        channel_id=bytes(out.channel_id).hex(),
+        service=_text(out.service),
+        protocol=_text(out.protocol),
+        peer_address=_text(out.peer_address),
+        message_bytes_max=out.message_bytes_max,
+        outbox_bytes=out.outbox_bytes,
+        peer_outbox_bytes=out.peer_outbox_bytes,
+        record_bytes_max=out.record_bytes_max,
+        pages=_text(out.pages),
+        death_watch=_text(out.death_watch),
+        end=_text(out.end),
+    )
+
+
+def channel_stats(address: int) -> ChannelStats:
+    """Return the counters of a channel."""
+    out = ffi.new("ew_channel_stats *")
+    check(lib.ew_channel_get_stats(ffi.cast("ew_channel *", address), out))
+    return ChannelStats(
+        messages_sent=out.messages_sent,
+        messages_received=out.messages_received,
+        bytes_sent=out.bytes_sent,
+        bytes_received=out.bytes_received,
+        send_free_bytes=out.send_free_bytes,
+        send_unread_bytes=out.send_unread_bytes,
+        unread_bytes=out.recv_unread_bytes,
+        send_blocked_seconds=out.send_blocked_ns / NS,
+        spins_paid=out.spins_paid,
+        spins_lost=out.spins_lost,
+        sleeps=out.sleeps,
+        wakeups=out.wakeups,
+        kicks=out.kicks,
+        send_waiting=out.send_waiting,
+        recv_waiting=out.recv_waiting,
+        path_changes=out.path_changes,
+        position_sent=out.position_sent,
+        position_peer_taken=out.position_peer_taken,
+        position_peer_consumed=out.position_peer_consumed,
+        position_taken=out.position_taken,
+    )
+
+
+def rundir_problem(directory: str, create: bool) -> str | None:
+    """Return what is wrong with a runtime directory, or None; may make a missing last part."""
+    if lib.ew_rundir_check(os.fsencode(directory), create) < 0:
+        return _text(lib.ew_error_text())
+    return None
+
+
+def rundir_prefix(namespace: str, service: str) -> str:
+    """Return how the names of a service's sockets begin."""
+    out = ffi.new("char[24]")
+    check(lib.ew_rundir_prefix(namespace.encode(), service.encode(), out))
+    return _text(out)
+
+
+def is_socket_name(name: str) -> bool:
+    """Whether a file in a runtime directory belongs to a listener of this boot."""
+    found: int = lib.ew_rundir_is_socket_name(os.fsencode(name))
+    return found > 0

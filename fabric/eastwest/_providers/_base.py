@@ -1,0 +1,84 @@
+"""The interface of a registry, as selection sees it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from .._values import Instance, Verdict
+
+KNOWN_MAX = 256
+"""How many names, and how many sockets, one provider reports or asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider knows about one service; a hint, the hello proves.
+
+    Attributes:
+        instances: in no particular order.
+        problems: what was there and could not be asked, for ``explain``.
+    """
+
+    instances: tuple[Instance, ...]
+    problems: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a listener asks a provider to publish, until it withdraws it."""
+
+    instance: Instance
+    protocol: str
+    namespace: str
+
+
+class Provider(Protocol):
+    """One registry. Threads: every method may be called from any thread at the same time."""
+
+    @property
+    def source(self) -> str:
+        """What errors and ``Instance.source`` call it, such as "static:/etc/e.toml"."""
+
+    def publish(self, record: Record) -> None:
+        """Make the instance known; a provider that others fill ignores it."""
+
+    def withdraw(self, record: Record) -> None:
+        """Undo ``publish``. Idempotent."""
+
+    def look_up(self, service: str, *, timeout: float) -> Answer:
+        """Return who publishes *service* now.
+
+        Args:
+            timeout: seconds that the answer may take.
+
+        Raises:
+            ConfigurationError: what the provider reads is not in order.
+        """
+
+    def known(self, *, timeout: float) -> tuple[str, ...]:
+        """Return the names of services, sorted, at most 256."""
+
+    def age_seconds(self) -> float:
+        """Return how old what it would answer is at most."""
+
+    def close(self) -> None:
+        """Let go of files and connections. Idempotent."""
+
+
+class Asked(Protocol):
+    """What a listener at an address says about itself."""
+
+    @property
+    def instance(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def service(self) -> str: ...
+    @property
+    def facts(self) -> str: ...
+    @property
+    def draining(self) -> bool: ...
+
+
+Ask = Callable[[str, float], Asked]
+"""(address, timeout) -> what the listener there says; raises an EastwestError."""

@@ -1,0 +1,112 @@
+"""Which runtime directories hold the sockets of this host: policy only, the C side checks each.
+
+``EASTWEST_RUNTIME_DIR`` (or ``runtime_dirs``), if set, is all there is and must exist. Else the
+search path: $RUNTIME_DIRECTORY (systemd; may name several), /run/eastwest,
+$XDG_RUNTIME_DIR/eastwest. A listener binds in the first it may write and makes it if missing; a
+client searches all that are there. Never a guess in a folder that everybody can write.
+
+Imports no native module: the check of one directory (owner, mode, symlinks) is passed in.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ._errors import ConfigurationError
+
+SYSTEM_DIR = "/run/eastwest"
+SET = "set EASTWEST_RUNTIME_DIR to a directory of your own (mode 0700)"
+
+Check = Callable[[str, bool], str | None]
+"""(directory, create) -> what is wrong with it, or None. create makes a missing last component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One directory of the search path, and who named it."""
+
+    directory: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which directories can be used, and what is wrong with the others."""
+
+    usable: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def places(configured: Iterable[str], environ: Mapping[str, str]) -> tuple[Place, ...]:
+    """Return the search path, best first, without looking at the disk."""
+    fixed = tuple(Place(each, "configuration") for each in configured)
+    if fixed:
+        return fixed
+    found = [
+        Place(each, "$RUNTIME_DIRECTORY")
+        for each in environ.get("RUNTIME_DIRECTORY", "").split(":")
+        if os.path.isabs(each)
+    ]
+    found.append(Place(SYSTEM_DIR, "default"))
+    user = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(user) and ":" not in user:
+        found.append(Place(os.path.join(user, "eastwest"), "$XDG_RUNTIME_DIR"))
+    return tuple(dict.fromkeys(found))
+
+
+def searchable(configured: Iterable[str], environ: Mapping[str, str], check: Check) -> Search:
+    """Return the directories where a client looks; makes none.
+
+    Raises:
+        ConfigurationError: a directory that was configured is missing or not safe.
+    """
+    configured = tuple(configured)
+    usable, problems = [], []
+    for place in places(configured, environ):
+        problem = check(place.directory, False)
+        if problem is None:
+            usable.append(place.directory)
+        elif configured:
+            raise ConfigurationError(_named(place.directory, problem))
+        else:
+            problems.append(_named(place.directory, problem))
+    return Search(tuple(usable), tuple(problems))
+
+
+def bindable(
+    configured: Iterable[str],
+    environ: Mapping[str, str],
+    check: Check,
+    writable: Callable[[str], bool] | None = None,
+) -> Search:
+    """Return the directory where a listener binds, as the only usable one, or none.
+
+    Args:
+        writable: whether this process may make a socket there; by default ``os.access``.
+
+    Raises:
+        ConfigurationError: a directory that was configured is missing or not safe.
+    """
+    writable = writable or _may_write
+    configured = tuple(configured)
+    problems: list[str] = []
+    for place in places(configured, environ):
+        problem = check(place.directory, not configured)
+        if problem is not None and configured:
+            raise ConfigurationError(_named(place.directory, problem))
+        if problem is None and not writable(place.directory):
+            problem = f"uid {os.geteuid()} may not write there"
+        if problem is None:
+            return Search((place.directory,), tuple(problems))
+        problems.append(_named(place.directory, problem))
+    return Search((), tuple(problems))
+
+
+def _named(directory: str, problem: str) -> str:
+    """Return a sentence about the directory; the C side's problems are one already."""
+    whole = problem.startswith("runtime directory")
+    return problem if whole else f"runtime directory {directory!r}: {problem}"
+
+
+def _may_write(directory: str) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)

@@ -1,0 +1,272 @@
+"""Which instance, which path: the policy, as pure functions.
+
+merge     the same instance seen by several providers is one
+order     same host, same zone, the rest; by weight within a tier; or ``pick=``
+plan      instances -> candidates (one for each address), best first, and why others are out
+failure   an error of the C library -> the verdict that is kept
+missing   verdicts for paths that had no candidate at all
+
+Randomness comes in as an argument. Imports no native module. ``_dial.py`` acts on the plan.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from ._addresses import path_of
+from ._errors import (
+    ConfigurationError,
+    ConnectError,
+    EastwestError,
+    PeerLost,
+    Reason,
+    Refused,
+    ServiceNotFound,
+    SystemCallError,
+    Timeout,
+)
+from ._values import PATHS, Instance, Path, Verdict
+
+Pick: TypeAlias = Literal["nearest", "spread"] | Callable[[Sequence[Instance]], Sequence[Instance]]
+REASONS: tuple[Reason, ...] = ("access", "protocol", "version", "full", "draining")
+SAME_HOST, SAME_ZONE, ELSEWHERE, STALE = range(4)
+
+_FIXES: dict[str, str] = {
+    "access": "let the server allow this user: allow = ['uid:NAME'] in its configuration",
+    "protocol": "give listen() and connect() the same protocol=",
+    "version": "install the same version of eastwest at both ends",
+    "full": "raise max_channels of listen(), or start another instance",
+    "draining": "connect again: another instance should take over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One address of one instance that a connect may try."""
+
+    instance: Instance
+    address: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to try, in this order, and what not to."""
+
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Verdict, ...]
+
+
+def merge(instances: Iterable[Instance]) -> tuple[Instance, ...]:
+    """Return the instances with those of one id made one, local knowledge first.
+
+    An id that is unknown yet (a line in a file) is known by an address that a local instance
+    publishes as its own.
+    """
+    merged: dict[str, Instance] = {}
+    rest = sorted(instances, key=lambda each: not is_local(each))
+    owners: dict[str, str] = {}
+    for index, each in enumerate(rest):
+        known = [owners[a] for a in each.addresses if a in owners] if not each.id else []
+        key = each.id or (known[0] if known else f"?{index}")
+        old = merged.get(key)
+        merged[key] = each if old is None else _joined(old, each)
+        owners |= dict.fromkeys(each.addresses, key)
+    return tuple(merged.values())
+
+
+def _joined(old: Instance, new: Instance) -> Instance:
+    sources = dict.fromkeys([*old.source.split(", "), *new.source.split(", ")])
+    return replace(
+        old,
+        addresses=tuple(dict.fromkeys([*old.addresses, *new.addresses])),
+        stale=old.stale and new.stale,
+        source=", ".join(sources),
+    )
+
+
+def is_local(instance: Instance) -> bool:
+    """Whether a socket of the instance is in our runtime directories; its hello proves it."""
+    return any(path_of(address) == "shm" for address in instance.addresses)
+
+
+def tier(instance: Instance, zone: str) -> int:
+    """Return how near an instance is, 0 the nearest."""
+    if instance.stale:
+        return STALE
+    if is_local(instance):
+        return SAME_HOST
+    return SAME_ZONE if zone and instance.zone == zone else ELSEWHERE
+
+
+def order(
+    instances: Iterable[Instance], *, zone: str, pick: Pick, rng: random.Random
+) -> tuple[Instance, ...]:
+    """Return the instances in the order in which a connect tries them.
+
+    Within a tier the first one is drawn by weight, then the next from the rest, and so on.
+
+    Args:
+        zone: our own, "" for none.
+        pick: "nearest"; "spread" makes all but stale ones one tier; a function gets the nearest
+            order and returns its own.
+
+    Raises:
+        ConfigurationError: *pick* is something else, or its function returned a stranger.
+    """
+    if not callable(pick) and pick not in ("nearest", "spread"):
+        raise ConfigurationError(f"pick={pick!r}: want 'nearest', 'spread' or a function")
+    drawn = [(rng.random() ** (1.0 / each.weight), each) for each in instances if each.weight]
+
+    def rank(entry: tuple[float, Instance]) -> tuple[int, float]:
+        near = tier(entry[1], zone)
+        return (near == STALE if pick == "spread" else near), -entry[0]
+
+    ordered = tuple(each for _, each in sorted(drawn, key=rank))
+    return _picked(pick, ordered) if callable(pick) else ordered
+
+
+def _picked(
+    pick: Callable[[Sequence[Instance]], Sequence[Instance]], ordered: tuple[Instance, ...]
+) -> tuple[Instance, ...]:
+    picked = tuple(pick(ordered))
+    for each in picked:
+        if each not in ordered:
+            raise ConfigurationError(f"pick returned {each!r}, which it was not given")
+    return picked
+
+
+def plan(
+    instances: Iterable[Instance],
+    *,
+    where: Mapping[str, str],
+    pick: Pick,
+    zone: str,
+    paths: Sequence[Path],
+    rng: random.Random,
+) -> Plan:
+    """Return what a connect tries, best first, and the verdicts of what it leaves out.
+
+    Args:
+        where: labels that an instance must have.
+        paths: that the configuration allows.
+    """
+    fit: list[Instance] = []
+    rejected: list[Verdict] = []
+    for each in instances:
+        problem = _unfit(each, where)
+        if problem is None:
+            fit.append(each)
+        else:
+            rejected.append(problem)
+    ordered = order(fit, zone=zone, pick=pick, rng=rng)
+    rejected += [_out(each, "pick", "pick= left it out") for each in fit if each not in ordered]
+    candidates: list[Candidate] = []
+    for each in ordered:
+        for candidate in _of(each):
+            if candidate.path in paths:
+                candidates.append(candidate)
+            else:
+                rejected.append(_path_off(candidate, paths))
+    return Plan(tuple(candidates), tuple(rejected))
+
+
+def _of(instance: Instance) -> list[Candidate]:
+    found = [(path_of(address), address) for address in instance.addresses]
+    return [
+        Candidate(instance, address, path)
+        for path in PATHS
+        for has, address in found
+        if has == path
+    ]
+
+
+def _unfit(instance: Instance, where: Mapping[str, str]) -> Verdict | None:
+    if not instance.weight:
+        return _out(instance, "draining", "its weight is 0: it is going away", _FIXES["draining"])
+    for key, wanted in where.items():
+        if instance.labels.get(key) != wanted:
+            has = repr(instance.labels[key]) if key in instance.labels else "no such label"
+            return _out(instance, "where", f"want label {key}={wanted!r}, it has {has}")
+    return None
+
+
+def _out(instance: Instance, check: str, detail: str, fix: str | None = None) -> Verdict:
+    address = instance.addresses[0] if instance.addresses else ""
+    return Verdict(path_of(address) or "tcp", address, False, check, detail, fix)
+
+
+def _path_off(candidate: Candidate, paths: Sequence[Path]) -> Verdict:
+    detail = f"paths = {list(paths)} leaves {candidate.path} out"
+    fix = f"add '{candidate.path}' to paths in the configuration"
+    return Verdict(candidate.path, candidate.address, False, "paths", detail, fix)
+
+
+# ------------------------------------------------------------------ verdicts
+
+
+def success(candidate: Candidate, seconds: float) -> Verdict:
+    """Return the verdict of the candidate that a channel was opened to."""
+    proof = "its memory was handed over" if candidate.path == "shm" else "it answered the hello"
+    return Verdict(candidate.path, candidate.address, True, "hello", proof, None, seconds)
+
+
+def failure(path: Path, address: str, error: EastwestError, seconds: float) -> Verdict | None:
+    """Return the verdict for an attempt that ended in *error*; None: nobody should go on.
+
+    Out of memory, a forked or a closed context would fail everywhere in the same way.
+    """
+    check, fix = _judged(path, error)
+    if check is None:
+        return None
+    return Verdict(path, address, False, check, str(error) or check, fix, seconds)
+
+
+def _judged(path: Path, error: EastwestError) -> tuple[str | None, str | None]:
+    if isinstance(error, Refused):
+        return error.reason, _FIXES[error.reason]
+    if isinstance(error, ServiceNotFound):
+        return "service", "another service listens there now; correct the address"
+    if isinstance(error, SystemCallError):
+        return "system", None
+    if isinstance(error, ConnectError):
+        way = "check the address, the route and the firewall, and that the server runs"
+        return "reach", "start the server again" if path == "shm" else way
+    if isinstance(error, Timeout):
+        return "timeout", "the peer is stopped or overloaded, or a firewall drops packets"
+    if isinstance(error, PeerLost):
+        return "hello", "something else than eastwest may be listening there"
+    return None, None
+
+
+def is_refusal(verdict: Verdict) -> bool:
+    """Whether somebody answered no: then other addresses of the instance say the same."""
+    return not verdict.ok and verdict.check in REASONS
+
+
+def is_gone(verdict: Verdict) -> bool:
+    """Whether a local listener vanished between being found and being called."""
+    return verdict.path == "shm" and verdict.check in ("reach", "service", "hello")
+
+
+def missing(
+    seen: Iterable[Verdict], directories: Sequence[str], problems: Sequence[str]
+) -> tuple[Verdict, ...]:
+    """Return a verdict for each path that none of the *seen* ones is about.
+
+    Args:
+        directories: that were searched.
+        problems: what is wrong with the other runtime directories.
+    """
+    had = {verdict.path for verdict in seen}
+    searched = ", ".join(directories) or "no runtime directory"
+    also = f" ({'; '.join(problems)})" if problems else ""
+    share = "to use it, run the server here or share its runtime directory (EASTWEST_RUNTIME_DIR)"
+    publish = "start the server with EASTWEST_BIND=ADDR:PORT, or name its address in static:FILE"
+    absent: dict[Path, Verdict] = {
+        "shm": Verdict("shm", "", False, "socket", f"none of it in {searched}{also}", share),
+        "dpdk": Verdict("dpdk", "", False, "stack", "this version has no DPDK stack"),
+        "tcp": Verdict("tcp", "", False, "address", "it publishes none", publish),
+    }
+    return tuple(verdict for path, verdict in absent.items() if path not in had)

@@ -1,0 +1,179 @@
+/* transport/channel/channel.h - one end of a channel: two rings, two positions, and a link.
+ *
+ * Purpose    Messages in order, whole, once; the same on every path. Sending and receiving know
+ *            rings only; what moves the bytes is the link (transport/link.h).
+ * Shape      send.c, recv.c: messages <-> records. wait.c: spin and sleep. end.c: close, abort,
+ *            why it ended. info.c: what people see.
+ * Owner      made by transport/open/, freed by ew_channel_free; the link and its memory belong
+ *            to the channel.
+ * Threads    any. send_lock covers the writer, recv_lock the reader; each is held by one thread
+ *            for one message. Lock order: send or recv, then the link's drive lock, then the
+ *            reactor's.
+ * Trust      records come from the peer: recv.c judges flags and lengths of messages.
+ * Errors     see bindings/c/eastwest.h; a code below LOST stays (end_code).
+ * Invariants I1  a message is either completely committed, or not at all, or ended by ABORT.
+ *            I2  taken_word is published before any wait.
+ *            I3  a message that was begun to be received survives an interrupted call.
+ * Ordering   C1/C2 link_state (transport/link.h), T1/T2 taken (shm/outbox.h), C3 release-store of
+ *            shut  pairs with  C4 acquire-load.
+ * Source     design, sections 4 and 5; docs/adr/0001-session-and-links.md
+ */
+#ifndef EWI_TRANSPORT_CHANNEL_H
+#define EWI_TRANSPORT_CHANNEL_H
+
+#include <pthread.h>
+
+#include "shm/lock.h"
+#include "shm/outbox.h"
+#include "shm/region.h"
+#include "shm/waitroom.h"
+#include "transport/link.h"
+#include "transport/local/link.h"
+#include "transport/stream/link.h"
+
+enum channel_wants { /* of a wait; the low bits are enum bell_wants */
+    WANT_DATA = BELL_DATA,
+    WANT_SPACE = BELL_SPACE,
+    WANT_HELD = 4,     /* the peer's process has our bytes up to `amount` */
+    WANT_CONSUMED = 8, /* the peer's application has */
+};
+
+enum { CHANNEL_SPACE_LOOK_NS = 5 * 1000 * 1000, CHANNEL_END_TEXT_BYTES = 256 };
+
+enum channel_shut { CHANNEL_OPEN = 0, CHANNEL_CLOSING = 1, CHANNEL_CLOSED = 2 };
+
+struct channel_head { /* the message at the front, once begin has found it */
+    bool known;
+    bool whole;             /* it is this one record */
+    struct record record;
+    const uint8_t *payload; /* behind the extension block and the total */
+    uint32_t payload_bytes;
+    uint64_t total;
+};
+
+struct channel_partial { /* a message whose fragments we have begun to take */
+    bool begun;
+    uint64_t total, have;
+    uint8_t *bytes; /* NULL while they go straight to the caller */
+};
+
+struct channel_spin { /* of one direction; only its lock's holder uses it */
+    uint64_t budget_ns;
+    _Atomic uint64_t paid, lost;
+};
+
+struct ew_channel {
+    ew_context *context;
+    ew_channel *next, **previous; /* the context's list */
+    const struct link_ops *ops;
+    _Atomic uint32_t link_state; /* enum link_state */
+    _Atomic uint32_t shut;       /* enum channel_shut */
+    _Atomic uint32_t pins;       /* held by ew_context_close */
+
+    alignas(EWI_CACHE_LINE) struct lock send_lock;
+    struct ring_writer writer;
+    const _Atomic uint64_t *freed_word;  /* how far the peer is */
+    const _Atomic uint32_t *ended_word;  /* enum outbox_ended, as the peer says */
+    uint64_t peer_message_bytes_max;
+    bool eof_sent;
+    struct {
+        _Atomic(const ew_part *) parts; /* the send that a signal interrupted half way, or NULL */
+        size_t parts_count, part, part_at;
+        uint64_t left;
+        pthread_t thread;
+    } suspended;
+    uint64_t close_position; /* behind CLOSE, 0: not committed */
+    _Atomic uint64_t messages_sent, bytes_sent, send_blocked_ns, position_sent;
+    struct channel_spin send_spin;
+
+    alignas(EWI_CACHE_LINE) struct lock recv_lock;
+    struct ring_reader reader;
+    _Atomic uint64_t *taken_word; /* where we publish how far we are */
+    uint64_t space_looked;        /* position at the last look at the peer's wants-space */
+    bool got_eof, got_close;
+    struct channel_head head;
+    struct channel_partial partial;
+    _Atomic uint64_t messages_received, bytes_received;
+    struct channel_spin recv_spin;
+
+    alignas(EWI_CACHE_LINE) struct waitroom room;
+    _Atomic uint64_t sleeps, wakeups;
+    _Atomic uint32_t send_waiting, recv_waiting;
+    struct lock drain_lock; /* flush and close wait for positions */
+    struct lock facts_lock; /* fileno, info, stats against release */
+    _Atomic int epoll_fd; /* fileno(), -1: not asked for */
+
+    struct lock end_lock; /* end_code and end_text, written once */
+    int end_code;
+    char end_text[CHANNEL_END_TEXT_BYTES];
+
+    /* facts, fixed when it is made */
+    bool opener;
+    uint64_t message_bytes_max;
+    ew_listener *listener; /* that accepted it: counts against its max_channels */
+    uint8_t instance[16], id[16];
+    char service[WIRE_SERVICE_BYTES], protocol[WIRE_PROTOCOL_BYTES];
+    char *peer_address; /* of any length: a path may be in it */
+    ew_channel *queued; /* the next one that waits to be accepted */
+    struct region outbox_region;
+    struct outbox_shared *outbox;
+    union {
+        struct local_link local;
+        struct stream_link stream;
+    } link;
+};
+
+/* ---- create.c ---- */
+
+struct channel_options {
+    enum region_kind outbox;
+    bool opener;
+    const struct hello *peer; /* what it said; NULL: not known yet (opener) */
+    const char *service, *protocol, *peer_address;
+    uint8_t instance[16], id[16], secret[16];
+};
+
+/* Without a link yet: ewi_channel_discard until a link has been started, ew_channel_free after. */
+int ewi_channel_create(ew_context *context, const struct channel_options *options,
+                       ew_channel **out);
+void ewi_channel_discard(ew_channel *channel);
+/* The link is up: the channel is on its context's list from now on. */
+void ewi_channel_open(ew_channel *channel);
+
+/* ---- wait.c ---- */
+
+/* Until `wants` is possible, the link went down or the channel was shut: look again on EW_OK.
+ * amount: payload bytes of room (WANT_SPACE) or a position. Call with that direction's lock. */
+int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+                     struct wait wait);
+/* Everybody who waits on this channel looks again. */
+void ewi_channel_wake(ew_channel *channel);
+
+/* ---- send.c ---- */
+
+void ewi_channel_refresh_room(ew_channel *channel);
+
+/* ---- recv.c ---- */
+
+void ewi_channel_publish(ew_channel *channel);
+
+/* ---- info.c ---- */
+
+void ewi_channel_release_fileno(ew_channel *channel);
+
+/* ---- end.c ---- */
+
+static inline uint32_t ewi_channel_link_state(const ew_channel *channel)
+{
+    return atomic_load_explicit(&channel->link_state, memory_order_acquire); /* C2, pairs with C1 */
+}
+
+/* 0, or why no call can work: shut here, forked. Sets the error text. */
+int ewi_channel_usable(ew_channel *channel);
+/* The first reason wins and stays. Takes the link down when it is up. */
+int ewi_channel_break(ew_channel *channel, int code, const char *text);
+void ewi_channel_link_down(ew_channel *channel, enum link_state state);
+/* The reason why there will be no more records: EW_EEND, EW_ELOST or EW_EPROTO, text set. */
+int ewi_channel_end_reason(ew_channel *channel);
+
+#endif

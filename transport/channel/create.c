@@ -1,0 +1,74 @@
+/* Making a channel, before and after it has a link. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/channel/channel.h"
+#include "transport/context.h"
+#include "transport/error.h"
+#include "transport/listener.h"
+
+static void fill(ew_channel *channel, const struct channel_options *options)
+{
+    channel->opener = options->opener;
+    channel->epoll_fd = -1;
+    channel->recv_spin.budget_ns = channel->send_spin.budget_ns = channel->context->spin_ns_max;
+    channel->message_bytes_max = channel->context->message_bytes_max;
+    if (options->peer != NULL)
+        channel->peer_message_bytes_max = options->peer->message_bytes_max;
+    memcpy(channel->instance, options->instance, sizeof(channel->instance));
+    memcpy(channel->id, options->id, sizeof(channel->id));
+    snprintf(channel->service, sizeof(channel->service), "%s", options->service);
+    snprintf(channel->protocol, sizeof(channel->protocol), "%s", options->protocol);
+}
+
+int ewi_channel_create(ew_context *context, const struct channel_options *options,
+                       ew_channel **out)
+{
+    ew_channel *channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
+    char *address = strdup(options->peer_address);
+    char error[160];
+    int code;
+
+    if (channel == NULL || address == NULL) {
+        free(channel);
+        free(address);
+        return ewi_fail(EW_EMEMORY, "no memory for a channel");
+    }
+    memset(channel, 0, sizeof(*channel));
+    channel->context = context;
+    channel->peer_address = address;
+    code = ewi_region_create(&ewi_os_default, &context->budget, options->outbox,
+                             context->outbox_bytes, context->pages, &channel->outbox_region, error);
+    if (code != EW_OK) {
+        free(address);
+        free(channel);
+        return ewi_fail(code, "a channel's outbox: %s", error);
+    }
+    fill(channel, options);
+    channel->outbox = ewi_outbox_init(channel->outbox_region.base, channel->outbox_region.bytes);
+    ewi_ring_writer_init(&channel->writer, channel->outbox->ring,
+                         ewi_outbox_ring_bytes(channel->outbox_region.bytes), 0);
+    ewi_session_init(&channel->link.stream.session, options->opener, options->id, options->secret,
+                     context->inbox_bytes);
+    ewi_context_take(context);
+    *out = channel;
+    return EW_OK;
+}
+
+void ewi_channel_discard(ew_channel *channel)
+{
+    if (channel->listener != NULL)
+        ewi_listener_give_channel(channel->listener);
+    ewi_region_release(&ewi_os_default, &channel->outbox_region);
+    free(channel->partial.bytes);
+    ewi_context_give(channel->context);
+    free(channel->peer_address);
+    free(channel);
+}
+
+void ewi_channel_open(ew_channel *channel)
+{
+    ewi_region_forget_fd(&ewi_os_default, &channel->outbox_region); /* one descriptor when idle */
+    ewi_context_add_channel(channel->context, channel);
+}

@@ -1,0 +1,182 @@
+/* How a channel ends: closed here, aborted, or for a reason that came from the other side. */
+#include "transport/channel/channel.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+#include "transport/context.h"
+#include "transport/error.h"
+
+int ewi_channel_usable(ew_channel *channel)
+{
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_fail(EW_EFORKED, "this channel belongs to the parent process: connect again "
+                                    "after fork");
+    if (__builtin_expect(
+            atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN, /* C4 */
+            0))
+        return ewi_fail(EW_ECLOSED, "the channel was closed here");
+    return EW_OK;
+}
+
+int ewi_channel_break(ew_channel *channel, int code, const char *text)
+{
+    ewi_lock_enter(&channel->end_lock);
+    if (channel->end_code == EW_OK) {
+        channel->end_code = code;
+        snprintf(channel->end_text, sizeof(channel->end_text), "%s", text);
+    }
+    code = channel->end_code;
+    ewi_lock_give(&channel->end_lock);
+    ewi_channel_link_down(channel, LINK_BROKEN);
+    return ewi_fail(code, "%s", channel->end_text);
+}
+
+void ewi_channel_link_down(ew_channel *channel, enum link_state state)
+{
+    uint32_t up = LINK_UP;
+
+    if (!atomic_compare_exchange_strong_explicit(&channel->link_state, &up, state,
+                                                 memory_order_release,  /* C1, pairs with C2 */
+                                                 memory_order_relaxed)) /* it was down already */
+        return;
+    channel->ops->wake(channel);
+    ewi_channel_wake(channel);
+}
+
+int ewi_channel_end_reason(ew_channel *channel)
+{
+    char lost[CHANNEL_END_TEXT_BYTES];
+    uint32_t ended = atomic_load_explicit(channel->ended_word, memory_order_acquire); /* E2 / F2 */
+    int code;
+
+    ewi_lock_enter(&channel->end_lock);
+    if (channel->end_code == EW_OK) {
+        snprintf(lost, sizeof(lost), "the peer of service %s at %s %s", channel->service,
+                 channel->peer_address,
+                 ended == OUTBOX_ABORTED ? "aborted the channel" : "died or vanished");
+        channel->end_code = EW_ELOST;
+        snprintf(channel->end_text, sizeof(channel->end_text), "%s", lost);
+    }
+    code = channel->end_code;
+    ewi_lock_give(&channel->end_lock);
+    return ewi_fail(code, "%s", channel->end_text);
+}
+
+/* A send of this thread that a signal interrupted and that its handler now closes under it. */
+static void cancel_own_send(ew_channel *channel)
+{
+    const ew_part *parts = atomic_load_explicit(&channel->suspended.parts, memory_order_relaxed);
+
+    if (parts != NULL && pthread_equal(channel->suspended.thread, pthread_self()))
+        ew_channel_send_cancel(channel, parts);
+}
+
+/* Commit CLOSE behind everything that was sent; the position behind it. */
+static uint64_t commit_close(ew_channel *channel)
+{
+    uint64_t position;
+    int code;
+
+    ewi_lock_enter(&channel->send_lock);
+    if (channel->close_position == 0) {
+        code = ewi_ring_commit_control(&channel->writer, RECORD_CLOSE);
+        EWI_ASSERT(code == EW_OK); /* shm/ring.h I3 */
+        channel->close_position = channel->writer.position;
+        channel->ops->committed(channel);
+    }
+    position = channel->close_position;
+    ewi_lock_give(&channel->send_lock);
+    return position;
+}
+
+/* The peer's process holds everything up to `position`, is gone, or the time is up. */
+static int linger(ew_channel *channel, uint64_t position, struct wait wait)
+{
+    int code = ewi_lock_take(&channel->drain_lock, wait);
+
+    if (code != EW_OK)
+        return code;
+    while (code == EW_OK && channel->ops->peer_held(channel) < position &&
+           ewi_channel_link_state(channel) == LINK_UP)
+        code = wait.deadline_ns == 0 ? EW_ETIMEOUT
+                                     : ewi_channel_wait(channel, WANT_HELD, position, wait);
+    ewi_lock_give(&channel->drain_lock);
+    return code;
+}
+
+/* The thread that moves the state ends the link; whoever comes later finds it done. */
+static void end_link(ew_channel *channel, bool clean)
+{
+    uint32_t before = atomic_exchange_explicit(&channel->shut, CHANNEL_CLOSED,
+                                               memory_order_acq_rel); /* C3, pairs with C4 */
+
+    if (before == CHANNEL_CLOSED)
+        return;
+    cancel_own_send(channel);
+    channel->ops->hang_up(channel, clean);
+    ewi_channel_link_down(channel, LINK_SHUT);
+    ewi_channel_wake(channel);
+    /* Who waits has been woken and leaves; then nobody touches what is freed now. */
+    ewi_lock_enter(&channel->send_lock);
+    ewi_lock_enter(&channel->recv_lock);
+    ewi_lock_enter(&channel->drain_lock);
+    ewi_lock_enter(&channel->facts_lock);
+    channel->ops->release(channel);
+    ewi_channel_release_fileno(channel);
+    ewi_lock_give(&channel->facts_lock);
+    ewi_lock_give(&channel->drain_lock);
+    ewi_lock_give(&channel->recv_lock);
+    ewi_lock_give(&channel->send_lock);
+    ewi_context_forget_channel(channel->context, channel);
+}
+
+int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask)
+{
+    struct wait wait = ewi_wait_from(linger_ns, sigmask);
+    uint32_t open_state = CHANNEL_OPEN;
+    uint64_t position;
+    bool clean;
+    int code;
+
+    if (ewi_context_is_forked(channel->context))
+        return ewi_fail(EW_EFORKED, "this channel belongs to the parent process");
+    if (!atomic_compare_exchange_strong_explicit(&channel->shut, &open_state, CHANNEL_CLOSING,
+                                                 memory_order_acq_rel,  /* C3, pairs with C4 */
+                                                 memory_order_acquire) && /* C4 */
+        open_state == CHANNEL_CLOSED)
+        return EW_OK;
+    if (ewi_channel_link_state(channel) != LINK_UP) { /* nobody is there to hold anything */
+        end_link(channel, false);
+        return EW_OK;
+    }
+    cancel_own_send(channel);
+    channel->ops->closing(channel); /* threads that wait here leave with EW_ECLOSED */
+    ewi_channel_wake(channel);
+    position = commit_close(channel);
+    code = linger(channel, position, wait);
+    if (code == EW_EINTR)
+        return code; /* call again: CLOSE is committed once */
+    clean = channel->ops->peer_held(channel) >= position;
+    end_link(channel, clean);
+    if (clean || code == EW_OK)
+        return EW_OK;
+    return ewi_fail(EW_ETIMEOUT, "close: the peer did not hold everything within the linger time; "
+                                 "the channel was aborted");
+}
+
+void ew_channel_abort(ew_channel *channel)
+{
+    if (!ewi_context_is_forked(channel->context))
+        end_link(channel, false);
+}
+
+void ew_channel_free(ew_channel *channel)
+{
+    if (channel == NULL || ewi_context_is_forked(channel->context))
+        return; /* in a child: the parent's memory is not mapped here, its locks are not ours */
+    end_link(channel, false);
+    while (atomic_load_explicit(&channel->pins, memory_order_acquire) != 0) /* P2, pairs with P1 */
+        sched_yield();
+    ewi_channel_discard(channel);
+}

@@ -1,0 +1,128 @@
+/* What people and event loops see of a channel. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "transport/channel/channel.h"
+#include "transport/context.h"
+#include "transport/error.h"
+#include "transport/process.h"
+
+static void copy_text(char *to, size_t room, const char *from)
+{
+    snprintf(to, room, "%s", from);
+}
+
+int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
+{
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
+    *out = (ew_channel_info){
+        .path = (int32_t)channel->ops->path,
+        .wait = (int32_t)channel->context->wait,
+        .opener = channel->opener,
+        .message_bytes_max = channel->peer_message_bytes_max,
+        .outbox_bytes = channel->outbox_region.bytes,
+        .record_bytes_max = channel->writer.record_bytes_max,
+    };
+    memcpy(out->instance, channel->instance, sizeof(out->instance));
+    memcpy(out->channel_id, channel->id, sizeof(out->channel_id));
+    copy_text(out->service, sizeof(out->service), channel->service);
+    copy_text(out->protocol, sizeof(out->protocol), channel->protocol);
+    copy_text(out->peer_address, sizeof(out->peer_address), channel->peer_address);
+    copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
+    channel->ops->describe(channel, out);
+    ewi_lock_enter(&channel->end_lock);
+    out->end_code = channel->end_code;
+    copy_text(out->end, sizeof(out->end), channel->end_text);
+    ewi_lock_give(&channel->end_lock);
+    return EW_OK;
+}
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
+{
+    struct wait none = {.deadline_ns = 0};
+
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
+    *out = (ew_channel_stats){
+        .messages_sent = load(&channel->messages_sent),
+        .messages_received = load(&channel->messages_received),
+        .bytes_sent = load(&channel->bytes_sent),
+        .bytes_received = load(&channel->bytes_received),
+        .send_blocked_ns = (int64_t)load(&channel->send_blocked_ns),
+        .sleeps = load(&channel->sleeps),
+        .wakeups = load(&channel->wakeups),
+        .send_waiting = atomic_load_explicit(&channel->send_waiting, memory_order_relaxed),
+        .recv_waiting = atomic_load_explicit(&channel->recv_waiting, memory_order_relaxed),
+        .spins_paid = load(&channel->recv_spin.paid) + load(&channel->send_spin.paid),
+        .spins_lost = load(&channel->recv_spin.lost) + load(&channel->send_spin.lost),
+        .position_sent = load(&channel->position_sent),
+    };
+    ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
+    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) { /* C4 */
+        out->position_peer_taken = channel->ops->peer_held(channel);
+        out->position_peer_consumed = channel->ops->peer_consumed(channel);
+        out->position_taken = load(channel->taken_word);
+        out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link.local.bell.kicks) : 0;
+        if (ewi_lock_take(&channel->send_lock, none) == EW_OK) { /* a sender at work: unknown */
+            ewi_channel_refresh_room(channel);
+            out->send_free_bytes = ewi_ring_bytes_free(&channel->writer);
+            ewi_lock_give(&channel->send_lock);
+        }
+        if (out->position_sent >= out->position_peer_consumed)
+            out->send_unread_bytes = out->position_sent - out->position_peer_consumed;
+    }
+    ewi_lock_give(&channel->facts_lock);
+    return EW_OK;
+}
+
+static int make_epoll(ew_channel *channel)
+{
+    int fds[LINK_FDS_MAX];
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int count;
+
+    if (epoll_fd < 0)
+        return ewi_fail_os(-errno, "epoll_create1");
+    count = channel->ops->watch_fds(channel, fds);
+    for (int i = 0; i < count; i++) {
+        struct epoll_event event = {.events = EPOLLIN};
+
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[i], &event) != 0)
+            count = -errno;
+    }
+    if (count < 0 || ewi_process_add_fd(epoll_fd) != EW_OK) {
+        close(epoll_fd);
+        return ewi_fail(count < 0 ? count : EW_EMEMORY, "no descriptor for the channel");
+    }
+    atomic_store_explicit(&channel->epoll_fd, epoll_fd, memory_order_relaxed);
+    return epoll_fd;
+}
+
+int ew_channel_fileno(ew_channel *channel)
+{
+    int fd;
+
+    ewi_lock_enter(&channel->facts_lock);
+    fd = ewi_channel_usable(channel);
+    if (fd == EW_OK)
+        fd = atomic_load_explicit(&channel->epoll_fd, memory_order_relaxed);
+    if (fd == -1)
+        fd = make_epoll(channel);
+    ewi_lock_give(&channel->facts_lock);
+    return fd;
+}
+
+void ewi_channel_release_fileno(ew_channel *channel)
+{
+    ewi_process_close_fd(atomic_load_explicit(&channel->epoll_fd, memory_order_relaxed));
+    atomic_store_explicit(&channel->epoll_fd, -1, memory_order_relaxed);
+}

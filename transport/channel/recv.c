@@ -1,0 +1,338 @@
+/* Receiving: records of the peer's ring, or of the inbox, become messages. */
+#include "transport/channel/channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/error.h"
+
+void ewi_channel_publish(ew_channel *channel)
+{
+    atomic_store_explicit(channel->taken_word, channel->reader.position,
+                          memory_order_release); /* T1, pairs with T2 */
+    if (channel->reader.position - channel->space_looked >= channel->reader.ring_bytes / 8) {
+        channel->space_looked = channel->reader.position;
+        channel->ops->taken(channel);
+    }
+}
+
+static void drop_partial(ew_channel *channel)
+{
+    free(channel->partial.bytes);
+    channel->partial = (struct channel_partial){0};
+    channel->head.known = false;
+}
+
+static int broken(ew_channel *channel, const char *text)
+{
+    return ewi_channel_break(channel, EW_EPROTO, text);
+}
+
+/* A DATA record: what of it belongs to the message, and how long the message is. */
+static int read_head(ew_channel *channel, struct record record, const uint8_t *payload)
+{
+    struct channel_head head = {.known = true, .record = record, .payload = payload};
+    bool first = !channel->partial.begun;
+    uint32_t skip = 0;
+
+    head.payload_bytes = record.bytes - RECORD_HEADER_BYTES;
+    if (record.flags & RECORD_EXT) {
+        if (ewi_record_skip_ext(payload, head.payload_bytes, &skip) != EW_OK)
+            return broken(channel, "an extension block that is malformed or not known here");
+    }
+    if (((record.flags & RECORD_TOTAL) != 0) != (first && (record.flags & RECORD_MORE) != 0))
+        return broken(channel, "a fragment where none can be");
+    if (record.flags & RECORD_TOTAL) {
+        if (head.payload_bytes - skip < RECORD_TOTAL_BYTES)
+            return broken(channel, "a first fragment without the message's length");
+        memcpy(&head.total, payload + skip, RECORD_TOTAL_BYTES);
+        skip += RECORD_TOTAL_BYTES;
+    }
+    head.payload += skip;
+    head.payload_bytes -= skip;
+    head.whole = first && !(record.flags & RECORD_MORE);
+    if (head.whole)
+        head.total = head.payload_bytes;
+    if (!first)
+        head.total = channel->partial.total;
+    if (head.total > channel->message_bytes_max)
+        return broken(channel, "a message longer than our message_bytes_max");
+    if (head.payload_bytes > head.total - channel->partial.have ||
+        (!(record.flags & RECORD_MORE) &&
+         channel->partial.have + head.payload_bytes != head.total))
+        return broken(channel, "fragments that do not add up to the message's length");
+    channel->head = head;
+    return EW_OK;
+}
+
+/* A control record at the front is dealt with: EW_OK, look at the next one. */
+static int take_control(ew_channel *channel, struct record record)
+{
+    ewi_ring_consume(&channel->reader, record);
+    ewi_channel_publish(channel);
+    if (record.kind == RECORD_ABORT) {
+        if (!channel->partial.begun)
+            return broken(channel, "an ABORT without a message");
+        drop_partial(channel);
+        return EW_EAGAIN;
+    }
+    if (channel->partial.begun)
+        return broken(channel, "an end in the middle of a message");
+    channel->got_eof = true;
+    channel->got_close |= record.kind == RECORD_CLOSE;
+    return EW_OK;
+}
+
+/* Find the next DATA record: EW_OK and head.known; EW_EAGAIN nothing yet; EW_EEND ... the end.
+ * *aborted: the message that was begun is gone. */
+static int find_head(ew_channel *channel, bool *aborted)
+{
+    *aborted = false;
+    for (;;) {
+        struct record record;
+        const uint8_t *payload;
+        int code = ewi_ring_peek(&channel->reader, &record, &payload);
+
+        if (code == EW_EAGAIN)
+            return code;
+        if (code != EW_OK)
+            return broken(channel, "a record that cannot be");
+        if (record.kind == RECORD_DATA) {
+            if (channel->got_eof)
+                return broken(channel, "a message after the end");
+            return read_head(channel, record, payload);
+        }
+        code = take_control(channel, record);
+        if (code == EW_EAGAIN) {
+            *aborted = true;
+            return EW_EAGAIN;
+        }
+        if (code != EW_OK)
+            return code;
+    }
+}
+
+/* Nothing in the ring: is that for good? */
+static int nothing_there(ew_channel *channel, bool *aborted)
+{
+    if (channel->got_eof)
+        return ewi_fail(EW_EEND, "the peer has ended the channel and everything was received");
+    if (ewi_channel_link_state(channel) == LINK_UP)
+        return EW_EAGAIN;
+    if (find_head(channel, aborted) == EW_OK) /* it came just before the link went down */
+        return EW_OK;
+    if (channel->got_eof)
+        return ewi_fail(EW_EEND, "the peer has ended the channel and everything was received");
+    if (*aborted || channel->head.known)
+        return EW_EAGAIN;
+    return ewi_channel_end_reason(channel);
+}
+
+/* Until a DATA record is at the front. EW_EAGAIN with *aborted, or without waiting. */
+static int await_head(ew_channel *channel, struct wait wait, bool *aborted)
+{
+    int code = channel->head.known ? EW_OK : find_head(channel, aborted);
+
+    while (code == EW_EAGAIN && !*aborted) {
+        code = ewi_channel_usable(channel);
+        if (code == EW_OK) {
+            channel->ops->drive(channel);
+            code = find_head(channel, aborted);
+        }
+        if (code == EW_EAGAIN && !*aborted)
+            code = nothing_there(channel, aborted);
+        if (code != EW_EAGAIN || *aborted)
+            break;
+        if (wait.deadline_ns == 0) {
+            channel->ops->rearm(channel);
+            code = find_head(channel, aborted);
+            break;
+        }
+        atomic_fetch_add_explicit(&channel->recv_waiting, 1, memory_order_relaxed);
+        code = ewi_channel_wait(channel, WANT_DATA, 0, wait);
+        atomic_fetch_sub_explicit(&channel->recv_waiting, 1, memory_order_relaxed);
+        if (code == EW_OK)
+            code = find_head(channel, aborted);
+    }
+    return code;
+}
+
+static void consume_head(ew_channel *channel)
+{
+    ewi_ring_consume(&channel->reader, channel->head.record);
+    channel->head.known = false;
+}
+
+static void count_received(ew_channel *channel, uint64_t bytes)
+{
+    uint64_t received = atomic_load_explicit(&channel->messages_received, memory_order_relaxed);
+    uint64_t total = atomic_load_explicit(&channel->bytes_received, memory_order_relaxed);
+
+    atomic_store_explicit(&channel->messages_received, received + 1, memory_order_relaxed);
+    atomic_store_explicit(&channel->bytes_received, total + bytes, memory_order_relaxed);
+}
+
+static int timed_out(int code)
+{
+    if (code == EW_ETIMEOUT)
+        return ewi_fail(code, "recv: no message before the timeout");
+    return code;
+}
+
+static int begin_locked(ew_channel *channel, size_t *bytes, struct wait wait)
+{
+    bool aborted;
+    int code;
+
+    do {
+        aborted = false;
+        if (channel->partial.begun) {
+            *bytes = (size_t)channel->partial.total;
+            return ewi_channel_usable(channel);
+        }
+        code = await_head(channel, wait, &aborted);
+    } while (aborted);
+    if (code == EW_OK)
+        *bytes = (size_t)channel->head.total;
+    return code;
+}
+
+int ew_channel_recv_begin(ew_channel *channel, size_t *bytes, int64_t timeout_ns,
+                          const void *sigmask)
+{
+    struct wait wait = ewi_wait_from(timeout_ns, sigmask);
+    int code = ewi_lock_take(&channel->recv_lock, wait);
+
+    if (code != EW_OK)
+        return timed_out(code);
+    code = ewi_channel_usable(channel);
+    if (code == EW_OK)
+        code = begin_locked(channel, bytes, wait);
+    if (code != EW_OK)
+        ewi_lock_give(&channel->recv_lock);
+    return timed_out(code);
+}
+
+void ew_channel_recv_cancel(ew_channel *channel)
+{
+    ewi_lock_give(&channel->recv_lock);
+}
+
+/* What was copied so far goes to our own memory: the message survives this call. */
+static int keep_partial(ew_channel *channel, const uint8_t *copied, int why)
+{
+    struct channel_partial *partial = &channel->partial;
+
+    if (partial->have == 0) {
+        *partial = (struct channel_partial){0};
+        return why;
+    }
+    if (partial->bytes == NULL) {
+        partial->bytes = malloc((size_t)partial->total);
+        if (partial->bytes == NULL)
+            return ewi_channel_break(channel, EW_EMEMORY, "no memory to keep a half message");
+        memcpy(partial->bytes, copied, (size_t)partial->have);
+    }
+    return why;
+}
+
+/* Where fragments go now: a kept message is completed where it is, then copied. */
+static int copy_fragments(ew_channel *channel, uint8_t *to, struct wait wait)
+{
+    struct channel_partial *partial = &channel->partial;
+    uint8_t *into = partial->bytes != NULL ? partial->bytes : to;
+    int code;
+
+    if (!partial->begun)
+        *partial = (struct channel_partial){.begun = true, .total = channel->head.total};
+    while (partial->have < partial->total) {
+        bool aborted = false;
+
+        code = await_head(channel, wait, &aborted);
+        if (aborted)
+            return EW_EAGAIN;
+        if (code != EW_OK)
+            return keep_partial(channel, into, code == EW_EAGAIN ? EW_ETIMEOUT : code);
+        memcpy(into + partial->have, channel->head.payload, channel->head.payload_bytes);
+        partial->have += channel->head.payload_bytes;
+        consume_head(channel);
+        ewi_channel_publish(channel);
+    }
+    if (into != to)
+        memcpy(to, into, (size_t)partial->total);
+    return EW_OK;
+}
+
+static int copy_locked(ew_channel *channel, void *data, struct wait wait)
+{
+    uint64_t total;
+    int code;
+
+    if (!channel->partial.begun && channel->head.known && channel->head.whole) {
+        total = channel->head.payload_bytes;
+        if (total > 0)
+            memcpy(data, channel->head.payload, total);
+        EWI_CRASH_POINT("recv.before_publish");
+        consume_head(channel);
+        ewi_channel_publish(channel);
+        EWI_CRASH_POINT("recv.after_publish");
+    } else {
+        total = channel->partial.begun ? channel->partial.total : channel->head.total;
+        code = copy_fragments(channel, data, wait);
+        if (code != EW_OK)
+            return code;
+        drop_partial(channel);
+    }
+    count_received(channel, total);
+    return EW_OK;
+}
+
+int ew_channel_recv_copy(ew_channel *channel, void *data, int64_t timeout_ns, const void *sigmask)
+{
+    int code = copy_locked(channel, data, ewi_wait_from(timeout_ns, sigmask));
+
+    ewi_lock_give(&channel->recv_lock);
+    return timed_out(code);
+}
+
+int ew_channel_recv_next(ew_channel *channel, void *data, size_t *bytes)
+{
+    const struct wait none = {.deadline_ns = 0};
+    int code;
+
+    if (channel->partial.begun || !channel->head.known || !channel->head.whole)
+        return EW_EAGAIN;
+    code = copy_locked(channel, data, none);
+    EWI_ASSERT(code == EW_OK);
+    if (begin_locked(channel, bytes, none) == EW_OK)
+        return 1;
+    ewi_lock_give(&channel->recv_lock);
+    return 0;
+}
+
+int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
+                    int64_t timeout_ns, const void *sigmask)
+{
+    struct wait wait = ewi_wait_from(timeout_ns, sigmask);
+    int code = ewi_lock_take(&channel->recv_lock, wait);
+
+    if (code != EW_OK)
+        return timed_out(code);
+    code = ewi_channel_usable(channel);
+    while (code == EW_OK) {
+        code = begin_locked(channel, bytes, wait);
+        if (code == EW_OK && *bytes > room)
+            code = ewi_fail(EW_ETOOBIG, "the message has %zu bytes, the buffer %zu; it was kept",
+                            *bytes, room);
+        if (code != EW_OK)
+            break;
+        code = copy_locked(channel, data, wait);
+        if (code != EW_EAGAIN)
+            break;
+        code = EW_OK; /* the sender gave the message up: the next one */
+    }
+    if (code == EW_ETIMEOUT && timeout_ns == 0)
+        code = EW_EAGAIN;
+    ewi_lock_give(&channel->recv_lock);
+    return timed_out(code);
+}

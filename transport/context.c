@@ -1,0 +1,285 @@
+#include "transport/context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "transport/channel/channel.h"
+#include "transport/error.h"
+#include "transport/hello.h"
+#include "transport/listener.h"
+#include "transport/machine.h"
+#include "transport/process.h"
+#include "transport/stream/user.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+enum { STREAMS_MAX = 65536, NS_PER_S = 1000 * 1000 * 1000 };
+
+/* ---- shares ---- */
+
+int ewi_context_forked_error(void)
+{
+    return ewi_fail(EW_EFORKED, "this handle belongs to the parent process: make a new context "
+                                "after fork");
+}
+
+void ewi_context_take(ew_context *context)
+{
+    atomic_fetch_add_explicit(&context->shares, 1, memory_order_relaxed); /* whoever calls has one */
+}
+
+static void destroy(ew_context *context)
+{
+    ewi_process_remove_context(context);
+    if (context->reactor != NULL) {
+        ewi_reactor_remove(context->reactor, context->stack_source);
+        ewi_cover_close(&context->cover);
+        if (context->stack != NULL) {
+            while (ewi_stream_dispatch(&ewi_kernel_stack, context->stack, ewi_now_ns()) > 0)
+                ; /* the last CLOSED events free their users */
+            ewi_kernel_stack.close(context->stack);
+        }
+        ewi_reactor_release(context->reactor);
+    }
+    free(context);
+}
+
+void ewi_context_give(ew_context *context)
+{
+    if (atomic_fetch_sub_explicit(&context->shares, 1, memory_order_acq_rel) == 1) /* the last */
+        destroy(context);
+}
+
+void ewi_context_add_channel(ew_context *context, ew_channel *channel)
+{
+    ewi_lock_enter(&context->lock);
+    channel->next = context->channels;
+    channel->previous = &context->channels;
+    if (channel->next != NULL)
+        channel->next->previous = &channel->next;
+    context->channels = channel;
+    ewi_lock_give(&context->lock);
+    atomic_fetch_add_explicit(&context->channels_count, 1, memory_order_relaxed);
+}
+
+void ewi_context_forget_channel(ew_context *context, ew_channel *channel)
+{
+    ewi_lock_enter(&context->lock);
+    if (channel->previous != NULL) {
+        *channel->previous = channel->next;
+        if (channel->next != NULL)
+            channel->next->previous = channel->previous;
+        channel->previous = NULL;
+        atomic_fetch_sub_explicit(&context->channels_count, 1, memory_order_relaxed);
+    }
+    ewi_lock_give(&context->lock);
+}
+
+/* Pinned, so that a free beside us waits until the abort is done. */
+static ew_channel *pin_first(ew_context *context)
+{
+    ew_channel *channel;
+
+    ewi_lock_enter(&context->lock);
+    channel = context->channels;
+    if (channel != NULL)
+        atomic_fetch_add_explicit(&channel->pins, 1, memory_order_relaxed); /* under the lock */
+    ewi_lock_give(&context->lock);
+    return channel;
+}
+
+static void abort_channels(ew_context *context)
+{
+    ew_channel *channel;
+
+    while ((channel = pin_first(context)) != NULL) {
+        ew_channel_abort(channel);
+        ewi_context_forget_channel(context, channel);
+        atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+    }
+}
+
+/* ---- options ---- */
+
+static int take_size(uint64_t *out, const char *name, uint64_t value, uint64_t normal, uint64_t least,
+                     uint64_t most)
+{
+    *out = value != 0 ? value : normal;
+    if (*out >= least && *out <= most)
+        return EW_OK;
+    return ewi_fail(EW_EINVAL, "%s = %llu: must be %llu to %llu", name, (unsigned long long)*out,
+                    (unsigned long long)least, (unsigned long long)most);
+}
+
+static int take_list(uint32_t *out, uint32_t *out_count, const char *name, const uint32_t *list,
+                     uint32_t count)
+{
+    if (count > CONTEXT_ALLOW_MAX)
+        return ewi_fail(EW_EINVAL, "%s has %u entries, at most %d", name, count, CONTEXT_ALLOW_MAX);
+    if (count > 0)
+        memcpy(out, list, count * sizeof(*list));
+    *out_count = count;
+    return EW_OK;
+}
+
+static int take_sizes(ew_context *context, const ew_context_options *options)
+{
+    struct budget *budget = &context->budget;
+    int code = take_size(&context->outbox_bytes, "outbox_bytes", options->outbox_bytes, 256 * KIB,
+                         OUTBOX_BYTES_MIN, OUTBOX_BYTES_MAX);
+
+    if (code == EW_OK)
+        code = take_size(&context->inbox_bytes, "inbox_bytes", options->inbox_bytes, 256 * KIB,
+                         RECORD_BYTES_MAX, GIB);
+    if (code == EW_OK)
+        code = take_size(&context->message_bytes_max, "message_bytes_max",
+                         options->message_bytes_max, 64 * MIB, 1, UINT64_C(1) << 40);
+    if (code == EW_OK)
+        code = take_size(&budget->bytes_max, "memory_bytes_max", options->memory_bytes_max, GIB, MIB,
+                         UINT64_C(1) << 40);
+    if (code == EW_OK)
+        code = take_size(&context->peer_bytes_max, "peer_bytes_max", options->peer_bytes_max,
+                         budget->bytes_max / 4, 4 * KIB, UINT64_C(1) << 40);
+    if (code == EW_OK)
+        code = take_size(&budget->huge_bytes_max, "huge_bytes_max", options->huge_bytes_max,
+                         64 * MIB, 4 * KIB, UINT64_C(1) << 40);
+    context->outbox_bytes = ewi_align_up(context->outbox_bytes, 4 * KIB);
+    context->inbox_bytes = ewi_align_up(context->inbox_bytes, 4 * KIB);
+    return code;
+}
+
+static int take_options(ew_context *context, const ew_context_options *options)
+{
+    const char *name = options->namespace_name != NULL ? options->namespace_name : "default";
+    int code = take_sizes(context, options);
+
+    if (code != EW_OK)
+        return code;
+    if (name[0] == '\0' || strlen(name) >= sizeof(context->namespace_name))
+        return ewi_fail(EW_EINVAL, "namespace name of %zu bytes, must be 1 to 63", strlen(name));
+    snprintf(context->namespace_name, sizeof(context->namespace_name), "%s", name);
+    if (options->pages < EW_PAGES_AUTO || options->pages > EW_PAGES_SMALL)
+        return ewi_fail(EW_EINVAL, "pages = %d: not one of enum ew_pages", options->pages);
+    if (options->wait < EW_WAIT_ADAPTIVE || options->wait > EW_WAIT_SPIN)
+        return ewi_fail(EW_EINVAL, "wait = %d: not one of enum ew_wait_policy", options->wait);
+    context->pages = (ew_pages)options->pages;
+    context->wait = (ew_wait_policy)options->wait;
+    context->hello_ns = options->hello_ns > 0 ? (uint64_t)options->hello_ns : NS_PER_S;
+    context->allow_any = options->allow_any != 0;
+    code = take_list(context->allow_uids, &context->allow_uids_count, "allow_uids",
+                     options->allow_uids, options->allow_uids_count);
+    if (code == EW_OK)
+        code = take_list(context->allow_gids, &context->allow_gids_count, "allow_gids",
+                         options->allow_gids, options->allow_gids_count);
+    if (options->allow_uids == NULL && options->allow_gids == NULL && !context->allow_any)
+        context->allow_uids[context->allow_uids_count++] = (uint32_t)geteuid();
+    return code;
+}
+
+/* ---- life ---- */
+
+static void on_stack(void *object, uint32_t events, uint64_t now_ns)
+{
+    ew_context *context = object;
+
+    (void)events;
+    ewi_context_take(context); /* the last guest may go while we are at it */
+    ewi_stream_dispatch(&ewi_kernel_stack, context->stack, now_ns);
+    ewi_context_give(context);
+}
+
+static int start(ew_context *context)
+{
+    uint8_t seed[32];
+    const struct stack_options options = {.streams_max = STREAMS_MAX, .seed = seed, .text = ""};
+    int code = ewi_random(seed, sizeof(seed));
+
+    if (code == EW_OK)
+        code = ewi_reactor_acquire(&context->reactor);
+    if (code == EW_OK)
+        code = ewi_cover_open(&context->cover, context->reactor);
+    if (code == EW_OK)
+        code = ewi_kernel_stack.open(&options, &context->stack);
+    if (code == EW_OK)
+        code = ewi_reactor_add(context->reactor, ewi_kernel_stack.wait_fd(context->stack), EPOLLIN,
+                               on_stack, context, &context->stack_source);
+    return code;
+}
+
+int ew_context_open(const ew_context_options *options, ew_context **out)
+{
+    static const ew_context_options defaults;
+    ew_context *context = calloc(1, sizeof(*context));
+    int code;
+
+    if (context == NULL)
+        return ewi_fail(EW_EMEMORY, "no memory for a context");
+    code = take_options(context, options != NULL ? options : &defaults);
+    if (code != EW_OK) {
+        free(context);
+        return code;
+    }
+    context->shares = 1;
+    context->budget.huge_sealable = ewi_region_probe_huge_seals(&ewi_os_default);
+    context->cpus = ewi_machine_cpus();
+    context->spin_ns_max = context->cpus > 1 ? ewi_machine_wake_ns() : 0;
+    ewi_process_add_context(context);
+    code = start(context);
+    if (code != EW_OK) {
+        ewi_context_give(context);
+        return code < EW_EAGAIN ? code : ewi_fail(code, "the context could not be opened: %s",
+                                                  ewi_error_name(code));
+    }
+    *out = context;
+    return EW_OK;
+}
+
+void ew_context_close(ew_context *context)
+{
+    if (context == NULL || ewi_context_is_forked(context))
+        return;
+    for (;;) {
+        ew_listener *listener;
+
+        ewi_lock_enter(&context->lock);
+        listener = context->listeners;
+        if (listener != NULL)
+            ewi_listener_take(listener);
+        ewi_lock_give(&context->lock);
+        if (listener == NULL)
+            break;
+        ew_listener_close(listener);
+        ewi_listener_give(listener);
+    }
+    abort_channels(context);
+    ewi_context_give(context);
+}
+
+int ew_context_get_stats(ew_context *context, ew_context_stats *out)
+{
+    if (ewi_context_is_forked(context))
+        return ewi_context_forked_error();
+    *out = (ew_context_stats){
+        .channels = atomic_load_explicit(&context->channels_count, memory_order_relaxed),
+        .accepted = atomic_load_explicit(&context->accepted, memory_order_relaxed),
+        .refused = atomic_load_explicit(&context->refused, memory_order_relaxed),
+        .dropped = atomic_load_explicit(&context->dropped, memory_order_relaxed),
+        .memory_bytes = atomic_load_explicit(&context->budget.used, memory_order_relaxed),
+        .huge_bytes = atomic_load_explicit(&context->budget.huge_used, memory_order_relaxed),
+        .memory_bytes_max = context->budget.bytes_max,
+        .spin_ns_max = (int64_t)context->spin_ns_max,
+        .cpus = context->cpus,
+        .seal_huge = context->budget.huge_sealable,
+    };
+    ewi_lock_enter(&context->lock);
+    for (ew_listener *listener = context->listeners; listener != NULL; listener = listener->next)
+        out->listeners += 1;
+    out->half_open = context->half_open;
+    ewi_lock_give(&context->lock);
+    return EW_OK;
+}

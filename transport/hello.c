@@ -1,0 +1,107 @@
+#include "transport/hello.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "transport/error.h"
+
+enum { NS_PER_S = 1000 * 1000 * 1000 };
+
+int ewi_random(void *out, size_t bytes)
+{
+    if (getrandom(out, bytes, 0) == (ssize_t)bytes) /* up to 256 bytes are never short */
+        return EW_OK;
+    return ewi_fail_os(-errno, "getrandom");
+}
+
+int ewi_hello_fill(const ew_context *context, const struct dial *dial, struct hello *out)
+{
+    *out = (struct hello){.version = WIRE_VERSION,
+                          .version_min = WIRE_VERSION,
+                          .features = WIRE_FEATURES_KNOWN,
+                          .intent = (uint8_t)dial->intent,
+                          .pid = (uint32_t)getpid(),
+                          .message_bytes_max = context->message_bytes_max,
+                          .limit = context->inbox_bytes};
+    snprintf(out->namespace_name, sizeof(out->namespace_name), "%s", context->namespace_name);
+    snprintf(out->service, sizeof(out->service), "%s", dial->service);
+    snprintf(out->protocol, sizeof(out->protocol), "%s", dial->protocol);
+    if (dial->instance != NULL)
+        memcpy(out->instance, dial->instance, sizeof(out->instance));
+    if (dial->intent != WIRE_OPEN)
+        return EW_OK;
+    out->generation = 1;
+    if (ewi_random(out->channel, sizeof(out->channel)) != EW_OK ||
+        ewi_random(out->secret, sizeof(out->secret)) != EW_OK)
+        return EW_EBUG;
+    return ewi_random(out->nonce, sizeof(out->nonce));
+}
+
+static int refused(const struct dial *dial, const uint8_t *bytes, uint32_t length)
+{
+    char text[WIRE_TEXT_BYTES_MAX + 1];
+    int code = ewi_wire_get_refuse(bytes, length, text);
+
+    return ewi_fail(code, "%s refused: %s", dial->address, text[0] != '\0' ? text : "(no reason)");
+}
+
+int ewi_hello_judge(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
+                    uint32_t length, struct hello *out, char *facts)
+{
+    struct record record = {0};
+    int code;
+
+    if (length >= RECORD_HEADER_BYTES)
+        record = ewi_record_decode(ewi_wire_get_header(bytes));
+    if (record.kind == RECORD_REFUSE)
+        return refused(dial, bytes, length);
+    code = ewi_wire_get_hello(bytes, length, RECORD_WELCOME, out, facts);
+    if (code == EW_EVERSION)
+        return ewi_fail(code, "%s speaks versions %u to %u, this library %u", dial->address,
+                        out->version_min, out->version, WIRE_VERSION);
+    if (code != EW_OK)
+        return ewi_fail(code, "%s did not answer as an Eastwest listener does", dial->address);
+    if (said->intent == WIRE_QUERY)
+        return EW_OK;
+    if (strcmp(out->service, said->service) != 0 ||
+        strcmp(out->namespace_name, said->namespace_name) != 0 ||
+        memcmp(out->channel, said->channel, sizeof(out->channel)) != 0 ||
+        out->generation != said->generation || out->message_bytes_max == 0) /* I1 */
+        return ewi_fail(EW_EPROTO, "%s answered for something else", dial->address);
+    if (dial->instance != NULL && memcmp(out->instance, dial->instance, 16) != 0)
+        return ewi_fail(EW_EUNREACHABLE, "%s is another instance of %s", dial->address,
+                        dial->service);
+    return EW_OK;
+}
+
+int ewi_hello_await(int fd, short events, const struct dial *dial)
+{
+    struct pollfd wanted = {.fd = fd, .events = events};
+    uint64_t left = ewi_wait_left(dial->wait, ewi_now_ns());
+    struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S),
+                               .tv_nsec = (long)(left % NS_PER_S)};
+    int ready = ppoll(&wanted, 1, left == EWI_NEVER ? NULL : &timeout, dial->wait.sigmask);
+
+    if (ready > 0)
+        return EW_OK;
+    if (ready == 0)
+        return ewi_fail(EW_ETIMEOUT, "%s did not answer in time", dial->address);
+    return ewi_fail(EW_EINTR, "interrupted while waiting for %s", dial->address);
+}
+
+void ewi_query_fill(const struct hello *welcome, const char *facts, uint64_t began_ns,
+                    ew_query_info *out)
+{
+    *out = (ew_query_info){.channels = welcome->channels,
+                           .message_bytes_max = welcome->message_bytes_max,
+                           .pid = welcome->pid,
+                           .rtt_ns = (int64_t)(ewi_now_ns() - began_ns)};
+    memcpy(out->instance, welcome->instance, sizeof(out->instance));
+    snprintf(out->namespace_name, sizeof(out->namespace_name), "%s", welcome->namespace_name);
+    snprintf(out->service, sizeof(out->service), "%s", welcome->service);
+    snprintf(out->protocol, sizeof(out->protocol), "%s", welcome->protocol);
+    snprintf(out->facts, sizeof(out->facts), "%s", facts);
+}

@@ -1,0 +1,73 @@
+/* transport/link.h - what carries a channel at the moment, as a table of functions.
+ *
+ * Purpose    Let the channel send, receive and wait in one way on every path.
+ * Shape      two implementations: transport/local/ (shared memory) and transport/stream/ (a byte
+ *            stream from a stack).
+ * Owner      the channel owns its link; `release` frees what the link holds.
+ * Threads    committed: under the channel's send lock. taken: under its receive lock. drive, seen,
+ *            announce, retract, hang_up: any thread. release: nobody else
+ *            is in the channel any more.
+ * Trust      a link judges what arrives and reports by channel->link_state.
+ * Errors     a link never fails a call: it goes down, and the channel finds out why.
+ * Invariants I1  after link_state left LINK_UP no further record will arrive, and all that did are
+ *                in the channel's ring.
+ * Ordering   C1 release-store of link_state  pairs with  C2 acquire-load: the records before it
+ *            are visible.
+ * Source     docs/adr/0001-session-and-links.md
+ */
+#ifndef EWI_TRANSPORT_LINK_H
+#define EWI_TRANSPORT_LINK_H
+
+#include <poll.h>
+
+#include "shm/base.h"
+#include "shm/bell.h"
+
+enum { LINK_FDS_MAX = 2 };
+
+enum link_state {
+    LINK_UP = 0,
+    LINK_HUNG_UP = 1, /* the other side is gone */
+    LINK_BROKEN = 2,  /* the other side broke the protocol: channel->end_text says how */
+    LINK_SHUT = 3,    /* closed here */
+};
+
+struct link_ops {
+    ew_path path;
+    /* Records were committed to our ring: see to it that the peer gets them. */
+    void (*committed)(ew_channel *channel);
+    /* The reader's position was published: tell the peer if it is due. */
+    void (*taken)(ew_channel *channel);
+    /* Before a call waits: nothing that the peer waits for may stay here. */
+    void (*settle)(ew_channel *channel);
+    /* Take in what has arrived, without waiting. */
+    void (*drive)(ew_channel *channel);
+    /* Sleeping: descriptors to poll, what to say before, what to do with what was seen. */
+    nfds_t (*sleep_fds)(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX]);
+    void (*announce)(ew_channel *channel, uint32_t wants);
+    void (*retract)(ew_channel *channel, uint32_t wants);
+    bool (*look)(void *channel); /* of struct waitroom_poller; NULL: not needed */
+    void (*seen)(void *channel, const struct pollfd *fds, nfds_t count);
+    /* The receiving side found nothing: make fileno() unreadable until something comes. */
+    void (*rearm)(ew_channel *channel);
+    /* What fileno() polls; the first call makes it level-triggered from then on. */
+    int (*watch_fds)(ew_channel *channel, int fds[LINK_FDS_MAX]);
+    /* How far the peer's process (held) and its application (consumed) are. */
+    uint64_t (*peer_held)(ew_channel *channel);
+    uint64_t (*peer_consumed)(ew_channel *channel);
+    /* We are closing: threads that wait for messages or room wake up; from now on what arrives is
+     * dropped, and the peer is still heard. */
+    void (*closing)(ew_channel *channel);
+    /* Wake every thread that sleeps on this link, which is down. */
+    void (*wake)(ew_channel *channel);
+    /* Tell the peer that it is over; clean: CLOSE was delivered. Nothing is freed yet. */
+    void (*hang_up)(ew_channel *channel, bool clean);
+    /* Nobody uses the link any more. */
+    void (*release)(ew_channel *channel);
+    void (*describe)(ew_channel *channel, ew_channel_info *out);
+};
+
+extern const struct link_ops ewi_local_link;
+extern const struct link_ops ewi_stream_link;
+
+#endif

@@ -1,0 +1,229 @@
+#include "transport/local/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transport/channel/channel.h"
+#include "transport/context.h"
+#include "transport/local/process_watch.h"
+#include "transport/local/open.h"
+#include "transport/process.h"
+
+enum { DRAIN_MAX = 64, MESSAGE_BYTES_MAX = 64 };
+
+static struct local_link *link_of(ew_channel *channel)
+{
+    return &channel->link.local;
+}
+
+/* ---- telling the peer ---- */
+
+static void committed(ew_channel *channel)
+{
+    struct bell *bell = &link_of(channel)->bell;
+
+    if (ewi_bell_is_wanted(bell, BELL_DATA))
+        ewi_bell_kick(bell);
+}
+
+static void tell_space(ew_channel *channel)
+{
+    struct bell *bell = &link_of(channel)->bell;
+
+    if (ewi_bell_is_wanted(bell, BELL_SPACE))
+        ewi_bell_kick(bell);
+}
+
+static void drive(ew_channel *channel)
+{
+    (void)channel; /* the peer writes to memory that we read */
+}
+
+/* ---- sleeping ---- */
+
+static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
+{
+    fds[0] = (struct pollfd){.fd = link_of(channel)->bell.fd, .events = POLLIN};
+    return 1;
+}
+
+static void announce(ew_channel *channel, uint32_t wants)
+{
+    ewi_bell_announce(&link_of(channel)->bell, wants);
+}
+
+static void retract(ew_channel *channel, uint32_t wants)
+{
+    struct local_link *link = link_of(channel);
+
+    if (atomic_load_explicit(&link->armed, memory_order_relaxed))
+        wants &= ~(uint32_t)BELL_DATA;
+    if (wants != 0)
+        ewi_bell_retract(&link->bell, wants);
+}
+
+/* Take kicks out of the socket. A hang-up may hide behind them, and ECONNRESET in front of them. */
+static void drain(ew_channel *channel)
+{
+    uint8_t message[MESSAGE_BYTES_MAX];
+
+    for (int i = 0; i < DRAIN_MAX; i++) {
+        ssize_t length = recv(link_of(channel)->bell.fd, message, sizeof(message),
+                              MSG_DONTWAIT | MSG_TRUNC);
+
+        if (length == 1 || (length < 0 && (errno == EINTR || errno == ECONNRESET)))
+            continue;
+        if (length == 0 && atomic_load_explicit(&channel->shut, memory_order_acquire) ==
+                               CHANNEL_OPEN) /* C4; else it is our own SHUT_RD */
+            ewi_channel_link_down(channel, LINK_HUNG_UP);
+        else if (length > 1)
+            ewi_channel_break(channel, EW_EPROTO, "the peer sent a message that this version does "
+                                                  "not know on the local socket");
+        return;
+    }
+}
+
+static void seen(void *context, const struct pollfd *fds, nfds_t count)
+{
+    ew_channel *channel = context;
+
+    EWI_ASSERT(count == 1);
+    if (fds[0].revents & POLLIN)
+        drain(channel);
+    if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
+        ewi_channel_link_down(channel, LINK_HUNG_UP);
+}
+
+/* With fileno() in use: the ring was found empty, so the kicks up to now are answered. */
+static void rearm(ew_channel *channel)
+{
+    struct local_link *link = link_of(channel);
+
+    if (!atomic_load_explicit(&link->armed, memory_order_relaxed))
+        return;
+    drain(channel);
+    ewi_bell_announce(&link->bell, BELL_DATA);
+}
+
+static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
+{
+    struct local_link *link = link_of(channel);
+
+    atomic_store_explicit(&link->armed, 1, memory_order_relaxed);
+    ewi_bell_announce(&link->bell, BELL_DATA);
+    fds[0] = link->bell.fd;
+    return 1;
+}
+
+/* ---- how far the peer is ---- */
+
+static uint64_t peer_held(ew_channel *channel)
+{
+    return channel->writer.position; /* it has our memory mapped: committed is held */
+}
+
+static uint64_t peer_consumed(ew_channel *channel)
+{
+    return atomic_load_explicit(channel->freed_word, memory_order_acquire); /* T2, pairs with T1 */
+}
+
+/* ---- end ---- */
+
+static void closing(ew_channel *channel)
+{
+    shutdown(link_of(channel)->bell.fd, SHUT_RD); /* wakes our pollers; the peer sees nothing */
+}
+
+static void wake(ew_channel *channel)
+{
+    shutdown(link_of(channel)->bell.fd, SHUT_RDWR);
+}
+
+static void hang_up(ew_channel *channel, bool clean)
+{
+    atomic_store_explicit(&channel->outbox->ended, clean ? OUTBOX_CLOSED : OUTBOX_ABORTED,
+                          memory_order_release); /* E1, pairs with E2 */
+    EWI_CRASH_POINT("end.after_ended");
+}
+
+static void release(ew_channel *channel)
+{
+    struct local_link *link = link_of(channel);
+    ew_context *context = channel->context;
+
+    ewi_reactor_remove(context->reactor, link->source);
+    ewi_process_unwatch(context, link->process);
+    ewi_process_close_fd(link->bell.fd);
+    ewi_access_discharge(context, link->uid, link->peers_region.bytes);
+    ewi_region_release(&ewi_os_default, &link->peers_region);
+}
+
+static void describe(ew_channel *channel, ew_channel_info *out)
+{
+    struct local_link *link = link_of(channel);
+
+    out->peer_pid = link->pid;
+    out->peer_uid = link->uid;
+    out->generation = 1;
+    out->peer_outbox_bytes = link->peers_region.bytes;
+    snprintf(out->death_watch, sizeof(out->death_watch), "%s",
+             link->process != NULL ? "socket, pidfd" : "socket");
+}
+
+/* ---- the reactor: a hang-up while nobody waits ---- */
+
+static void on_hang_up(void *object, uint32_t events, uint64_t now_ns)
+{
+    (void)events, (void)now_ns;
+    ewi_channel_link_down(object, LINK_HUNG_UP);
+}
+
+int ewi_local_link_start(ew_channel *channel, const struct local_link_parts *parts)
+{
+    struct local_link *link = link_of(channel);
+    ew_context *context = channel->context;
+
+    channel->link.local = (struct local_link){0};
+    link->theirs = parts->peers.base;
+    link->peers_region = parts->peers;
+    link->pid = parts->peer.pid;
+    link->uid = parts->peer.uid;
+    link->bell.mine = &channel->outbox->sleep;
+    link->bell.peers = &link->theirs->sleep;
+    link->bell.fd = parts->fd;
+    channel->ops = &ewi_local_link;
+    channel->freed_word = &link->theirs->taken;
+    channel->ended_word = &link->theirs->ended;
+    channel->taken_word = &channel->outbox->taken;
+    ewi_ring_reader_init(&channel->reader, link->theirs->ring,
+                         ewi_outbox_ring_bytes(parts->peers.bytes), parts->offset, 0);
+    link->process = ewi_process_watch(context, parts->fd, &parts->peer);
+    return ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, channel,
+                           &link->source); /* EPOLLHUP and EPOLLERR come unasked */
+}
+
+const struct link_ops ewi_local_link = {
+    .path = EW_PATH_SHM,
+    .committed = committed,
+    .taken = tell_space,
+    .settle = tell_space,
+    .drive = drive,
+    .sleep_fds = sleep_fds,
+    .announce = announce,
+    .retract = retract,
+    .look = NULL,
+    .seen = seen,
+    .rearm = rearm,
+    .watch_fds = watch_fds,
+    .peer_held = peer_held,
+    .peer_consumed = peer_consumed,
+    .closing = closing,
+    .wake = wake,
+    .hang_up = hang_up,
+    .release = release,
+    .describe = describe,
+};

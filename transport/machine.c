@@ -1,0 +1,108 @@
+#include "transport/machine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/sleep.h"
+
+enum { ROUNDS = 7, WAKE_NS_MIN = 5 * 1000, WAKE_NS_MAX = 100 * 1000, LINE_BYTES = 512 };
+
+/* quota / period of this process's cgroup, 0: no limit. */
+static uint32_t quota_cpus(void)
+{
+    char line[LINE_BYTES], path[LINE_BYTES + 64] = "";
+    unsigned long long quota, period;
+    uint32_t cpus = 0;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof(line), file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::", 3) == 0) /* cgroup v2 */
+            snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", line + 3);
+    }
+    fclose(file);
+    file = path[0] != '\0' ? fopen(path, "re") : NULL;
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu %llu", &quota, &period) == 2 && period > 0) /* "max ...": no limit */
+        cpus = (uint32_t)ewi_max_u64(quota / period, 1);
+    fclose(file);
+    return cpus;
+}
+
+uint32_t ewi_machine_cpus(void)
+{
+    cpu_set_t allowed;
+    uint32_t cpus = 1, quota = quota_cpus();
+
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
+        cpus = (uint32_t)CPU_COUNT(&allowed);
+    if (quota != 0 && quota < cpus)
+        cpus = quota;
+    return cpus > 0 ? cpus : 1;
+}
+
+struct probe {
+    _Atomic uint32_t turn; /* odd: the thread's, even: ours */
+    _Atomic uint64_t woken_ns;
+};
+
+static void *answer(void *argument)
+{
+    struct probe *probe = argument;
+    const struct wait forever = {.deadline_ns = EWI_NEVER};
+
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        while (atomic_load_explicit(&probe->turn, memory_order_acquire) != 2 * round + 1)
+            ewi_futex_wait(&probe->turn, 2 * round, forever);
+        atomic_store_explicit(&probe->woken_ns, ewi_now_ns(), memory_order_relaxed);
+        atomic_store_explicit(&probe->turn, 2 * round + 2, memory_order_release);
+        ewi_futex_wake(&probe->turn, 1);
+    }
+    return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+uint64_t ewi_machine_wake_ns(void)
+{
+    const struct timespec settle = {.tv_nsec = 50 * 1000}; /* so that the other really sleeps */
+    const struct wait forever = {.deadline_ns = EWI_NEVER};
+    struct probe probe = {0};
+    uint64_t cost[ROUNDS];
+    sigset_t all, before;
+    pthread_t thread;
+    int failed;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&thread, NULL, answer, &probe);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return WAKE_NS_MAX / 2;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        uint64_t start;
+
+        nanosleep(&settle, NULL);
+        start = ewi_now_ns();
+        atomic_store_explicit(&probe.turn, 2 * round + 1, memory_order_release);
+        ewi_futex_wake(&probe.turn, 1);
+        while (atomic_load_explicit(&probe.turn, memory_order_acquire) != 2 * round + 2)
+            ewi_futex_wait(&probe.turn, 2 * round + 1, forever);
+        cost[round] = atomic_load_explicit(&probe.woken_ns, memory_order_relaxed) - start;
+    }
+    pthread_join(thread, NULL);
+    qsort(cost, ROUNDS, sizeof(cost[0]), by_value);
+    return ewi_min_u64(ewi_max_u64(cost[ROUNDS / 2], WAKE_NS_MIN), WAKE_NS_MAX);
+}

@@ -1,0 +1,156 @@
+/* transport/stack.h - what a stream link needs from "something that gives byte streams".
+ *
+ * Purpose    One table of functions for each stack: kernel sockets, our TCP/IP on DPDK, TLS over
+ *            either, a test double. The whole stack is swapped above TCP.
+ * Shape      stack   one driver context: an epoll set; a DPDK port with its TCP instance.
+ *            stream  a connection or a listener, a 64-bit handle: slot in the low half, generation
+ *                    in the high half. A stale handle gives -ESTALE, never another stream; 0 is
+ *                    never valid.
+ *            Times are u64 nanoseconds of one monotonic clock, passed in.
+ * Owner      The stack owns streams; the caller owns what spans point to, and keeps it valid and
+ *            unchanged until `released` has reached it.
+ * Threads    Nothing blocks, calls back, or allocates after open(). One thread at a time drives a
+ *            stack, except: kick() from anywhere, and with STACK_PARALLEL send, recv_into, ready,
+ *            released, shutdown, watch and stream_fd on distinct streams, and connect and accept,
+ *            beside the driver. One thread at a time uses one stream in each direction.
+ * Trust      Bytes, addresses and lengths that arrive are hostile. The caller is not.
+ * Errors     negative errno. -EAGAIN: nothing now. A stream that failed keeps answering the same
+ *            error until it is closed; recv_into gives what had arrived first. -ENOTSUP: this
+ *            stack cannot; `info` says why.
+ * Invariants I1  bytes are sent in order and once; a send takes a prefix and says how much.
+ *            I2  CLOSED is a stream's last event, and nothing of the caller's is referenced then.
+ * Ordering   the caller's locks; a handle passed between threads carries everything before it.
+ * Source     design, section 6; RFC 9293 section 3.9 (user calls)
+ */
+#ifndef EWI_TRANSPORT_STACK_H
+#define EWI_TRANSPORT_STACK_H
+
+#include "shm/base.h"
+
+enum { STACK_ABI = 1 };
+
+typedef uint64_t ewi_stream;
+struct ewi_stack; /* private to the implementation */
+
+enum stack_caps {
+    STACK_PARALLEL = 1u << 0,  /* see Threads */
+    STACK_STREAM_FD = 1u << 1, /* a stream has a descriptor of its own to sleep on */
+    STACK_TX_REF = 1u << 2,    /* send may keep references; else released == accepted on return */
+    STACK_WAKE = 1u << 3,      /* wait_fd becomes readable for every watched arrival */
+};
+
+struct stack_addr {
+    uint8_t family; /* 4 or 6 */
+    uint16_t port;  /* host order */
+    uint32_t scope; /* IPv6 link-local interface index */
+    uint8_t ip[16]; /* network order; IPv4 in the first four bytes */
+};
+
+struct stack_span {
+    const void *base;
+    size_t bytes;
+};
+
+enum stack_event_bits {
+    STACK_CONNECTED = 1u << 0,
+    STACK_ACCEPT = 1u << 1,   /* listener: accept() until -EAGAIN */
+    STACK_READABLE = 1u << 2, /* recv_into() until -EAGAIN */
+    STACK_WRITABLE = 1u << 3, /* send() has room */
+    STACK_RELEASED = 1u << 4, /* released() moved */
+    STACK_PEER_FIN = 1u << 5, /* no more bytes after those readable */
+    STACK_FAILED = 1u << 6,   /* error() says why */
+    STACK_CLOSED = 1u << 7,
+};
+
+struct stack_event {
+    uint64_t user; /* given to listen, connect, accept */
+    ewi_stream stream;
+    uint32_t bits;
+};
+
+struct stack_info {
+    char name[16];      /* "kernel" */
+    char device[48];    /* "" */
+    char reason[128];   /* why a capability is missing, for explain */
+    uint32_t caps;      /* enum stack_caps */
+    uint32_t streams, streams_max;
+    uint64_t poll_interval_ns; /* without STACK_WAKE: drive at least this often while streams are open */
+};
+
+struct stack_options {
+    uint32_t streams_max;  /* 1..2^20 */
+    const uint8_t *seed;   /* 32 bytes: ISNs, ports, hash keys; same seed, same run */
+    const char *text;      /* the implementation's own, "" for the kernel */
+};
+
+struct stack_ops {
+    uint32_t abi;   /* STACK_ABI */
+    uint32_t bytes; /* sizeof this table: functions are only appended; an absent one is NULL */
+    const char *name;
+
+    /* -- life -- */
+    int (*open)(const struct stack_options *options, struct ewi_stack **out);
+    void (*close)(struct ewi_stack *stack); /* aborts what is left */
+
+    /* -- streams: user comes back in events -- */
+    int (*listen)(struct ewi_stack *stack, const struct stack_addr *local, uint32_t backlog,
+                  uint64_t user, ewi_stream *out);
+    /* Starts; ready() or an event says CONNECTED or FAILED. local may be NULL. */
+    int (*connect)(struct ewi_stack *stack, const struct stack_addr *local,
+                   const struct stack_addr *remote, uint64_t user, uint64_t now, ewi_stream *out);
+    int (*accept)(struct ewi_stack *stack, ewi_stream listener, uint64_t user, ewi_stream *out);
+
+    /* -- data -- */
+    /* Takes a prefix of the spans (at most 8); the bytes taken, or -EAGAIN. */
+    int64_t (*send)(struct ewi_stack *stack, ewi_stream stream, const struct stack_span *spans,
+                    uint32_t count);
+    /* Stream bytes, from 0, acknowledged by the peer and no longer read by a device. */
+    int (*released)(struct ewi_stack *stack, ewi_stream stream, uint64_t *out);
+    /* Copies what has arrived; 0: the peer's FIN. Tried before any poll. */
+    int64_t (*recv_into)(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room);
+    uint32_t (*ready)(struct ewi_stack *stack, ewi_stream stream); /* levels now, enum stack_event_bits */
+    int (*error)(struct ewi_stack *stack, ewi_stream stream);      /* why FAILED, 0: it did not */
+
+    /* -- end -- */
+    int (*shutdown)(struct ewi_stack *stack, ewi_stream stream); /* FIN behind what was accepted */
+    /* Wakes whoever sleeps on stream_fd and makes every later call fail: any thread. */
+    int (*break_off)(struct ewi_stack *stack, ewi_stream stream);
+    /* reset: RST, else an orderly end in the background. The handle is stale afterwards; poll
+     * reports CLOSED with it, and nothing else, later. */
+    int (*finish)(struct ewi_stack *stack, ewi_stream stream, bool reset, uint64_t now);
+
+    /* -- progress -- */
+    /* Which of READABLE, WRITABLE the stack reports by poll; FAILED always. Listeners: always. */
+    int (*watch)(struct ewi_stack *stack, ewi_stream stream, uint32_t bits);
+    /* At most count events; *deadline: when to call again even if nothing arrives. */
+    int (*poll)(struct ewi_stack *stack, uint64_t now, struct stack_event *events, uint32_t count,
+                uint64_t *deadline);
+    void (*flush)(struct ewi_stack *stack, uint64_t now);
+
+    /* -- sleep -- */
+    int (*wait_fd)(struct ewi_stack *stack);  /* one for life; nests in epoll */
+    int (*stream_fd)(struct ewi_stack *stack, ewi_stream stream); /* for poll(2) only, or -ENOTSUP */
+    int (*arm)(struct ewi_stack *stack, uint64_t now); /* before sleeping on wait_fd; 1: work, poll now */
+    void (*disarm)(struct ewi_stack *stack);
+    void (*kick)(struct ewi_stack *stack); /* any thread: makes wait_fd readable */
+
+    /* -- look -- */
+    int (*addresses)(struct ewi_stack *stack, ewi_stream stream, struct stack_addr *local,
+                     struct stack_addr *remote);
+    int (*info)(struct ewi_stack *stack, struct stack_info *out);
+
+    /* -- fork -- */
+    /* In the child, from its atfork handler: close()s its descriptors, touches nothing of the
+     * parent's. Nothing else may be called there. */
+    void (*forked)(struct ewi_stack *stack);
+};
+
+extern const struct stack_ops ewi_kernel_stack;
+
+/* "A.B.C.D:PORT" or "[A::B%scope]:PORT"; numeric only, no name look-up. 0 or EW_EINVAL. */
+int ewi_addr_parse(const char *text, struct stack_addr *out);
+/* The same form back; room: at least 72. */
+void ewi_addr_format(const struct stack_addr *addr, char *out, size_t room);
+bool ewi_addr_is_loopback(const struct stack_addr *addr);
+
+#endif

@@ -1,0 +1,348 @@
+/* The listening side of streams: one port for all services of a context. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/channel/channel.h"
+#include "transport/error.h"
+#include "transport/listener.h"
+
+enum { ACCEPT_MAX = 16, BACKLOG = 256 };
+
+struct tcp_port {
+    struct tcp_port *next;
+    ew_context *context;
+    struct stream_user *user;
+    ewi_stream stream;
+    uint32_t users;
+    char wanted[80]; /* as configured */
+    struct stack_addr address;
+};
+
+struct guest {
+    ew_context *context;
+    struct stream_user *user;
+    struct source *deadline;
+    ewi_stream stream;
+    uint32_t have;
+    uint8_t bytes[WIRE_HELLO_BYTES];
+};
+
+static const struct stack_ops *const ops = &ewi_kernel_stack;
+
+static void count_dropped(ew_context *context)
+{
+    atomic_fetch_add_explicit(&context->dropped, 1, memory_order_relaxed);
+}
+
+/* keep_stream: it belongs to a channel now, with its user. */
+static void forget_guest(struct guest *guest, bool keep_stream, bool reset)
+{
+    ew_context *context = guest->context;
+
+    ewi_reactor_remove(context->reactor, guest->deadline);
+    ewi_access_half_done(context, STRANGER_UID);
+    if (!keep_stream) {
+        ewi_stream_finish(context->reactor, ops, context->stack, guest->stream, guest->user, reset);
+    }
+    free(guest);
+    ewi_context_give(context);
+}
+
+static void say(struct guest *guest, const uint8_t *bytes, uint32_t length)
+{
+    struct stack_span span = {bytes, length};
+
+    /* The send buffer of a new connection holds it whole; if not, the peer will time out. */
+    (void)ops->send(guest->context->stack, guest->stream, &span, 1);
+}
+
+static void refuse(struct guest *guest, int code, const char *text)
+{
+    uint8_t bytes[WIRE_REFUSE_BYTES_MAX];
+
+    say(guest, bytes, ewi_wire_put_refuse(bytes, code, text));
+    atomic_fetch_add_explicit(&guest->context->refused, 1, memory_order_relaxed);
+}
+
+static int start_channel(struct guest *guest, ew_listener *listener, const struct hello *hello,
+                         ew_channel **out)
+{
+    struct channel_options options = {.outbox = REGION_PRIVATE,
+                                      .peer = hello,
+                                      .service = hello->service,
+                                      .protocol = hello->protocol};
+    struct stream_link_parts parts = {.ops = ops,
+                                      .stack = guest->context->stack,
+                                      .stream = guest->stream,
+                                      .user = guest->user,
+                                      .peer_limit = hello->limit,
+                                      .early = guest->bytes};
+    struct stack_addr local, remote;
+    char address[80] = "tcp://";
+    ew_channel *channel;
+    int code;
+
+    if (ops->addresses(guest->context->stack, guest->stream, &local, &remote) == 0)
+        ewi_addr_format(&remote, address + 6, sizeof(address) - 6);
+    options.peer_address = address;
+    memcpy(options.instance, listener->instance, sizeof(options.instance));
+    memcpy(options.id, hello->channel, sizeof(options.id));
+    memcpy(options.secret, hello->secret, sizeof(options.secret));
+    code = ewi_channel_create(guest->context, &options, &channel);
+    if (code != EW_OK)
+        return code;
+    code = ewi_session_accept(&channel->link.stream.session, hello->generation, hello->taken, 0);
+    if (code == EW_OK)
+        code = ewi_stream_link_start(channel, &parts);
+    if (code != EW_OK) {
+        ewi_channel_discard(channel);
+        return code;
+    }
+    *out = channel;
+    return EW_OK;
+}
+
+static int admit(struct guest *guest, ew_listener *listener, const struct hello *hello)
+{
+    uint8_t bytes[WIRE_HELLO_BYTES];
+    struct hello welcome;
+    ew_channel *channel;
+    int code;
+
+    ewi_listener_welcome(listener, hello, &welcome, NULL);
+    ewi_wire_put_hello(bytes, RECORD_WELCOME, &welcome);
+    ops->watch(guest->context->stack, guest->stream, 0);
+    code = start_channel(guest, listener, hello, &channel);
+    if (code != EW_OK)
+        return code;
+    say(guest, bytes, sizeof(bytes)); /* before anything that the channel sends */
+    channel->listener = listener;
+    ewi_channel_open(channel);
+    ewi_listener_queue(listener, channel);
+    return EW_OK;
+}
+
+static void answer_query(struct guest *guest, ew_listener *listener, const struct hello *hello)
+{
+    uint8_t bytes[WIRE_MESSAGE_BYTES_MAX];
+    char facts[WIRE_FACTS_BYTES_MAX + 8];
+    struct hello welcome;
+
+    ewi_listener_welcome(listener, hello, &welcome, facts);
+    say(guest, bytes, ewi_wire_put_welcome_facts(bytes, &welcome, facts));
+}
+
+/* True when the stream has become a channel's. */
+static bool on_hello(struct guest *guest)
+{
+    char text[WIRE_TEXT_BYTES_MAX] = "";
+    ew_listener *listener = NULL;
+    struct hello hello;
+    int code = ewi_wire_get_hello(guest->bytes, guest->have, RECORD_HELLO, &hello, NULL);
+
+    if (code == EW_EPROTO) {
+        count_dropped(guest->context);
+        return false;
+    }
+    if (code == EW_EVERSION)
+        snprintf(text, sizeof(text), "this listener speaks version %d, you speak %u to %u",
+                 WIRE_VERSION, hello.version_min, hello.version);
+    else
+        code = ewi_listener_judge(guest->context, NULL, &hello, &listener, text);
+    if (code == EW_OK && hello.intent == WIRE_QUERY) {
+        answer_query(guest, listener, &hello);
+        return false;
+    }
+    if (code == EW_OK) {
+        code = admit(guest, listener, &hello);
+        if (code == EW_OK)
+            return true;
+        ewi_listener_give_channel(listener);
+        snprintf(text, sizeof(text), "%s", ewi_error_text());
+    }
+    refuse(guest, code <= EW_EAGAIN ? code : EW_EMEMORY, text);
+    return false;
+}
+
+/* Is what has come so far the beginning of a hello? Junk is dropped at its eighth byte. */
+static bool begins_well(const struct guest *guest)
+{
+    struct record record;
+
+    if (guest->have < RECORD_HEADER_BYTES)
+        return true;
+    record = ewi_record_decode(ewi_wire_get_header(guest->bytes));
+    return record.kind == RECORD_HELLO && ewi_wire_check_greeting(record) == EW_OK;
+}
+
+static void on_guest(void *object, uint32_t bits, uint64_t now_ns)
+{
+    struct guest *guest = object;
+    struct ewi_stack *stack = guest->context->stack;
+
+    (void)bits, (void)now_ns;
+    while (guest->have < sizeof(guest->bytes)) {
+        int64_t length = ops->recv_into(stack, guest->stream, guest->bytes + guest->have,
+                                        sizeof(guest->bytes) - guest->have);
+
+        if (length == -EAGAIN)
+            return;
+        if (length > 0)
+            guest->have += (uint32_t)length;
+        if (length <= 0 || !begins_well(guest)) {
+            count_dropped(guest->context);
+            forget_guest(guest, false, true);
+            return;
+        }
+    }
+    forget_guest(guest, on_hello(guest), false);
+}
+
+static void on_deadline(void *object, uint32_t events, uint64_t now_ns)
+{
+    struct guest *guest = object;
+
+    (void)events, (void)now_ns;
+    count_dropped(guest->context);
+    forget_guest(guest, false, true);
+}
+
+static void drop(ew_context *context, ewi_stream stream, struct guest *guest,
+                 struct stream_user *user)
+{
+    count_dropped(context);
+    ewi_stream_finish(context->reactor, ops, context->stack, stream, user, true);
+    free(guest);
+}
+
+/* False: nobody is at the door any more. */
+static bool greet(struct tcp_port *port, uint64_t now_ns)
+{
+    ew_context *context = port->context;
+    struct stream_user *user = ewi_stream_user_create(on_guest, NULL);
+    struct guest *guest = calloc(1, sizeof(*guest));
+    ewi_stream stream;
+
+    if (user == NULL || guest == NULL ||
+        ops->accept(context->stack, port->stream, (uint64_t)(uintptr_t)user, &stream) != 0) {
+        free(user);
+        free(guest);
+        return false;
+    }
+    user->object = guest;
+    guest->context = context;
+    guest->user = user;
+    guest->stream = stream;
+    if (!ewi_access_half_open(context, STRANGER_UID)) {
+        drop(context, stream, guest, user);
+        return true;
+    }
+    if (ewi_reactor_add(context->reactor, -1, 0, on_deadline, guest, &guest->deadline) != EW_OK) {
+        ewi_access_half_done(context, STRANGER_UID);
+        drop(context, stream, guest, user);
+        return true;
+    }
+    ewi_context_take(context);
+    ewi_reactor_set_deadline(context->reactor, guest->deadline, now_ns + context->hello_ns);
+    ops->watch(context->stack, stream, STACK_READABLE);
+    return true;
+}
+
+static void on_connection(void *object, uint32_t bits, uint64_t now_ns)
+{
+    (void)bits;
+    for (int i = 0; i < ACCEPT_MAX && greet(object, now_ns); i++)
+        ;
+}
+
+/* ---- the port ---- */
+
+static struct tcp_port *find_port(ew_context *context, const char *bind)
+{
+    struct tcp_port *port;
+
+    for (port = context->ports; port != NULL; port = port->next)
+        if (strcmp(port->wanted, bind) == 0)
+            return port;
+    return NULL;
+}
+
+static int open_port(ew_context *context, const char *bind, struct tcp_port **out)
+{
+    struct tcp_port *port = calloc(1, sizeof(*port));
+    struct stack_addr wanted, remote;
+    int code;
+
+    if (port == NULL)
+        return ewi_fail(EW_EMEMORY, "no memory for a TCP port");
+    if (strncmp(bind, "tcp://", 6) != 0 || strlen(bind) >= sizeof(port->wanted) ||
+        ewi_addr_parse(bind + 6, &wanted) != EW_OK) {
+        free(port);
+        return ewi_fail(EW_EINVAL, "bind \"%s\": must be tcp://A.B.C.D:PORT or tcp://[A::B]:PORT",
+                        bind);
+    }
+    snprintf(port->wanted, sizeof(port->wanted), "%s", bind);
+    port->context = context;
+    port->user = ewi_stream_user_create(on_connection, port);
+    code = port->user == NULL ? EW_EMEMORY
+                              : ops->listen(context->stack, &wanted, BACKLOG,
+                                            (uint64_t)(uintptr_t)port->user, &port->stream);
+    if (code != 0) {
+        free(port->user);
+        free(port);
+        if (code == -EADDRINUSE)
+            return ewi_fail(EW_EINUSE, "bind \"%s\": the address is in use", bind);
+        return ewi_fail_os(code, "bind \"%s\"", bind);
+    }
+    port->address = wanted;
+    ops->addresses(context->stack, port->stream, &port->address, &remote);
+    *out = port;
+    return EW_OK;
+}
+
+int ewi_port_share(ew_context *context, const char *bind, struct tcp_port **out)
+{
+    struct tcp_port *port;
+    int code = EW_OK;
+
+    ewi_reactor_lock(context->reactor);
+    port = find_port(context, bind);
+    if (port == NULL) {
+        code = open_port(context, bind, &port);
+        if (code == EW_OK) {
+            port->next = context->ports;
+            context->ports = port;
+        }
+    }
+    if (code == EW_OK) {
+        port->users += 1;
+        *out = port;
+    }
+    ewi_reactor_unlock(context->reactor);
+    return code;
+}
+
+void ewi_port_give(ew_context *context, struct tcp_port *port)
+{
+    struct tcp_port **at;
+
+    ewi_reactor_lock(context->reactor);
+    if (--port->users == 0) {
+        for (at = &context->ports; *at != port; at = &(*at)->next)
+            ;
+        *at = port->next;
+        ewi_stream_finish(context->reactor, ops, context->stack, port->stream, port->user, false);
+        free(port);
+    }
+    ewi_reactor_unlock(context->reactor);
+}
+
+void ewi_port_address(const struct tcp_port *port, char *out, size_t room)
+{
+    char text[72];
+
+    ewi_addr_format(&port->address, text, sizeof(text));
+    snprintf(out, room, "tcp://%s", text);
+}

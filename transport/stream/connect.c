@@ -1,0 +1,203 @@
+/* Dialling over a byte stream. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/error.h"
+#include "transport/hello.h"
+
+struct call { /* one attempt */
+    ew_context *context;
+    const struct stack_ops *ops;
+    struct ewi_stack *stack;
+    ewi_stream stream;
+    const struct dial *dial;
+    struct hello said;
+    uint8_t bytes[WIRE_MESSAGE_BYTES_MAX + 4096]; /* the reply and what came behind it */
+    uint32_t have, reply_bytes;
+};
+
+static int await(struct call *call, short events)
+{
+    return ewi_hello_await(call->ops->stream_fd(call->stack, call->stream), events, call->dial);
+}
+
+static int unreachable(const struct call *call, int negative_errno)
+{
+    if (negative_errno == 0)
+        negative_errno = -ECONNRESET;
+    ewi_fail_os(negative_errno, "%s", call->dial->address);
+    return EW_EUNREACHABLE;
+}
+
+static int await_connected(struct call *call)
+{
+    for (;;) {
+        uint32_t ready = call->ops->ready(call->stack, call->stream);
+        int code;
+
+        if (ready & STACK_FAILED)
+            return unreachable(call, call->ops->error(call->stack, call->stream));
+        if (ready & (STACK_CONNECTED | STACK_WRITABLE))
+            return EW_OK;
+        code = await(call, POLLOUT);
+        if (code != EW_OK)
+            return code;
+    }
+}
+
+static int say_hello(struct call *call)
+{
+    uint8_t bytes[WIRE_HELLO_BYTES];
+    size_t sent = 0;
+
+    ewi_wire_put_hello(bytes, RECORD_HELLO, &call->said);
+    while (sent < sizeof(bytes)) {
+        struct stack_span span = {bytes + sent, sizeof(bytes) - sent};
+        int64_t length = call->ops->send(call->stack, call->stream, &span, 1);
+        int code = EW_OK;
+
+        if (length == -EAGAIN)
+            code = await(call, POLLOUT);
+        else if (length < 0)
+            return unreachable(call, (int)length);
+        else
+            sent += (size_t)length;
+        if (code != EW_OK)
+            return code;
+    }
+    return EW_OK;
+}
+
+/* One whole reply; the rest of what was read stays behind it. */
+static int hear(struct call *call)
+{
+    for (;;) {
+        int64_t length;
+        int code;
+
+        if (call->have >= RECORD_HEADER_BYTES) {
+            struct record record = ewi_record_decode(ewi_wire_get_header(call->bytes));
+
+            if (ewi_wire_check_greeting(record) != EW_OK || record.kind == RECORD_HELLO)
+                return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does",
+                                call->dial->address);
+            call->reply_bytes = record.bytes;
+            if (call->have >= record.bytes)
+                return EW_OK;
+        }
+        length = call->ops->recv_into(call->stack, call->stream, call->bytes + call->have,
+                                      sizeof(call->bytes) - call->have);
+        if (length == 0)
+            return ewi_fail(EW_EUNREACHABLE, "%s hung up without an answer", call->dial->address);
+        if (length > 0) {
+            call->have += (uint32_t)length;
+            continue;
+        }
+        if (length != -EAGAIN)
+            return unreachable(call, (int)length);
+        code = await(call, POLLIN);
+        if (code != EW_OK)
+            return code;
+    }
+}
+
+static int open_channel(struct call *call, struct stream_user *user, const struct hello *welcome,
+                        ew_channel **out)
+{
+    struct channel_options options = {.outbox = REGION_PRIVATE,
+                                      .opener = true,
+                                      .peer = welcome,
+                                      .service = call->dial->service,
+                                      .protocol = call->dial->protocol,
+                                      .peer_address = call->dial->address};
+    struct stream_link_parts parts = {.ops = call->ops,
+                                      .stack = call->stack,
+                                      .stream = call->stream,
+                                      .user = user,
+                                      .peer_limit = welcome->limit,
+                                      .early = call->bytes + call->reply_bytes,
+                                      .early_bytes = call->have - call->reply_bytes};
+    struct session *session;
+    ew_channel *channel;
+    int code;
+
+    memcpy(options.instance, welcome->instance, sizeof(options.instance));
+    memcpy(options.id, call->said.channel, sizeof(options.id));
+    memcpy(options.secret, call->said.secret, sizeof(options.secret));
+    code = ewi_channel_create(call->context, &options, &channel);
+    if (code != EW_OK)
+        return code;
+    session = &channel->link.stream.session;
+    if (ewi_session_dial(session) != call->said.generation ||
+        ewi_session_welcomed(session, welcome->generation, welcome->taken, 0) != EW_OK)
+        code = ewi_fail(EW_EPROTO, "%s answered with impossible positions", call->dial->address);
+    if (code == EW_OK)
+        code = ewi_stream_link_start(channel, &parts);
+    if (code != EW_OK) {
+        ewi_channel_discard(channel);
+        return code;
+    }
+    ewi_channel_open(channel);
+    *out = channel;
+    return EW_OK;
+}
+
+static int ask(struct call *call, const struct hello *welcome, const char *facts, uint64_t began_ns,
+               ew_query_info *query)
+{
+    (void)call;
+    ewi_query_fill(welcome, facts, began_ns, query);
+    query->pid = 0; /* its own word, of another host: no use */
+    return EW_OK;
+}
+
+static int talk(struct call *call, struct stream_user *user, ew_channel **out,
+                ew_query_info *query)
+{
+    char facts[WIRE_FACTS_BYTES_MAX + 8];
+    uint64_t began = ewi_now_ns();
+    struct hello welcome;
+    int code = await_connected(call);
+
+    if (code == EW_OK)
+        code = say_hello(call);
+    if (code == EW_OK)
+        code = hear(call);
+    if (code == EW_OK)
+        code = ewi_hello_judge(call->dial, &call->said, call->bytes, call->reply_bytes, &welcome,
+                               facts);
+    if (code != EW_OK)
+        return code;
+    if (call->dial->intent == WIRE_OPEN)
+        return open_channel(call, user, &welcome, out);
+    return ask(call, &welcome, facts, began, query);
+}
+
+int ewi_stream_connect(ew_context *context, const struct stack_addr *address,
+                       const struct dial *dial, ew_channel **out, ew_query_info *query)
+{
+    struct call call = {
+        .context = context, .ops = &ewi_kernel_stack, .stack = context->stack, .dial = dial};
+    struct stream_user *user = ewi_stream_user_create(NULL, NULL); /* not watched yet */
+    int code;
+
+    if (user == NULL)
+        return ewi_fail(EW_EMEMORY, "no memory for a connection");
+    code = ewi_hello_fill(context, dial, &call.said);
+    if (code == EW_OK) {
+        code = call.ops->connect(call.stack, NULL, address, (uint64_t)(uintptr_t)user, ewi_now_ns(),
+                                 &call.stream);
+        if (code != 0) {
+            free(user);
+            return unreachable(&call, code);
+        }
+        code = talk(&call, user, out, query);
+        if (code == EW_OK && dial->intent == WIRE_OPEN)
+            return EW_OK;
+        ewi_stream_finish(context->reactor, call.ops, call.stack, call.stream, user, true);
+        return code;
+    }
+    free(user);
+    return code;
+}

@@ -1,0 +1,321 @@
+#include "transport/stream/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "transport/channel/channel.h"
+#include "transport/context.h"
+#include "transport/process.h"
+#include "transport/stream/pump.h"
+
+enum bells { BELL_OUT = 1, BELL_IN = 2 };
+
+static struct stream_link *link_of(ew_channel *channel)
+{
+    return &channel->link.stream;
+}
+
+/* ---- driving ---- */
+
+static void note_progress(ew_channel *channel)
+{
+    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_relaxed);
+    const uint64_t one = 1;
+
+    if (note_fd >= 0 && write(note_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+    ewi_waitroom_tell(&channel->room);
+}
+
+/* Both directions, with the lock held. While a thread polls, only that thread reads. */
+static bool pump(ew_channel *channel, uint32_t bells, bool is_poller)
+{
+    bool progress = false;
+
+    if ((bells & BELL_IN) && (is_poller || !ewi_waitroom_has_poller(&channel->room)))
+        progress = ewi_pump_in(channel);
+    ewi_pump_out(channel);
+    return progress;
+}
+
+/* Ask for a drive; do it if nobody else is at it, else whoever is will. */
+static void ring(ew_channel *channel, uint32_t bells)
+{
+    struct stream_link *link = link_of(channel);
+    bool progress = false;
+
+    atomic_fetch_or_explicit(&link->bells, bells, memory_order_seq_cst); /* D1, pairs with D2 */
+    while (atomic_load_explicit(&link->bells, memory_order_seq_cst) != 0 && /* D2 */
+           ewi_lock_try(&link->drive_lock)) {
+        bells = atomic_exchange_explicit(&link->bells, 0, memory_order_seq_cst); /* D2, with D1 */
+        progress |= pump(channel, bells, false);
+        ewi_lock_give(&link->drive_lock);
+    }
+    if (progress)
+        note_progress(channel);
+}
+
+static void ring_as_application(ew_channel *channel, uint32_t bells)
+{
+    struct stream_link *link = link_of(channel);
+    uint32_t driven = atomic_load_explicit(&link->driven, memory_order_relaxed);
+
+    atomic_store_explicit(&link->driven, driven + 1, memory_order_relaxed); /* a hint for the tick */
+    if (__builtin_expect(atomic_load_explicit(&link->cover, memory_order_relaxed) != COVER_TICK, 0))
+        ewi_cover_activate(channel);
+    ring(channel, bells);
+}
+
+static void committed(ew_channel *channel)
+{
+    ring_as_application(channel, BELL_OUT);
+}
+
+static void drive(ew_channel *channel)
+{
+    ring_as_application(channel, BELL_IN | BELL_OUT);
+}
+
+/* Nothing that the peer waits for stays here while we wait: say how far we are. */
+static void settle(ew_channel *channel)
+{
+    atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
+    ring_as_application(channel, BELL_IN | BELL_OUT);
+}
+
+bool ewi_stream_link_cover(ew_channel *channel)
+{
+    if (ewi_waitroom_has_poller(&channel->room))
+        return false;
+    atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
+    ring(channel, BELL_IN | BELL_OUT);
+    return true;
+}
+
+bool ewi_stream_link_is_blocked(ew_channel *channel)
+{
+    return atomic_load_explicit(&link_of(channel)->blocked, memory_order_relaxed); /* a hint */
+}
+
+/* ---- sleeping ---- */
+
+static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
+{
+    struct stream_link *link = link_of(channel);
+
+    fds[0] = (struct pollfd){.fd = link->fd, .events = POLLIN};
+    if (ewi_stream_link_is_blocked(channel))
+        fds[0].events |= POLLOUT;
+    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+        return 1;
+    fds[1] = (struct pollfd){.fd = link->wake_fd, .events = POLLIN};
+    return 2;
+}
+
+static void nothing_to_announce(ew_channel *channel, uint32_t wants)
+{
+    (void)channel, (void)wants; /* the stream itself wakes us */
+}
+
+static bool drive_as_poller(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+    bool progress;
+
+    atomic_fetch_add_explicit(&link->driven, 1, memory_order_relaxed); /* a hint for the tick */
+    if (atomic_load_explicit(&link->cover, memory_order_relaxed) != COVER_TICK)
+        ewi_cover_activate(channel);
+    ewi_lock_enter(&link->drive_lock);
+    atomic_exchange_explicit(&link->bells, 0, memory_order_seq_cst); /* D2, pairs with D1 */
+    progress = pump(channel, BELL_IN | BELL_OUT, true);
+    ewi_lock_give(&link->drive_lock);
+    ring(channel, BELL_OUT); /* bells that rang meanwhile */
+    return progress || ewi_channel_link_state(channel) != LINK_UP;
+}
+
+static bool look(void *channel)
+{
+    return drive_as_poller(channel);
+}
+
+static void seen(void *channel, const struct pollfd *fds, nfds_t count)
+{
+    (void)fds, (void)count;
+    if (drive_as_poller(channel))
+        note_progress(channel);
+}
+
+static void rearm(ew_channel *channel)
+{
+    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_relaxed);
+    uint64_t ignored;
+
+    settle(channel);
+    if (note_fd >= 0 && read(note_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}
+
+static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
+{
+    struct stream_link *link = link_of(channel);
+    int note_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (note_fd < 0)
+        return -errno;
+    if (ewi_process_add_fd(note_fd) != EW_OK) {
+        close(note_fd);
+        return EW_EMEMORY;
+    }
+    atomic_store_explicit(&link->note_fd, note_fd, memory_order_relaxed); /* under facts_lock */
+    fds[0] = link->fd;
+    fds[1] = note_fd;
+    return 2;
+}
+
+/* ---- how far the peer is ---- */
+
+static uint64_t peer_held(ew_channel *channel)
+{
+    return atomic_load_explicit(&link_of(channel)->peer_taken, memory_order_acquire); /* F2, F1 */
+}
+
+static uint64_t peer_consumed(ew_channel *channel)
+{
+    return atomic_load_explicit(&link_of(channel)->peer_consumed, memory_order_acquire); /* F2, F1 */
+}
+
+/* ---- end ---- */
+
+static void closing(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+    const uint64_t one = 1;
+
+    ewi_lock_enter(&link->drive_lock);
+    link->discarding = true;
+    ewi_lock_give(&link->drive_lock);
+    if (write(link->wake_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}
+
+static void wake(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+
+    link->ops->break_off(link->stack, link->stream);
+}
+
+static void hang_up(ew_channel *channel, bool clean)
+{
+    link_of(channel)->clean = clean;
+}
+
+static void release(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+
+    ewi_cover_forget(channel);
+    ewi_stream_finish(channel->context->reactor, link->ops, link->stack, link->stream, link->user,
+                      !link->clean);
+    ewi_process_close_fd(link->wake_fd);
+    ewi_process_close_fd(atomic_load_explicit(&link->note_fd, memory_order_relaxed));
+    ewi_region_release(&ewi_os_default, &link->memory);
+}
+
+static void describe(ew_channel *channel, ew_channel_info *out)
+{
+    out->generation = link_of(channel)->session.generation;
+    snprintf(out->death_watch, sizeof(out->death_watch), "TCP connection");
+}
+
+/* ---- start ---- */
+
+static void on_event(void *object, uint32_t bits, uint64_t now_ns)
+{
+    (void)bits, (void)now_ns;
+    if (ewi_stream_link_cover(object)) /* the application is away */
+        ewi_cover_watch(object);
+}
+
+uint64_t ewi_stream_link_memory_bytes(uint64_t inbox_bytes)
+{
+    return ewi_align_up(inbox_bytes + STREAM_INBOX_SLACK_BYTES + STREAM_STAGING_BYTES, 4096);
+}
+
+static int set_up_inbox(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+    uint64_t bytes = ewi_stream_link_memory_bytes(channel->context->inbox_bytes);
+    uint32_t ring_bytes = (uint32_t)(bytes - STREAM_STAGING_BYTES);
+    char error[160];
+    int code = ewi_region_create(&ewi_os_default, &channel->context->budget, REGION_PRIVATE, bytes,
+                                 EW_PAGES_SMALL, &link->memory, error);
+
+    if (code != EW_OK)
+        return ewi_channel_break(channel, code, error);
+    ewi_ring_writer_init(&link->inbox, link->memory.base, ring_bytes, 0);
+    ewi_ring_reader_init(&channel->reader, link->memory.base, ring_bytes, 0, 0);
+    link->inbox.record_bytes_max = RECORD_BYTES_MAX; /* of the peer's ring, whatever our size */
+    channel->reader.record_bytes_max = RECORD_BYTES_MAX;
+    link->staging = (uint8_t *)link->memory.base + ring_bytes;
+    return EW_OK;
+}
+
+int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *parts)
+{
+    struct stream_link *link = link_of(channel);
+    uint64_t start;
+    int code = set_up_inbox(channel);
+
+    if (code != EW_OK)
+        return code;
+    link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (link->wake_fd < 0 || ewi_process_add_fd(link->wake_fd) != EW_OK) {
+        ewi_region_release(&ewi_os_default, &link->memory);
+        return link->wake_fd < 0 ? -errno : EW_EMEMORY;
+    }
+    link->ops = parts->ops;
+    link->stack = parts->stack;
+    link->stream = parts->stream;
+    link->fd = parts->ops->stream_fd(parts->stack, parts->stream);
+    link->user = parts->user;
+    link->note_fd = -1;
+    channel->ops = &ewi_stream_link;
+    channel->freed_word = &link->peer_taken;
+    channel->ended_word = &link->ended;
+    channel->taken_word = &link->consumed;
+    start = ewi_session_attach(&link->session, channel->writer.freed, parts->peer_limit);
+    ewi_ring_reader_init(&link->out, channel->writer.bytes, channel->writer.ring_bytes,
+                         ewi_ring_offset_of(&channel->writer, start), start);
+    link->control_to = ewi_wire_put_u64(link->control, RECORD_START, start);
+    memcpy(link->staging, parts->early, parts->early_bytes);
+    link->staged_to = parts->early_bytes;
+    ewi_stream_user_set(channel->context->reactor, link->user, on_event, channel);
+    ewi_cover_activate(channel); /* what came early is parsed by the next drive */
+    return EW_OK;
+}
+
+const struct link_ops ewi_stream_link = {
+    .path = EW_PATH_TCP,
+    .committed = committed,
+    .taken = settle,
+    .settle = settle,
+    .drive = drive,
+    .sleep_fds = sleep_fds,
+    .announce = nothing_to_announce,
+    .retract = nothing_to_announce,
+    .look = look,
+    .seen = seen,
+    .rearm = rearm,
+    .watch_fds = watch_fds,
+    .peer_held = peer_held,
+    .peer_consumed = peer_consumed,
+    .closing = closing,
+    .wake = wake,
+    .hang_up = hang_up,
+    .release = release,
+    .describe = describe,
+};

@@ -1,0 +1,111 @@
+/* transport/stream/link.h - a link over a byte stream of any stack.
+ *
+ * Purpose    Send the records of our ring as they lie, store what arrives in an inbox, and keep the
+ *            session's promises (transport/session/session.h) on both sides.
+ * Shape      out: a second reader of our own ring; the run it took last is being sent.
+ *            control: frames without a position, sent between runs.
+ *            staging: bytes as they came; records move from there into the inbox, the rest of a
+ *            long record is received straight into it.
+ * Owner      the channel; memory is one private region (inbox and staging)
+ * Threads    whoever holds `drive_lock` drives both directions. Applications try the lock; who finds
+ *            it taken leaves a bell, which the holder answers before it goes. While a thread polls
+ *            the stream, it alone reads from it.
+ * Trust      every header, position and length is judged before use; overrun is an error
+ * Errors     through link_state
+ * Invariants I1  the reader never stops for lack of room: the inbox holds all that limit allows.
+ *            I2  control frames are only sent between records.
+ * Ordering   D1 seq_cst store of bells  pairs with  D2 seq_cst exchange after the lock was given
+ *            back. F1 release-store of peer_taken, peer_consumed, ended  pairs with  F2 acquire-
+ *            load in the channel.
+ * Source     design, section 5 (stream link); docs/adr/0009-stream-link.md
+ */
+#ifndef EWI_TRANSPORT_STREAM_LINK_H
+#define EWI_TRANSPORT_STREAM_LINK_H
+
+#include <stdalign.h>
+
+#include "shm/lock.h"
+#include "shm/region.h"
+#include "shm/ring.h"
+#include "transport/session/session.h"
+#include "transport/stack.h"
+#include "transport/stream/user.h"
+
+enum {
+    STREAM_STAGING_BYTES = 64 * 1024,
+    STREAM_RUN_BYTES_MAX = RECORD_BYTES_MAX, /* ACK and PING pass after this many bytes */
+    STREAM_CONTROL_BYTES = 4 * WIRE_CONTROL_BYTES_MAX,
+    STREAM_INBOX_SLACK_BYTES = RECORD_BYTES_MAX + 4096, /* a PAD, the reserve, the next header */
+};
+
+enum stream_cover { /* who sees to the stream when the application does not */
+    COVER_NONE = 0,    /* nobody: an application thread polls it */
+    COVER_TICK = 1,    /* the application; the reactor's tick looks whether it still does */
+    COVER_REACTOR = 2, /* the reactor watches it */
+};
+
+struct stream_link {
+    ew_channel *cover_next; /* in the list of COVER_TICK, under the reactor's lock */
+    bool cover_listed, cover_gone;
+    _Atomic uint32_t cover;  /* enum stream_cover */
+    _Atomic uint32_t driven; /* counts drives by applications */
+    uint32_t driven_seen;    /* by the tick */
+    uint32_t watched;        /* what the stack reports to the reactor */
+    struct stream_user *user; /* who the stack's events are for */
+
+    const struct stack_ops *ops;
+    struct ewi_stack *stack;
+    ewi_stream stream;
+    int fd; /* to sleep on */
+    struct region memory;
+
+    struct lock drive_lock;
+    _Atomic uint32_t bells; /* somebody wants a drive */
+    _Atomic uint32_t ack_wanted; /* ... and that the peer learns how far we are */
+    _Atomic bool blocked;        /* the stack took less than we had; a hint outside the lock */
+    bool clean;                  /* CLOSE was delivered */
+
+    struct session session; /* and all below: drive_lock */
+    struct ring_reader out;
+    const uint8_t *run;
+    uint32_t run_left;
+    uint8_t control[STREAM_CONTROL_BYTES];
+    uint32_t control_from, control_to;
+    bool ack_now;   /* the peer asked */
+    bool discarding;
+    uint64_t pong;  /* token to answer, 0: none */
+    struct ring_writer inbox;
+    uint8_t *staging;
+    uint32_t staged_from, staged_to;
+    uint8_t *record_rest; /* where the rest of a long record goes */
+    uint32_t record_left;
+    struct record record;
+
+    alignas(EWI_CACHE_LINE) _Atomic uint64_t consumed; /* published by the receiving side */
+    alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken;
+    _Atomic uint64_t peer_consumed;
+    _Atomic uint32_t ended; /* enum outbox_ended */
+    int wake_fd;          /* readable once this end is closing: pollers leave */
+    _Atomic int note_fd;  /* readable when something was stored; -1 until fileno() */
+};
+
+
+struct stream_link_parts {
+    const struct stack_ops *ops;
+    struct ewi_stack *stack;
+    ewi_stream stream;
+    struct stream_user *user;
+    uint64_t peer_limit;    /* from its hello */
+    const uint8_t *early;   /* bytes that came behind the hello */
+    uint32_t early_bytes;
+};
+
+/* The session is attached; the channel has a private outbox. On failure the stream is the caller's. */
+int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *parts);
+/* The reactor's turn: drive a link whose application is away. False: somebody polls it. */
+bool ewi_stream_link_cover(ew_channel *channel);
+/* More is to be written than the stack took. */
+bool ewi_stream_link_is_blocked(ew_channel *channel);
+uint64_t ewi_stream_link_memory_bytes(uint64_t inbox_bytes);
+
+#endif

@@ -1,0 +1,331 @@
+#include "transport/stream/pump.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "transport/channel/channel.h"
+#include "transport/error.h"
+
+enum { DIRECT_BYTES_MIN = 4096 }; /* a rest of this length is received into the inbox itself */
+
+/* ---- out ---- */
+
+static uint64_t consumed_by(const struct stream_link *link)
+{
+    if (link->discarding)
+        return link->session.taken;
+    return atomic_load_explicit(&link->consumed, memory_order_acquire); /* T2, pairs with T1 */
+}
+
+static void put_controls(struct stream_link *link, bool with_data)
+{
+    uint64_t consumed = consumed_by(link);
+    bool wanted = atomic_exchange_explicit(&link->ack_wanted, 0, memory_order_relaxed) != 0;
+
+    if (link->ack_now || ewi_session_ack_urgent(&link->session, consumed) ||
+        ((wanted || with_data) && ewi_session_ack_differs(&link->session, consumed))) {
+        struct wire_ack ack = ewi_session_make_ack(&link->session, consumed);
+
+        link->control_to += ewi_wire_put_ack(link->control + link->control_to, &ack);
+        link->ack_now = false;
+    }
+    if (link->pong != 0) {
+        link->control_to +=
+            ewi_wire_put_u64(link->control + link->control_to, RECORD_PONG, link->pong);
+        link->pong = 0;
+    }
+}
+
+/* Choose what goes next; false: nothing. */
+static bool prepare(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link.stream;
+
+    if (link->run_left == 0) { /* at a record boundary: control frames may pass (I2) */
+        int64_t run = ewi_ring_take_run(&link->out, link->session.limit, STREAM_RUN_BYTES_MAX,
+                                        &link->run);
+
+        EWI_ASSERT(run >= 0); /* our own ring */
+        if (link->control_from == link->control_to)
+            link->control_from = link->control_to = 0;
+        if (link->control_from == 0 && link->control_to <= WIRE_START_BYTES)
+            put_controls(link, run > 0);
+        link->run_left = (uint32_t)run;
+    }
+    return link->control_from < link->control_to || link->run_left > 0;
+}
+
+static void advance(struct stream_link *link, uint32_t sent)
+{
+    uint32_t control = (uint32_t)ewi_min_u64(sent, link->control_to - link->control_from);
+
+    link->control_from += control;
+    link->run += sent - control;
+    link->run_left -= sent - control;
+    ewi_session_on_sent(&link->session, link->out.position - link->run_left);
+}
+
+static void set_blocked(struct stream_link *link, bool blocked)
+{
+    atomic_store_explicit(&link->blocked, blocked, memory_order_relaxed); /* a hint outside the lock */
+}
+
+void ewi_pump_out(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link.stream;
+
+    for (int round = 0; round < PUMP_ROUNDS; round++) {
+        struct stack_span spans[2];
+        uint32_t wanted;
+        int64_t sent;
+
+        if (ewi_channel_link_state(channel) != LINK_UP || !prepare(channel)) {
+            set_blocked(link, false);
+            return;
+        }
+        spans[0] = (struct stack_span){link->control + link->control_from,
+                                       link->control_to - link->control_from};
+        spans[1] = (struct stack_span){link->run, link->run_left};
+        wanted = (uint32_t)(spans[0].bytes + spans[1].bytes);
+        if (spans[0].bytes == 0)
+            sent = link->ops->send(link->stack, link->stream, spans + 1, 1);
+        else
+            sent = link->ops->send(link->stack, link->stream, spans, spans[1].bytes == 0 ? 1 : 2);
+        if (sent == -EAGAIN)
+            break;
+        if (sent < 0) { /* reset: what has arrived before it is read first, by the other direction */
+            set_blocked(link, false);
+            return;
+        }
+        advance(link, (uint32_t)sent);
+        if (sent < wanted)
+            break;
+    }
+    set_blocked(link, link->run_left > 0 || link->control_from < link->control_to);
+}
+
+/* ---- in ---- */
+
+static bool violated(ew_channel *channel, const char *what)
+{
+    ewi_channel_break(channel, EW_EPROTO, what);
+    return false;
+}
+
+static bool on_ack(ew_channel *channel, const uint8_t *payload)
+{
+    struct stream_link *link = &channel->link.stream;
+    struct wire_ack ack = ewi_wire_get_ack(payload);
+
+    if (ewi_session_on_ack(&link->session, link->session.generation, &ack) != EW_OK)
+        return violated(channel, "an ACK that cannot be");
+    atomic_store_explicit(&link->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
+    atomic_store_explicit(&link->peer_taken, ack.taken, memory_order_release);       /* F1, with F2 */
+    return true;
+}
+
+static bool on_control(ew_channel *channel, struct record record, const uint8_t *payload)
+{
+    struct stream_link *link = &channel->link.stream;
+
+    switch (record.kind) {
+    case RECORD_START:
+        if (ewi_session_on_start(&link->session, link->session.generation,
+                                 ewi_wire_get_u64(payload)) != EW_OK)
+            return violated(channel, "a START that cannot be");
+        return true;
+    case RECORD_ACK:
+        return on_ack(channel, payload);
+    case RECORD_PING:
+        link->pong = ewi_wire_get_u64(payload);
+        return true;
+    case RECORD_PONG:  /* nobody has asked yet */
+    case RECORD_DRAIN: /* there is no other link to go to yet */
+        return true;
+    default:
+        return violated(channel, "a frame that does not belong on an open link");
+    }
+}
+
+static void on_taken(ew_channel *channel, struct record record)
+{
+    struct stream_link *link = &channel->link.stream;
+
+    if (record.kind != RECORD_CLOSE)
+        return;
+    atomic_store_explicit(&link->ended, OUTBOX_CLOSED, memory_order_release); /* F1, pairs with F2 */
+    link->ack_now = true; /* the peer lingers for it */
+}
+
+static void refresh_inbox(struct stream_link *link)
+{
+    int code = ewi_ring_free(&link->inbox,
+                             atomic_load_explicit(&link->consumed, memory_order_acquire)); /* T2 */
+    EWI_ASSERT(code == EW_OK); /* our own reader */
+}
+
+/* A complete record lies in the staging. */
+static bool store(ew_channel *channel, struct record record, const uint8_t *payload)
+{
+    struct stream_link *link = &channel->link.stream;
+    bool take = false;
+
+    if (ewi_session_on_record(&link->session, link->session.generation, record, &take) != EW_OK)
+        return violated(channel, "a record where none can be");
+    if (take && !link->discarding) {
+        if (ewi_ring_append(&link->inbox, record, payload) != EW_OK) {
+            refresh_inbox(link);
+            EWI_ASSERT(ewi_ring_append(&link->inbox, record, payload) == EW_OK); /* I1 */
+        }
+    }
+    if (take)
+        on_taken(channel, record);
+    return true;
+}
+
+/* The front of a long DATA record lies in the staging: the rest goes straight into the inbox. */
+static bool begin_direct(ew_channel *channel, struct record record, const uint8_t *payload,
+                         uint32_t have)
+{
+    struct stream_link *link = &channel->link.stream;
+    uint32_t payload_bytes = record.bytes - RECORD_HEADER_BYTES;
+    uint8_t *room;
+
+    if (link->discarding || !ewi_session_may_store(&link->session, record))
+        return false;
+    room = ewi_ring_reserve(&link->inbox, payload_bytes);
+    if (room == NULL) {
+        refresh_inbox(link);
+        room = ewi_ring_reserve(&link->inbox, payload_bytes);
+        EWI_ASSERT(room != NULL); /* I1 */
+    }
+    memcpy(room, payload, have);
+    link->record = record;
+    link->record_rest = room + have;
+    link->record_left = ewi_record_span(record.bytes) - RECORD_HEADER_BYTES - have;
+    return true;
+}
+
+static bool end_direct(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link.stream;
+    bool take = false;
+
+    link->record_rest = NULL;
+    if (ewi_session_on_record(&link->session, link->session.generation, link->record, &take) !=
+        EW_OK)
+        return violated(channel, "a record where none can be");
+    EWI_ASSERT(take);
+    ewi_ring_commit(&link->inbox, link->record.bytes - RECORD_HEADER_BYTES, link->record.flags);
+    return true;
+}
+
+/* One frame or record at the front of the staging. False: stop (incomplete, or the link broke). */
+static bool parse_one(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link.stream;
+    const uint8_t *at = link->staging + link->staged_from;
+    uint32_t have = link->staged_to - link->staged_from;
+    struct record record;
+    uint32_t span;
+    bool control, good;
+
+    if (have < RECORD_HEADER_BYTES)
+        return false;
+    record = ewi_record_decode(ewi_wire_get_header(at));
+    control = !ewi_record_has_position(record.kind);
+    if ((control ? ewi_wire_check_control(record) : ewi_record_check(record, RECORD_BYTES_MAX)) !=
+        EW_OK)
+        return violated(channel, "a frame that cannot be");
+    span = ewi_record_span(record.bytes);
+    if (have < span) {
+        if (control || span - have < DIRECT_BYTES_MIN ||
+            !begin_direct(channel, record, at + RECORD_HEADER_BYTES, have - RECORD_HEADER_BYTES))
+            return false;
+        link->staged_from = link->staged_to = 0;
+        return false;
+    }
+    good = control ? on_control(channel, record, at + RECORD_HEADER_BYTES)
+                   : store(channel, record, at + RECORD_HEADER_BYTES);
+    link->staged_from += span;
+    return good;
+}
+
+static void compact(struct stream_link *link)
+{
+    uint32_t have = link->staged_to - link->staged_from;
+
+    if (link->staged_from == 0)
+        return;
+    memmove(link->staging, link->staging + link->staged_from, have);
+    link->staged_from = 0;
+    link->staged_to = have;
+}
+
+static void stream_ended(ew_channel *channel, int64_t why)
+{
+    (void)why; /* a FIN or an error: either way the peer's end of the link is gone */
+    ewi_channel_link_down(channel, LINK_HUNG_UP);
+}
+
+/* Read once. > 0: there may be more; 0: not now, or the link is down. */
+static int64_t read_once(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link.stream;
+    int64_t got;
+
+    if (link->record_rest != NULL) {
+        got = link->ops->recv_into(link->stack, link->stream, link->record_rest, link->record_left);
+        if (got > 0) {
+            link->record_rest += got;
+            link->record_left -= (uint32_t)got;
+            if (link->record_left == 0 && !end_direct(channel))
+                return 0;
+        }
+    } else {
+        compact(link);
+        got = link->ops->recv_into(link->stack, link->stream, link->staging + link->staged_to,
+                                   STREAM_STAGING_BYTES - link->staged_to);
+        if (got > 0)
+            link->staged_to += (uint32_t)got;
+    }
+    if (got == -EAGAIN)
+        return 0;
+    if (got <= 0) {
+        stream_ended(channel, got);
+        return 0;
+    }
+    return got;
+}
+
+bool ewi_pump_in(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link.stream;
+    bool progress = false;
+
+    for (int round = 0; round < PUMP_ROUNDS; round++) {
+        uint32_t staged;
+        int64_t got;
+
+        while (parse_one(channel))
+            progress = true;
+        if (ewi_channel_link_state(channel) != LINK_UP)
+            return true;
+        staged = link->staged_to - link->staged_from;
+        got = read_once(channel);
+        if (ewi_channel_link_state(channel) != LINK_UP)
+            return true;
+        if (got == 0)
+            break;
+        progress |= link->record_rest == NULL;
+        if (link->record_rest == NULL && got + staged < STREAM_STAGING_BYTES / 2) {
+            while (parse_one(channel))
+                ;
+            if (ewi_channel_link_state(channel) != LINK_UP)
+                return true;
+            break; /* a short read: most likely there is no more, spare the system call */
+        }
+    }
+    return progress;
+}

@@ -1,0 +1,25 @@
+/* transport/stream/pump.h - move records between a stream and the rings of its link.
+ *
+ * Purpose    The inner loop of a stream link: what is sent when, and what arriving bytes mean.
+ * Shape      out: control frames, then a run of whole records below the peer's limit, again.
+ *            in: staging -> control frames to the session, records to the inbox.
+ * Owner      none of its own; works on struct stream_link
+ * Threads    with the link's drive lock
+ * Trust      see transport/stream/link.h
+ * Errors     a violation breaks the channel; the end of the stream takes the link down
+ * Invariants I1  bounded: at most PUMP_ROUNDS calls of the stack for each direction.
+ * Ordering   see transport/stream/link.h
+ * Source     docs/adr/0009-stream-link.md
+ */
+#ifndef EWI_TRANSPORT_STREAM_PUMP_H
+#define EWI_TRANSPORT_STREAM_PUMP_H
+
+#include "shm/base.h"
+
+enum { PUMP_ROUNDS = 16 };
+
+void ewi_pump_out(ew_channel *channel);
+/* True: records, positions or the end arrived. */
+bool ewi_pump_in(ew_channel *channel);
+
+#endif
