@@ -191,8 +191,6 @@ def _probed(candidate: Candidate, ask: Ask, request: Request) -> Verdict:
     if expected and said.instance != expected:
         detail = f"instance {said.instance} listens there, not {expected}"
         return Verdict(path, address, False, "instance", detail, None, seconds)
-    if said.draining:
-        return Verdict(path, address, False, "draining", "it is going away", None, seconds)
     return Verdict(path, address, True, "hello", "it answered the hello", None, seconds)
 
 

@@ -169,7 +169,6 @@ class ContextHandle:
             facts=_text(info.facts),
             pid=info.pid or None,
             uid=info.uid if address.startswith(SHM) else None,
-            draining=bool(info.draining),
             channels=info.channels,
             message_bytes_max=info.message_bytes_max,
             rtt_seconds=info.rtt_ns / NS,

@@ -16,7 +16,6 @@ class Answer:
     facts: str
     pid: int | None
     uid: int | None
-    draining: bool
     channels: int
     message_bytes_max: int
     rtt_seconds: float

@@ -28,7 +28,29 @@ static void *look_again_and_again(void *context)
     return NULL;
 }
 
-/* The same with a second thread that has been told the reset and has not stored it yet.
+/* catches: a close under a call that is still inside, and none or two by those that leave */
+static void last_one_out_of_a_retired_slot_closes_it(void)
+{
+    static struct slot memory[1];
+    struct slots slots;
+    struct slot *slot;
+    ewi_stream stream;
+
+    ewi_slots_init(&slots, memory, 1);
+    slot = ewi_slots_claim(&slots);
+    CHECK(ewi_slots_claim(&slots) == NULL);
+    stream = ewi_slots_publish(&slots, slot);
+    CHECK(ewi_slots_enter(&slots, stream) == slot);
+    CHECK(ewi_slots_enter(&slots, stream) == slot);
+    CHECK(!ewi_slots_leave(slot)); /* open: nobody closes it */
+    CHECK(ewi_slots_retire(slot));
+    CHECK(!ewi_slots_retire(slot));
+    CHECK(ewi_slots_enter(&slots, stream) == NULL);
+    CHECK(!ewi_slots_leave(slot));
+    CHECK(ewi_slots_leave(slot));
+}
+
+/* A second thread has been told the reset, and has not stored it yet.
  * catches: may_believe always true */
 static void end_is_not_believed_while_another_thread_may_know_better(void)
 {
@@ -234,7 +256,7 @@ static void *break_many(void *context)
     return NULL;
 }
 
-/* catches: close under a call that still uses the descriptor (no pin), two CLOSED */
+/* The same with real threads. catches: two CLOSED, none */
 static void finish_waits_for_calls_that_are_inside(void)
 {
     struct stack_event events[8];
@@ -305,6 +327,7 @@ int main(void)
 {
     int before = open_descriptors();
 
+    RUN(last_one_out_of_a_retired_slot_closes_it);
     RUN(end_is_not_believed_while_another_thread_may_know_better);
     RUN(reset_told_to_one_thread_is_no_fin_for_another);
     RUN(streams_work_beside_the_driver);

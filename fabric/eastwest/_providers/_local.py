@@ -124,7 +124,7 @@ def _instance(address: str, said: Asked) -> Instance:
         id=said.instance,
         labels=facts.labels,
         zone=facts.zone,
-        weight=0 if said.draining else facts.weight,
+        weight=facts.weight,
         addresses=(address, facts.tcp) if facts.tcp else (address,),
         stale=False,
         source=f"local:{directory}",
