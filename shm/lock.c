@@ -1,14 +1,48 @@
 #include "shm/lock.h"
 
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { LOOK_AGAIN_NS = 1000 * 1000 };
+
+/* Every running thread of this process passes a full fence. False: the kernel or a seccomp filter
+ * does not offer it. */
+static bool fence_all_threads(void)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
+        return true;
+    return errno == EPERM && /* this process has not registered yet */
+           syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+           syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+/* Without the fence a wake-up may be missed: then sleep by small pieces. */
+static int sleep_once(struct lock *lock, struct wait wait, bool fenced)
+{
+    struct wait piece = wait;
+    int code;
+
+    if (!fenced)
+        piece.deadline_ns = ewi_min_u64(wait.deadline_ns, ewi_now_ns() + LOOK_AGAIN_NS);
+    code = ewi_futex_wait(&lock->state, 1, piece);
+    if (code == EW_ETIMEOUT && ewi_wait_left(wait, ewi_now_ns()) > 0)
+        return EW_OK;
+    return code;
+}
+
 int ewi_lock_take_slow(struct lock *lock, struct wait wait)
 {
+    bool fenced;
+    int code = EW_OK;
+
     if (wait.deadline_ns == 0)
         return EW_EAGAIN;
-    while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) { /* L1, with L2 */
-        int code = ewi_futex_wait(&lock->state, 2, wait);
-
-        if (code != EW_OK)
-            return code; /* state stays 2: the holder wakes somebody for nothing, harmless */
-    }
-    return EW_OK;
+    atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_seq_cst); /* L3, pairs with L4 */
+    fenced = fence_all_threads();
+    while (!ewi_lock_try(lock) && code == EW_OK)
+        code = sleep_once(lock, wait, fenced);
+    atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed); /* L3: late is harmless */
+    return code;
 }

@@ -31,8 +31,11 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
-    for (ew_context *context = process.contexts; context != NULL; context = context->next)
+    for (ew_context *context = process.contexts; context != NULL; context = context->next) {
         atomic_store_explicit(&context->forked, 1, memory_order_relaxed); /* Q1 */
+        if (context->stack != NULL)
+            ewi_kernel_stack.forked(context->stack); /* closes its sockets (I1) */
+    }
     for (size_t i = 0; i < process.fds_count; i++)
         close(process.fds[i]); /* I1 */
     process.contexts = NULL;

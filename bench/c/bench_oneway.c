@@ -8,7 +8,9 @@
  *   memcpy2    as memcpy, but through a buffer of the outbox's size and out of it again: what a
  *              path through memory has to do at least, by one core
  *
- * Value of a round: messages a second, from the first send until the peer has the last one.
+ * Value of a round: messages a second, from the median time between two looks at the clock, a chunk
+ * of messages apart, at the receiver: a chunk that another process disturbed does not count. A
+ * chunk is longer than what lies in the ring or in the socket's buffer.
  */
 #include <sys/socket.h>
 
@@ -20,6 +22,11 @@ enum {
     MESSAGE_BYTES_MAX = 16 << 20,
     BATCH = 64,
     SIZES = 8,
+    CHUNKS = 20,
+    CHUNKS_QUICK = 8,
+    CHUNK_BYTES = 512 * 1024,
+    CHUNK_MESSAGES_MAX = 5000,
+    CHUNK_MESSAGES_MAX_UNIX = 500, /* of the kernel's accounting 270 fit: unix(7), SO_SNDBUF */
 };
 
 static const size_t sizes[SIZES] = {64,        512,         4 * 1024, 32 * 1024,
@@ -164,37 +171,44 @@ static const struct flow flows[] = {
     {"memcpy2", copy_twice_send, NULL, MESSAGE_BYTES_MAX},
 };
 
-/* Some 30 ms of each: enough for every case, and a socket need not send as much as a ring. */
-static uint64_t count_for(const struct bench *bench, const struct flow *flow, size_t bytes)
+static uint64_t chunk_messages(const struct flow *flow, size_t bytes)
 {
-    uint64_t budget = flow->send == unix_send ? 32u << 20 : 256u << 20;
-    uint64_t most = flow->send == unix_send ? 10000 : 400000;
-    uint64_t count = ewi_min_u64(budget / bytes, most);
+    uint64_t most = flow->send == unix_send ? CHUNK_MESSAGES_MAX_UNIX : CHUNK_MESSAGES_MAX;
 
-    return ewi_max_u64(bench->duo.quick ? count / 4 : count, 2);
+    return ewi_max_u64(ewi_min_u64(CHUNK_BYTES / bytes, most), 1);
 }
 
 static void measure(struct bench *bench, const struct flow *flow, size_t bytes, int round)
 {
-    struct duo_shared *shared = bench->duo.shared;
-    uint64_t count = count_for(bench, flow, bytes);
-    uint64_t received = bench->duo.meetings + 1; /* a number that both know */
+    int chunks = bench->duo.quick ? CHUNKS_QUICK : CHUNKS;
+    void (*run)(struct bench *, size_t, uint64_t) =
+        bench->duo.is_peer ? flow->recv : flow->send;
+    bool timed = bench->duo.is_peer || flow->recv == NULL;
+    _Atomic uint64_t *result = &bench->duo.shared->a.value; /* ns of the median chunk */
+    uint64_t count = chunk_messages(flow, bytes);
+    uint32_t ticks[CHUNKS];
     char name[DUO_NAME_BYTES];
-    uint64_t start_ns;
+    uint64_t before;
 
-    snprintf(name, sizeof(name), "%s/%zu", flow->name, bytes);
     duo_meet(&bench->duo);
-    start_ns = duo_ns();
-    if (!bench->duo.is_peer)
-        flow->send(bench, bytes, count);
-    else if (flow->recv != NULL)
-        flow->recv(bench, bytes, count);
-    if (bench->duo.is_peer)
-        atomic_store_explicit(&shared->a.value, received, memory_order_release);
-    else if (flow->recv != NULL)
-        duo_await(&shared->a.value, received);
+    before = duo_ticks();
+    for (int i = 0; i < chunks && run != NULL; i++) {
+        uint64_t now;
+
+        run(bench, bytes, count);
+        now = duo_ticks();
+        ticks[i] = (uint32_t)ewi_min_u64(now - before, UINT32_MAX);
+        before = now;
+    }
+    if (timed && run != NULL)
+        atomic_store_explicit(
+            result, (uint64_t)duo_median_ns(&bench->duo, ticks, (size_t)chunks),
+            memory_order_release);
+    duo_meet(&bench->duo);
+    snprintf(name, sizeof(name), "%s/%zu", flow->name, bytes);
     duo_case(&bench->duo, name)->value[round] =
-        (double)count / ((double)(duo_ns() - start_ns) * 1e-9);
+        (double)count * 1e9 /
+        (double)ewi_max_u64(atomic_load_explicit(result, memory_order_acquire), 1);
 }
 
 static void open_all(struct bench *bench, int argc, char **argv)

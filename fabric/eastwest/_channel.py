@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self, final
 
 from . import _native
-from ._errors import ClosedHere
+from ._errors import InternalError
 from ._explain import explain_channel
 from ._message import Port
 from ._native_values import ChannelInfo
@@ -69,14 +69,10 @@ class Channel(Port):
 
     @property
     def path(self) -> Path:
-        """The kind of the current link: "shm", "dpdk" or "tcp".
-
-        Raises:
-            ClosedHere: the channel has none any more.
-        """
+        """The kind of the current link, or of the last one: "shm", "dpdk" or "tcp"."""
         path = self._info().path
         if path is None:
-            raise ClosedHere("the channel is over and has no path")
+            raise InternalError("the channel has no path")
         return path
 
     @property

@@ -98,13 +98,14 @@ def line_of(text: str, key: str) -> int:
     return 1
 
 
-def _usual_file(environ: Mapping[str, str]) -> str | None:
+def usual_files(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where a file is looked for when none was named, best first."""
     home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or "/", ".config")
-    for folder in (home, "/etc"):
-        path = os.path.join(folder, "eastwest", "config.toml")
-        if os.path.isfile(path):
-            return path
-    return None
+    return tuple(os.path.join(folder, "eastwest", "config.toml") for folder in (home, "/etc"))
+
+
+def _usual_file(environ: Mapping[str, str]) -> str | None:
+    return next(filter(os.path.isfile, usual_files(environ)), None)
 
 
 def _text(path: str, named_by: str) -> str:

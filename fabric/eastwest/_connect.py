@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from ._dial import Dialled, Dialler
 from ._errors import EastwestError, Refused, ServiceNotFound, Unreachable
+from ._facts import parse
 from ._find import Finder, Found
 from ._parallel import in_parallel
 from ._providers._base import Ask
@@ -76,7 +77,7 @@ class Connector(Generic[C]):
 
         Raises:
             ServiceNotFound: nothing that fits appeared until the timeout.
-            Refused: everybody who answered said no.
+            Refused: nobody gave a channel, and at least one said no.
             Unreachable: it is published, and nobody answered.
             ConfigurationError: what the providers read is not in order.
         """
@@ -98,6 +99,8 @@ class Connector(Generic[C]):
             elif any(map(is_refusal, found.problems)):
                 raise self._no_channel(request, Dialled(None, None, found.problems), ())
             if time.monotonic() >= deadline:
+                if not found.instances and any(each.check == "timeout" for each in found.problems):
+                    raise self._no_channel(request, Dialled(None, None, found.problems), ())
                 raise self._not_found(request, found, rejected, time.monotonic() - began)
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * BACKOFF_FACTOR, BACKOFF_SECONDS_MAX)
@@ -177,7 +180,7 @@ def _probed(candidate: Candidate, ask: Ask, request: Request) -> Verdict:
     began = time.monotonic()
     path, address = candidate.path, candidate.address
     try:
-        said = ask(address, PROBE_SECONDS)
+        said = ask(address, request.service, PROBE_SECONDS)
     except EastwestError as error:
         verdict = failure(path, address, error, time.monotonic() - began)
         if verdict is None:
@@ -191,6 +194,8 @@ def _probed(candidate: Candidate, ask: Ask, request: Request) -> Verdict:
     if expected and said.instance != expected:
         detail = f"instance {said.instance} listens there, not {expected}"
         return Verdict(path, address, False, "instance", detail, None, seconds)
+    if not parse(said.facts).weight:
+        return Verdict(path, address, False, "draining", "it is going away", None, seconds)
     return Verdict(path, address, True, "hello", "it answered the hello", None, seconds)
 
 

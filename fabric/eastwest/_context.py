@@ -129,13 +129,17 @@ class Context:
         handle, finder = self._open()
         return probe(finder, handle.query, request, self._rng)
 
-    def query(self, address: str, *, timeout: float = PROBE_SECONDS) -> Answer:
+    def query(self, address: str, service: str = "", *, timeout: float = PROBE_SECONDS) -> Answer:
         """Ask who listens at an address; opens no channel. For tools.
+
+        Args:
+            service: which of the services behind a TCP port is meant; a local socket has one.
+            timeout: seconds for the answer.
 
         Raises:
             Unreachable, Refused, Timeout: nobody answered, or the answer was no.
         """
-        return self._open()[0].query(address, timeout)
+        return self._open()[0].query(address, service, timeout)
 
     def _request(self, service: str, where: Mapping[str, str] | None, pick: Pick) -> Request:
         check_service(service)
@@ -205,7 +209,8 @@ class Context:
         why = "; ".join(search.problems) or f"paths = {list(self.config.paths)}"
         return ConfigurationError(
             f"nobody could reach {service!r}: there is no runtime directory ({why}) and no address "
-            f"to bind; {_rundir.SET}, or set EASTWEST_BIND=ADDR:PORT"
+            f"to bind; {'' if 'shm' not in self.config.paths else _rundir.SET + ', or '}"
+            "set EASTWEST_BIND=ADDR:PORT"
         )
 
     def _publish(self, listener: Listener, record: Record, finder: Finder) -> None:

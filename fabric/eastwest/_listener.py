@@ -97,19 +97,25 @@ class Listener:
         free = threading.Semaphore(threads)
         while self._wait_for(free):
             try:
-                channel = self.accept()
+                self._start(handler, self.accept(), free)
             except ClosedHere:
                 return
-            work = threading.Thread(
-                target=self._handle_one, args=(handler, channel, free), daemon=True
-            )
-            work.name = f"eastwest-{self.service}"
-            try:
-                work.start()
-            except RuntimeError as error:  # no more threads on this machine
-                log.error("thread_failed service=%s error=%s", self.service, error)
-                channel.abort()
-                free.release()
+
+    def _start(
+        self, handler: Callable[[Channel], object], channel: Channel, free: threading.Semaphore
+    ) -> None:
+        work = threading.Thread(
+            target=self._handle_one,
+            args=(handler, channel, free),
+            name=f"eastwest-{self.service}",
+            daemon=True,
+        )
+        try:
+            work.start()
+        except RuntimeError as error:  # no more threads on this machine
+            log.error("thread_failed service=%s error=%s", self.service, error)
+            channel.abort()
+            free.release()
 
     def _wait_for(self, free: threading.Semaphore) -> bool:
         """Take a free thread; False when the listener was closed."""
@@ -163,10 +169,9 @@ class Listener:
     def __iter__(self) -> Iterator[Channel]:
         while True:
             try:
-                channel = self.accept()
+                yield self.accept()  # and keep no reference: the channel ends with its last user
             except ClosedHere:
                 return
-            yield channel
 
     def __enter__(self) -> Self:
         return self

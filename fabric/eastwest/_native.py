@@ -155,8 +155,13 @@ class ContextHandle:
                 lib.ew_channel_free(out[0])
         return _address(out[0])
 
-    def query(self, address: str, timeout: float | None) -> Answer:
-        """Ask who listens at an address; opens no channel."""
+    def query(self, address: str, service: str, timeout: float | None) -> Answer:
+        """Ask who listens at an address; opens no channel.
+
+        Args:
+            service: which one is meant, behind a TCP port; "" asks a local socket whose it is.
+            timeout: seconds.
+        """
         info = ffi.new("ew_query_info *")
         where = _chars(address)
         with self._in_use() as context:

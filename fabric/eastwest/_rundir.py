@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ._errors import ConfigurationError
 
 SYSTEM_DIR = "/run/eastwest"
+VARIABLE = "EASTWEST_RUNTIME_DIR"
 SET = "set EASTWEST_RUNTIME_DIR to a directory of your own (mode 0700)"
 
 Check = Callable[[str, bool], str | None]
@@ -39,9 +40,10 @@ class Search:
 
 def places(configured: Iterable[str], environ: Mapping[str, str]) -> tuple[Place, ...]:
     """Return the search path, best first, without looking at the disk."""
-    fixed = tuple(Place(each, "configuration") for each in configured)
-    if fixed:
-        return fixed
+    if fixed := tuple(configured):
+        return tuple(Place(each, "configuration") for each in fixed)
+    if fixed := _fixed(environ):
+        return (Place(fixed[0], VARIABLE),)
     found = [
         Place(each, "$RUNTIME_DIRECTORY")
         for each in environ.get("RUNTIME_DIRECTORY", "").split(":")
@@ -54,13 +56,19 @@ def places(configured: Iterable[str], environ: Mapping[str, str]) -> tuple[Place
     return tuple(dict.fromkeys(found))
 
 
+def _fixed(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variable's directory, for a Config that was not made by ``Config.load``."""
+    directory = environ.get(VARIABLE)
+    return (directory,) if directory else ()
+
+
 def searchable(configured: Iterable[str], environ: Mapping[str, str], check: Check) -> Search:
     """Return the directories where a client looks; makes none.
 
     Raises:
         ConfigurationError: a directory that was configured is missing or not safe.
     """
-    configured = tuple(configured)
+    configured = tuple(configured) or _fixed(environ)
     usable, problems = [], []
     for place in places(configured, environ):
         problem = check(place.directory, False)
@@ -88,7 +96,7 @@ def bindable(
         ConfigurationError: a directory that was configured is missing or not safe.
     """
     writable = writable or _may_write
-    configured = tuple(configured)
+    configured = tuple(configured) or _fixed(environ)
     problems: list[str] = []
     for place in places(configured, environ):
         problem = check(place.directory, not configured)

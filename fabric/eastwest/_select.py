@@ -220,7 +220,8 @@ def failure(path: Path, address: str, error: EastwestError, seconds: float) -> V
     check, fix = _judged(path, error)
     if check is None:
         return None
-    return Verdict(path, address, False, check, str(error) or check, fix, seconds)
+    detail = str(error).removeprefix(address).lstrip(": ") or check
+    return Verdict(path, address, False, check, detail, fix, seconds)
 
 
 def _judged(path: Path, error: EastwestError) -> tuple[str | None, str | None]:

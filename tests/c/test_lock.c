@@ -36,7 +36,8 @@ static void in_threads(void *(*function)(void *), int threads)
         CHECK_EQ(pthread_join(ids[i], NULL), 0);
 }
 
-/* catches: take_slow that exchanges 1 for 2 (a sleeper is forgotten); L1 relaxed (tsan) */
+/* catches: take_slow that stores and expects 1, not 2 (a sleeper is forgotten); L1 or L2 relaxed
+ * (tsan) */
 static void threads_exclude_each_other_and_none_is_forgotten(void)
 {
     counter = 0;

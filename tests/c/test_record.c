@@ -177,7 +177,7 @@ static void a_block_that_is_no_multiple_of_eight_is_refused(void)
     }
 }
 
-/* catches: skip_ext without the check of value_bytes */
+/* catches: skip_ext without both of its checks against value_bytes */
 static void a_value_that_leaves_its_block_is_refused(void)
 {
     uint8_t payload[16] = {8, 0, 0, 0, 1, 0, 1, 0};

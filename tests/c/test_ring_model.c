@@ -273,9 +273,10 @@ static void walk_randomly(uint64_t seed, uint32_t ring_bytes)
     free(walk.memory);
 }
 
-/* catches: no zero_next; pad_is_live always false; offset_of without pad; room with need - 8 */
 static uint64_t seed_now;
 
+/* catches: no zero_next; pad_is_live always false; offset_of without pad; room with need - 8; a run
+ * that passes the wrap */
 static void a_random_walk_in_the_smallest_ring_agrees_with_a_list(void)
 {
     walk_randomly(seed_now, RING_BYTES_MIN);

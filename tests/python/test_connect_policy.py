@@ -147,6 +147,12 @@ def test_silence_of_everybody_is_unreachable() -> None:
     assert not isinstance(caught.value, Refused)
 
 
+def test_local_listener_that_is_stopped_is_unreachable_and_not_unknown() -> None:
+    problem = Verdict("shm", SHM, False, "timeout", "did not answer in time")
+    with pytest.raises(Unreachable, match="did not answer in time"):
+        connect(Registry(problems=(problem,)), works, timeout=0.0)
+
+
 def test_local_listener_that_vanished_meanwhile_is_waited_for() -> None:
     answers: list[EastwestError | None] = [Unreachable("stale socket"), None]
 
@@ -167,13 +173,13 @@ def test_explanation_of_a_channel_has_every_path() -> None:
 
 
 def said(service: str = "pricing", name: str = A) -> Said:
-    return Said(name, "default", service, "", "{}", 1, 0, False, 0, 1, 0.001)
+    return Said(name, "default", service, "", "{}", 1, 0, 0, 1, 0.001)
 
 
 def test_explain_chooses_what_connect_would_and_judges_the_others() -> None:
     why = probe(
         finder(Registry(LOCAL, FAR)),
-        lambda address, _: said(name=C if "10.0.0.3" in address else A),
+        lambda address, *_: said(name=C if "10.0.0.3" in address else A),
         request(),
         random.Random(0),
     )
@@ -194,7 +200,7 @@ def test_explain_of_an_unknown_service_chooses_nothing_and_says_what_is_known() 
 def test_explain_notices_another_service_and_another_instance() -> None:
     why = probe(
         finder(Registry(NEAR, FAR)),
-        lambda address, _: said("orders") if "10.0.0.2" in address else said(name=A),
+        lambda address, *_: said("orders") if "10.0.0.2" in address else said(name=A),
         request(),
         random.Random(0),
     )

@@ -32,6 +32,15 @@ def test_configured_directories_are_all_there_is() -> None:
     assert [each.directory for each in found] == ["/a", "/b"]
 
 
+def test_variable_is_all_there_is_even_for_a_config_made_by_hand() -> None:
+    environ = {**USER, "EASTWEST_RUNTIME_DIR": "/a"}
+    assert [each.directory for each in places([], environ)] == ["/a"]
+    assert [each.directory for each in places(["/b"], environ)] == ["/b"]
+    for search in (searchable, bindable):
+        with pytest.raises(ConfigurationError, match="'/a' is missing"):
+            search([], environ, Disk(makes=("/a",)).check)
+
+
 def test_search_path_has_its_order() -> None:
     found = places([], {**USER, "RUNTIME_DIRECTORY": "/run/one:/run/two"})
     directories = [each.directory for each in found]

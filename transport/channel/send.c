@@ -83,9 +83,9 @@ static int wait_for_room(ew_channel *channel, uint32_t payload_bytes, struct wai
     if (wait.deadline_ns == 0)
         return EW_EAGAIN;
     before = ewi_now_ns();
-    atomic_fetch_add_explicit(&channel->send_waiting, 1, memory_order_relaxed);
+    atomic_store_explicit(&channel->send_waiting, 1, memory_order_relaxed); /* for stats */
     code = ewi_channel_wait(channel, WANT_SPACE, payload_bytes, wait);
-    atomic_fetch_sub_explicit(&channel->send_waiting, 1, memory_order_relaxed);
+    atomic_store_explicit(&channel->send_waiting, 0, memory_order_relaxed); /* for stats */
     atomic_fetch_add_explicit(&channel->send_blocked_ns, ewi_now_ns() - before,
                               memory_order_relaxed);
     return code == EW_OK ? check_can_send(channel) : code;

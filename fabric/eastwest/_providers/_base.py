@@ -78,5 +78,8 @@ class Asked(Protocol):
     def facts(self) -> str: ...
 
 
-Ask = Callable[[str, float], Asked]
-"""(address, timeout) -> what the listener there says; raises an EastwestError."""
+Ask = Callable[[str, str, float], Asked]
+"""(address, service, timeout) -> what the listener there says; raises an EastwestError.
+
+A TCP port serves several services, so the one that is meant is named; "" asks a socket whose it is.
+"""

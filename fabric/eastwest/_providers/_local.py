@@ -6,7 +6,7 @@ it is kept as a verdict, because "there is a socket and it refuses you" is what 
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .._errors import EastwestError
@@ -51,7 +51,7 @@ class Local:
     def look_up(self, service: str, *, timeout: float) -> Answer:
         """Ask each socket that may belong to *service*."""
         prefix = self._names.prefix(self._namespace, service)
-        found = self._ask_all(self._sockets(prefix), timeout)
+        found = self._ask_all(self._sockets(prefix), service, timeout)
         instances = [
             _instance(address, said)
             for address, said in found
@@ -62,7 +62,7 @@ class Local:
 
     def known(self, *, timeout: float) -> tuple[str, ...]:
         """Ask every socket for the name that it serves."""
-        found = self._ask_all(self._sockets(""), timeout)
+        found = self._ask_all(self._sockets(""), "", timeout)
         names = {
             said.service
             for _, said in found
@@ -90,15 +90,15 @@ class Local:
         return found[:KNOWN_MAX]
 
     def _ask_all(
-        self, addresses: Iterable[str], timeout: float
+        self, addresses: list[str], service: str, timeout: float
     ) -> list[tuple[str, Asked | Verdict]]:
         limit = max(0.0, min(timeout, ASK_SECONDS_MAX))
-        asked = list(addresses)
-        return list(zip(asked, in_parallel(lambda a: self._ask_one(a, limit), asked), strict=True))
+        said = in_parallel(lambda each: self._ask_one(each, service, limit), addresses)
+        return list(zip(addresses, said, strict=True))
 
-    def _ask_one(self, address: str, timeout: float) -> Asked | Verdict:
+    def _ask_one(self, address: str, service: str, timeout: float) -> Asked | Verdict:
         try:
-            return self._ask(address, timeout)
+            return self._ask(address, service, timeout)
         except EastwestError as error:
             verdict = failure("shm", address, error, 0.0)
             if verdict is None:

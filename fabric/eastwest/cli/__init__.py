@@ -1,0 +1,12 @@
+"""The command line tool ``eastwest``: one module for each command.
+
+__main__.py     main(): arguments -> command -> exit code
+_arguments.py   the parser, what every command takes, and the settings from it
+_output.py      the only module that prints
+_exits.py       exit codes, and which error means which
+_measure.py     round trips: percentiles, and times as a reader wants them
+
+_serve.py  _ping.py  _ls.py  _explain.py  _config.py
+_doctor.py      its checks of the machine are in _machine.py
+_demo.py        its stage is set by _children.py, _netns.py and _residue.py
+"""

@@ -1,0 +1,60 @@
+"""``eastwest explain NAME``: which path a connect would take now, and why not the others."""
+
+import argparse
+
+from .._context import Context
+from .._names import near
+from .._select import is_refusal
+from .._values import Explanation
+from ._arguments import Commands, add_command, load_config
+from ._exits import Exit
+from ._output import Output, complain
+
+SCHEMA = "eastwest.explain/1"
+KNOWN_SHOWN = 8
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "explain",
+        run,
+        "say which path a connect would take now, and why not the others",
+        "Asks every candidate with a hello that opens no channel, for at most a second. Exits with\n"
+        "3 when nobody publishes the name, with 4 when it is published and cannot be reached.",
+        ["eastwest explain pricing", "eastwest explain pricing --json"],
+    )
+    parser.add_argument("name", metavar="NAME", help="the service")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Print the explanation."""
+    with Context(load_config(args)) as context:
+        why = context.explain(args.name)
+    out.document(SCHEMA, why.to_dict())
+    out.text(str(why))
+    if why.chosen is not None:
+        return Exit.YES
+    code, sentence = _judged(why)
+    complain("eastwest explain", sentence)
+    return code
+
+
+def _judged(why: Explanation) -> tuple[Exit, str]:
+    """Return what it means that there is no path."""
+    tried = [each for each in why.rejected if each.address]
+    if why.facts.get("instances"):
+        word = "refuses" if any(map(is_refusal, tried)) else "cannot be reached"
+        first = f": {tried[0].detail}" if tried else ""
+        return Exit.UNREACHABLE, f"service {why.service!r} is known and {word}{first}"
+    return Exit.NOT_FOUND, not_found(why.service, why.facts.get("known", ()), "service")
+
+
+def not_found(name: str, known: "tuple[str, ...]", what: str) -> str:
+    """Return the sentence for a name that nobody publishes, with the one that was meant."""
+    others = [each for each in known if each != name]
+    shown = ", ".join(others[:KNOWN_SHOWN]) + (", ..." if len(others) > KNOWN_SHOWN else "")
+    meant = near(name, others)
+    words = [f"no {what} {name!r}", f"known: {shown}" if others else "nothing is known"]
+    return "; ".join([*words, f"did you mean {meant!r}?"] if meant else words)
