@@ -163,17 +163,19 @@ int ew_connect(ew_context *context, const ew_connect_options *options, ew_channe
     return search(context, &wanted, options->runtime_dirs, out);
 }
 
-int ew_query(ew_context *context, const char *address, int64_t timeout_ns, const void *sigmask,
-             ew_query_info *out)
+int ew_query(ew_context *context, const char *address, const char *service, int64_t timeout_ns,
+             const void *sigmask, ew_query_info *out)
 {
     const struct dial wanted = {.address = address,
-                                .service = "",
+                                .service = service != NULL ? service : "",
                                 .protocol = "",
                                 .intent = WIRE_QUERY,
                                 .wait = ewi_wait_from(timeout_ns, sigmask)};
 
     if (ewi_context_is_forked(context))
         return ewi_context_forked_error();
+    if (strlen(wanted.service) > SERVICE_BYTES_MAX)
+        return ewi_fail(EW_EINVAL, "a service name has 1 to %d bytes", SERVICE_BYTES_MAX);
     return dial(context, &wanted, NULL, out);
 }
 

@@ -165,7 +165,8 @@ typedef struct ew_connect_options {
 
 EW_API int ew_connect(ew_context *context, const ew_connect_options *options, ew_channel **out);
 
-/* Who listens at an address: asked with a hello that opens no channel. */
+/* Who listens at an address: asked with a hello that opens no channel. service: which one, needed
+ * where a port serves several; "" or NULL at a local socket: whichever it is. */
 typedef struct ew_query_info {
     uint8_t instance[16];
     char namespace_name[64];
@@ -177,8 +178,8 @@ typedef struct ew_query_info {
     int64_t rtt_ns;
 } ew_query_info;
 
-EW_API int ew_query(ew_context *context, const char *address, int64_t timeout_ns,
-                    const void *sigmask, ew_query_info *out);
+EW_API int ew_query(ew_context *context, const char *address, const char *service,
+                    int64_t timeout_ns, const void *sigmask, ew_query_info *out);
 
 /* Check a runtime directory: 0, or -errno / EW_EACCESS with the text saying what is wrong with it.
  * create != 0 makes a missing last component with mode 0700. */
@@ -268,7 +269,9 @@ EW_API int ew_channel_get_info(ew_channel *channel, ew_channel_info *out);
 
 typedef struct ew_channel_stats {
     uint64_t messages_sent, messages_received, bytes_sent, bytes_received;
-    uint64_t send_free_bytes, send_unread_bytes, recv_unread_bytes;
+    uint64_t send_free_bytes;   /* of our ring; 0 while a sender is at work */
+    uint64_t send_unread_bytes; /* that the peer's application has not taken */
+    uint64_t recv_unread_bytes; /* here and not received; 0 while a receiver is at work */
     int64_t send_blocked_ns;
     uint64_t spins_paid, spins_lost, sleeps, wakeups, kicks;
     uint32_t send_waiting, recv_waiting; /* threads waiting now */

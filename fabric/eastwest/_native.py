@@ -163,9 +163,11 @@ class ContextHandle:
             timeout: seconds.
         """
         info = ffi.new("ew_query_info *")
-        where = _chars(address)
+        where, wanted = _chars(address), _chars(service)
         with self._in_use() as context:
-            _waiting(lambda mask: lib.ew_query(context, where, _ns(timeout), mask, info))
+            _waiting(
+                lambda mask: lib.ew_query(context, where, wanted, _ns(timeout), mask, info)
+            )
         return Answer(
             instance=bytes(info.instance).hex(),
             namespace=_text(info.namespace_name),

@@ -162,70 +162,11 @@ static void a_kick_to_a_dead_peer_does_no_harm(void)
 
 /* ---- a sleeper and a kicker that race ---- */
 
-static _Atomic uint32_t made, used; /* relaxed: the fences of the bell have to do it */
-
 /* A few nanoseconds, other ones each time, so that the two meet at every step. */
 static void hesitate(struct harness_random *random)
 {
     for (uint64_t spin = harness_below(random, 64); spin > 0; spin--)
         ewi_relax();
-}
-
-static void sleep_on_bell(struct end *end)
-{
-    struct pollfd fd = {.fd = end->bell.fd, .events = POLLIN};
-
-    CHECK_EQ(poll(&fd, 1, STUCK_MS), 1); /* else a wake-up was lost */
-    drain(end->bell.fd);
-}
-
-static void *make(void *unused)
-{
-    struct harness_random random = {1};
-
-    (void)unused;
-    for (uint32_t i = 1; i <= ROUNDS; i++) {
-        while (atomic_load_explicit(&used, memory_order_acquire) != i - 1) {
-            ewi_bell_announce(&west.bell, BELL_SPACE);
-            if (atomic_load_explicit(&used, memory_order_relaxed) != i - 1)
-                sleep_on_bell(&west);
-            ewi_bell_retract(&west.bell, BELL_SPACE);
-        }
-        hesitate(&random);
-        atomic_store_explicit(&made, i, memory_order_release);
-        ring(&west, BELL_DATA);
-    }
-    return NULL;
-}
-
-static void use_all(void)
-{
-    struct harness_random random = {2};
-
-    for (uint32_t i = 1; i <= ROUNDS; i++) {
-        hesitate(&random);
-        while (atomic_load_explicit(&made, memory_order_acquire) < i) {
-            ewi_bell_announce(&east.bell, BELL_DATA);
-            if (atomic_load_explicit(&made, memory_order_relaxed) < i)
-                sleep_on_bell(&east);
-            ewi_bell_retract(&east.bell, BELL_DATA);
-        }
-        atomic_store_explicit(&used, i, memory_order_release);
-        ring(&east, BELL_SPACE);
-    }
-}
-
-static void two_that_wait_for_each_other_never_both_sleep(void)
-{
-    pthread_t maker;
-
-    connect_ends();
-    atomic_store(&made, 0);
-    atomic_store(&used, 0);
-    CHECK_EQ(pthread_create(&maker, NULL, make, NULL), 0);
-    use_all();
-    CHECK_EQ(pthread_join(maker, NULL), 0);
-    disconnect_ends();
 }
 
 enum { LITMUS_ROUNDS = 200000 };
@@ -613,7 +554,6 @@ int main(void)
     RUN(a_hostile_sleeper_cannot_make_a_kick_block);
     RUN(a_kick_to_a_dead_peer_does_no_harm);
     RUN(the_kicker_sees_the_sleeper_or_the_sleeper_sees_the_data);
-    RUN(two_that_wait_for_each_other_never_both_sleep);
     RUN(the_only_waiter_polls_and_times_out);
     RUN(a_wait_without_time_sees_what_is_there);
     RUN(what_was_told_before_the_sleep_is_not_slept_over);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "shm/region.h"
 #include "tests/c/harness.h"
@@ -66,6 +67,16 @@ static bool has_huge_pages(void)
     return false;
 }
 
+/* A region that must come. */
+static struct region made(struct budget *budget, enum region_kind kind, uint64_t bytes,
+                          ew_pages pages)
+{
+    struct region region;
+
+    CHECK_EQ(ewi_region_create(os, budget, kind, bytes, pages, &region, error), EW_OK);
+    return region;
+}
+
 /* ---- one call that fails ---- */
 
 enum call { NONE, MEMFD, FTRUNCATE, FALLOCATE, MMAP, ADD_SEALS, GET_SEALS, FSTAT, POPULATE };
@@ -81,20 +92,16 @@ static bool fails(enum call call)
     return failing == call;
 }
 
-static int try_memfd_create(const char *name, unsigned flags)
-{
-    return fails(MEMFD) ? -1 : os->memfd_create(name, flags);
-}
-
-static int try_ftruncate(int fd, off_t length)
-{
-    return fails(FTRUNCATE) ? -1 : os->ftruncate(fd, length);
-}
-
-static int try_fallocate(int fd, int mode, off_t offset, off_t length)
-{
-    return fails(FALLOCATE) ? -1 : os->fallocate(fd, mode, offset, length);
-}
+/* libc's call, unless it is the one that fails now. */
+#define TRY(call, name, parameters, arguments)                                                     \
+    static int try_##name parameters                                                               \
+    {                                                                                              \
+        return fails(call) ? -1 : os->name arguments;                                              \
+    }
+TRY(MEMFD, memfd_create, (const char *name, unsigned flags), (name, flags))
+TRY(FTRUNCATE, ftruncate, (int fd, off_t length), (fd, length))
+TRY(FALLOCATE, fallocate, (int fd, int mode, off_t from, off_t length), (fd, mode, from, length))
+TRY(FSTAT, fstat, (int fd, struct stat *out), (fd, out))
 
 static void *try_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
@@ -117,24 +124,15 @@ static int try_madvise(void *at, size_t bytes, int advice)
 
 static int try_fcntl(int fd, int command, int argument)
 {
-    if ((command == F_ADD_SEALS && fails(ADD_SEALS)) || (command == F_GET_SEALS && fails(GET_SEALS)))
+    if ((command == F_ADD_SEALS && fails(ADD_SEALS)) ||
+        (command == F_GET_SEALS && fails(GET_SEALS)))
         return -1;
     return os->fcntl(fd, command, argument);
-}
-
-static int try_fstat(int fd, struct stat *out)
-{
-    return fails(FSTAT) ? -1 : os->fstat(fd, out);
 }
 
 static int64_t try_huge_pages_free(void)
 {
     return pretended_huge_pages;
-}
-
-static int try_close(int fd)
-{
-    return close(fd);
 }
 
 static const struct ewi_os failing_os = {
@@ -146,7 +144,7 @@ static const struct ewi_os failing_os = {
     .madvise = try_madvise,
     .fcntl = try_fcntl,
     .fstat = try_fstat,
-    .close = try_close,
+    .close = close,
     .huge_pages_free = try_huge_pages_free,
 };
 
@@ -177,7 +175,7 @@ static void a_region_is_zero_writable_and_has_its_pages(void)
     struct region region;
     struct stat facts;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_AUTO, &region, error), 0);
+    region = made(&budget, REGION_SHARED, SMALL, EW_PAGES_AUTO);
     CHECK_EQ(fstat(region.fd, &facts), 0);
     CHECK(facts.st_size == SMALL && facts.st_blocks * 512 >= SMALL);
     for (int i = 0; i < SMALL; i++)
@@ -192,8 +190,7 @@ static void a_regions_descriptor_is_sealed_and_close_on_exec(void)
     struct budget budget = budget_of(SMALL, 0);
     struct region region;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_SMALL, &region, error),
-             0);
+    region = made(&budget, REGION_SHARED, SMALL, EW_PAGES_SMALL);
     CHECK_EQ(fcntl(region.fd, F_GET_SEALS) & SEALS_OF_A_PEER, SEALS_OF_A_PEER);
     CHECK_EQ(fcntl(region.fd, F_GETFD), FD_CLOEXEC);
     ewi_region_release(os, &region);
@@ -205,8 +202,8 @@ static void releasing_twice_gives_back_once(void)
     struct things before = count_things();
     struct region one, two;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_SMALL, &one, error), 0);
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_PRIVATE, SMALL, EW_PAGES_SMALL, &two, error), 0);
+    one = made(&budget, REGION_SHARED, SMALL, EW_PAGES_SMALL);
+    two = made(&budget, REGION_PRIVATE, SMALL, EW_PAGES_SMALL);
     ewi_region_release(os, &one);
     ewi_region_release(os, &one);
     CHECK_EQ(atomic_load(&budget.used), SMALL);
@@ -220,8 +217,7 @@ static void a_forgotten_descriptor_is_closed_and_the_mapping_stays(void)
     struct things before = count_things();
     struct region region;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_SMALL, &region, error),
-             0);
+    region = made(&budget, REGION_SHARED, SMALL, EW_PAGES_SMALL);
     ewi_region_forget_fd(os, &region);
     ewi_region_forget_fd(os, &region);
     CHECK_EQ(count_things().fds, before.fds);
@@ -236,13 +232,13 @@ static void the_budget_is_used_to_its_last_byte_and_no_further(void)
     struct budget budget = budget_of(2 * SMALL, 0);
     struct region one, two, three;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_AUTO, &one, error), 0);
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_AUTO, &two, error), 0);
+    one = made(&budget, REGION_SHARED, SMALL, EW_PAGES_AUTO);
+    two = made(&budget, REGION_SHARED, SMALL, EW_PAGES_AUTO);
     CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, 4096, EW_PAGES_AUTO, &three, error),
              EW_EMEMORY);
     CHECK(strstr(error, "131072 of 131072") != NULL);
     ewi_region_release(os, &one);
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_PRIVATE, 4096, EW_PAGES_AUTO, &three, error), 0);
+    three = made(&budget, REGION_PRIVATE, 4096, EW_PAGES_AUTO);
     ewi_region_release(os, &two);
     ewi_region_release(os, &three);
     CHECK_EQ(atomic_load(&budget.used), 0);
@@ -253,7 +249,7 @@ static void a_size_near_2_to_the_64_does_not_wrap_the_budget(void)
     struct budget budget = budget_of(1 << 20, 0);
     struct region one, two;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_PRIVATE, 4096, EW_PAGES_AUTO, &one, error), 0);
+    one = made(&budget, REGION_PRIVATE, 4096, EW_PAGES_AUTO);
     CHECK_EQ(ewi_region_create(os, &budget, REGION_PRIVATE, UINT64_MAX - 4095, EW_PAGES_SMALL, &two,
                                error),
              EW_EMEMORY);
@@ -285,8 +281,7 @@ static void a_refused_request_does_not_disturb_another_thread(void)
     atomic_store(&stop, false);
     CHECK_EQ(pthread_create(&other, NULL, ask_for_too_much, &budget), 0);
     for (int i = 0; i < 20000; i++) {
-        CHECK_EQ(ewi_region_create(os, &budget, REGION_PRIVATE, 4096, EW_PAGES_SMALL, &region, error),
-                 0);
+        region = made(&budget, REGION_PRIVATE, 4096, EW_PAGES_SMALL);
         ewi_region_release(os, &region);
     }
     atomic_store(&stop, true);
@@ -294,31 +289,15 @@ static void a_refused_request_does_not_disturb_another_thread(void)
 }
 
 /* catches: try_memfd without undo */
-static void memfd_create_fails_and_nothing_is_left(void)
+static void each_call_of_create_fails_and_nothing_is_left(void)
 {
     CHECK_EQ(create_with(MEMFD, EMFILE, REGION_SHARED, EW_PAGES_SMALL), -EMFILE);
     CHECK_EQ(create_with(MEMFD, EINVAL, REGION_SHARED, EW_PAGES_SMALL), -EINVAL);
-}
-
-static void ftruncate_fails_and_nothing_is_left(void)
-{
     CHECK_EQ(create_with(FTRUNCATE, EFBIG, REGION_SHARED, EW_PAGES_SMALL), -EFBIG);
-}
-
-static void fallocate_fails_and_nothing_is_left(void)
-{
     CHECK_EQ(create_with(FALLOCATE, ENOSPC, REGION_SHARED, EW_PAGES_SMALL), EW_EMEMORY);
     CHECK_EQ(create_with(FALLOCATE, EINTR, REGION_SHARED, EW_PAGES_SMALL), -EINTR);
-}
-
-static void mmap_fails_and_nothing_is_left(void)
-{
     CHECK_EQ(create_with(MMAP, ENOMEM, REGION_SHARED, EW_PAGES_SMALL), EW_EMEMORY);
     CHECK_EQ(create_with(MMAP, ENOMEM, REGION_PRIVATE, EW_PAGES_SMALL), EW_EMEMORY);
-}
-
-static void sealing_fails_and_nothing_is_left(void)
-{
     CHECK_EQ(create_with(ADD_SEALS, EPERM, REGION_SHARED, EW_PAGES_SMALL), -EPERM);
 }
 
@@ -376,7 +355,7 @@ static void a_huge_region_rounds_up_and_charges_both_budgets(void)
 
     if (!has_huge_pages())
         return;
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_HUGE, &region, error), 0);
+    region = made(&budget, REGION_SHARED, SMALL, EW_PAGES_HUGE);
     CHECK(region.huge && region.bytes == HUGE && strcmp(region.why, "2 MiB pages") == 0);
     CHECK(atomic_load(&budget.used) == HUGE && atomic_load(&budget.huge_used) == HUGE);
     memset(region.base, 1, HUGE);
@@ -550,7 +529,7 @@ static int attach_with(enum call call, int number)
     return code;
 }
 
-/* catches: fail_map without munmap; fail_charge without discharge; fstat without a text (as it was) */
+/* catches: fail_map without munmap, fail_charge without discharge, fstat without text (as it was) */
 static void each_call_of_attach_fails_and_nothing_is_left(void)
 {
     CHECK_EQ(attach_with(GET_SEALS, EINVAL), EW_EPROTO);
@@ -601,7 +580,7 @@ static void peers_only_read(ew_pages pages)
     int status;
     pid_t child;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, pages, &region, error), 0);
+    region = made(&budget, REGION_SHARED, SMALL, pages);
     ((uint8_t *)region.base)[0] = 42;
     child = fork();
     CHECK(child >= 0);
@@ -633,8 +612,7 @@ static void a_forked_child_does_not_inherit_the_mapping(void)
     int status;
     pid_t child;
 
-    CHECK_EQ(ewi_region_create(os, &budget, REGION_SHARED, SMALL, EW_PAGES_SMALL, &region, error),
-             0);
+    region = made(&budget, REGION_SHARED, SMALL, EW_PAGES_SMALL);
     child = fork();
     CHECK(child >= 0);
     if (child == 0)
@@ -652,11 +630,7 @@ static void run_create(void)
     RUN(the_budget_is_used_to_its_last_byte_and_no_further);
     RUN(a_size_near_2_to_the_64_does_not_wrap_the_budget);
     RUN(a_refused_request_does_not_disturb_another_thread);
-    RUN(memfd_create_fails_and_nothing_is_left);
-    RUN(ftruncate_fails_and_nothing_is_left);
-    RUN(fallocate_fails_and_nothing_is_left);
-    RUN(mmap_fails_and_nothing_is_left);
-    RUN(sealing_fails_and_nothing_is_left);
+    RUN(each_call_of_create_fails_and_nothing_is_left);
     RUN(each_call_of_a_huge_page_fails_and_nothing_is_left);
     RUN(auto_says_why_it_gives_small_pages);
     RUN(auto_falls_back_when_the_pool_was_faster);

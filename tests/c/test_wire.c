@@ -234,7 +234,7 @@ static void facts_of_every_length_survive_the_round_trip(void)
     const struct hello hello = sample();
     struct hello back;
     static uint8_t out[WIRE_MESSAGE_BYTES_MAX];
-    char facts[WIRE_FACTS_BYTES_MAX + 1], got[WIRE_FACTS_BYTES_MAX + 1];
+    char facts[3000], got[WIRE_FACTS_BYTES_MAX + 1];
 
     for (uint32_t length = 0; length <= WIRE_FACTS_BYTES_MAX; length++) {
         uint32_t bytes;
@@ -245,15 +245,8 @@ static void facts_of_every_length_survive_the_round_trip(void)
         CHECK_EQ(get_hello(out, bytes, RECORD_WELCOME, &back, got), EW_OK);
         CHECK(strcmp(facts, got) == 0);
     }
-}
-
-static void facts_too_long_are_cut(void)
-{
-    const struct hello hello = sample();
-    static uint8_t out[WIRE_MESSAGE_BYTES_MAX];
-    static char facts[3000];
-
-    memset(facts, 'f', sizeof(facts) - 1);
+    memset(facts, 'f', sizeof(facts) - 1); /* longer ones are cut */
+    facts[sizeof(facts) - 1] = '\0';
     CHECK_EQ(ewi_wire_put_welcome_facts(out, &hello, facts), WIRE_MESSAGE_BYTES_MAX);
 }
 
@@ -530,29 +523,16 @@ static void nothing_else_is_a_greeting(void)
                 CHECK_EQ(greeting(bytes, kind), EW_EPROTO);
 }
 
-static uint32_t control_bytes(unsigned kind)
-{
-    switch (kind) {
-    case RECORD_START:
-    case RECORD_PING:
-    case RECORD_PONG:
-    case RECORD_FINAL:
-        return 16;
-    case RECORD_ACK:
-        return 32;
-    case RECORD_DRAIN:
-        return 8;
-    default:
-        return UINT32_MAX;
-    }
-}
+static const uint8_t control_bytes[256] = {
+    [RECORD_START] = 16, [RECORD_ACK] = 32,  [RECORD_PING] = 16,
+    [RECORD_PONG] = 16,  [RECORD_DRAIN] = 8, [RECORD_FINAL] = 16};
 
 static void a_control_record_has_exactly_the_length_of_its_kind(void)
 {
     for (unsigned kind = 0; kind < 256; kind++)
         for (uint32_t bytes = 0; bytes < 64; bytes++)
             CHECK_EQ(ewi_wire_check_control((struct record){.bytes = bytes, .kind = (uint8_t)kind}),
-                     bytes == control_bytes(kind) ? EW_OK : EW_EPROTO);
+                     bytes != 0 && bytes == control_bytes[kind] ? EW_OK : EW_EPROTO);
 }
 
 static void a_control_record_has_no_flags_and_no_reserved_bits(void)
@@ -602,7 +582,6 @@ int main(void)
     RUN(a_hello_survives_the_round_trip);
     RUN(the_longest_names_survive_the_round_trip);
     RUN(facts_of_every_length_survive_the_round_trip);
-    RUN(facts_too_long_are_cut);
     RUN(a_refusal_survives_the_round_trip_with_every_code);
     RUN(a_refusal_with_too_long_a_text_is_cut);
     RUN(an_ack_survives_the_round_trip);

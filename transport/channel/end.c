@@ -6,6 +6,7 @@
 
 #include "transport/context.h"
 #include "transport/error.h"
+#include "transport/listener.h"
 
 int ewi_channel_usable(ew_channel *channel)
 {
@@ -129,6 +130,9 @@ static void end_link(ew_channel *channel, bool clean)
     ewi_lock_give(&channel->recv_lock);
     ewi_lock_give(&channel->send_lock);
     ewi_context_forget_channel(channel->context, channel);
+    if (channel->listener != NULL)
+        ewi_listener_give_channel(channel->listener); /* another one may come in its place */
+    channel->listener = NULL;
 }
 
 int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask)

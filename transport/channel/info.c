@@ -38,7 +38,26 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
     out->end_code = channel->end_code;
     copy_text(out->end, sizeof(out->end), channel->end_text);
     ewi_lock_give(&channel->end_lock);
+    if (out->end_code == EW_OK &&
+        atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) { /* C4 */
+        out->end_code = EW_ECLOSED;
+        copy_text(out->end, sizeof(out->end), "closed here");
+    }
     return EW_OK;
+}
+
+/* Bytes of records that are here and not received. Bounded by the ring, whatever a peer writes. */
+static uint64_t unread_bytes(const ew_channel *channel)
+{
+    struct ring_reader reader = channel->reader; /* a view of its own: nothing is taken */
+    uint64_t begin = reader.position;
+    struct record record;
+    const uint8_t *payload;
+
+    while (reader.position - begin < reader.ring_bytes &&
+           ewi_ring_peek(&reader, &record, &payload) == EW_OK)
+        ewi_ring_consume(&reader, record);
+    return reader.position - begin;
 }
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -76,6 +95,10 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
             ewi_channel_refresh_room(channel);
             out->send_free_bytes = ewi_ring_bytes_free(&channel->writer);
             ewi_lock_give(&channel->send_lock);
+        }
+        if (ewi_lock_take(&channel->recv_lock, none) == EW_OK) {
+            out->recv_unread_bytes = unread_bytes(channel);
+            ewi_lock_give(&channel->recv_lock);
         }
         if (out->position_sent >= out->position_peer_consumed)
             out->send_unread_bytes = out->position_sent - out->position_peer_consumed;

@@ -96,8 +96,9 @@ static int talk(struct call *call, int memory_fd)
         if (code != EW_OK)
             return code;
         length = ewi_local_receive(call->socket, call->reply, sizeof(call->reply), &call->reply_fd);
-    } while (length == -EAGAIN || length == -EINTR);
-    if (length == 0 || length == -ECONNRESET)
+    } while (length == -EAGAIN || length == -EINTR || length == -ECONNRESET); /* reported once, and
+        before the refusal that was sent ahead of the hang-up */
+    if (length == 0)
         return ewi_fail(EW_EUNREACHABLE, "%s hung up without an answer", call->dial->address);
     if (length < 0)
         return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does",

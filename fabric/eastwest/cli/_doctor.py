@@ -1,0 +1,161 @@
+"""``eastwest doctor``: is this machine as it should be, and what would make it so."""
+
+import argparse
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from .. import _native, _rundir
+from .._config import Config
+from .._context import Context
+from .._errors import EastwestError
+from . import _machine
+from ._arguments import Commands, add_command, load_config
+from ._exits import Exit
+from ._machine import Finding
+from ._measure import span, summarise
+from ._output import Output
+
+SCHEMA = "eastwest.doctor/1"
+TRIES = 200
+TRY_SECONDS = 1.0
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    add_command(
+        commands,
+        "doctor",
+        run,
+        "check this machine and say what would help",
+        "Each finding is ok, a note (works, and could be better) or a problem. Exits with 1 if\n"
+        "there is a problem. Changes nothing.",
+        ["eastwest doctor", "eastwest doctor --json | jq '.findings[] | select(.state != \"ok\")'"],
+    )
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Look at everything, print the findings."""
+    findings = [
+        _machine.kernel(),
+        _machine.seals(),
+        *_of_library(),
+        _machine.huge_pages(),
+        _machine.peer_pidfd(),
+        _machine.cpus(),
+        _machine.memlock(),
+        _machine.nofile(),
+        _machine.user(),
+        *_of_settings(args),
+    ]
+    problems = sum(each.state == "problem" for each in findings)
+    facts = {"ok": problems == 0, "findings": [each.to_dict() for each in findings]}
+    out.document(SCHEMA, facts)
+    width = max(len(each.name) for each in findings)
+    for each in findings:
+        out.text(f"{each.state:7}  {each.name:{width}}  {each.detail}")
+        if each.fix and each.state != "ok":
+            out.text(f"{'':7}  {'':{width}}  fix: {each.fix}")
+    notes = sum(each.state == "note" for each in findings)
+    out.text(f"{problems} problems, {notes} notes")
+    return Exit.NO if problems else Exit.YES
+
+
+# ------------------------------------------------------------------ the library
+
+
+def _of_library() -> list[Finding]:
+    """Ask the library what it measured, and talk to ourselves in a directory of our own."""
+    with tempfile.TemporaryDirectory(prefix="ew-doctor-") as directory:
+        config = Config(runtime_dirs=(directory,), paths=("shm",))
+        try:
+            with Context(config) as context:
+                stats = context.stats()
+                found = [
+                    _machine.huge_seals(stats.seal_huge),
+                    _machine.spin_cap(stats.spin_seconds_max),
+                ]
+                return [*found, _to_ourselves(context)]
+        except EastwestError as error:
+            return [Finding("shared memory", "problem", str(error))]
+
+
+def _to_ourselves(context: Context) -> Finding:
+    """Open a channel to ourselves and time it."""
+    with context.listen("eastwest-doctor") as listener:
+        mine = context.connect("eastwest-doctor", timeout=TRY_SECONDS)
+        theirs = listener.accept(timeout=TRY_SECONDS)
+        times = []
+        for _ in range(TRIES):
+            began = time.perf_counter()
+            mine.send(b"ping", timeout=TRY_SECONDS)
+            theirs.recv(timeout=TRY_SECONDS)
+            times.append(time.perf_counter() - began)
+        pages = str(mine.explain().facts["pages"])
+        path = mine.path
+        with suppress(EastwestError):
+            mine.close(linger=TRY_SECONDS)
+            theirs.close(linger=TRY_SECONDS)
+    typical = summarise(times)
+    took = f", {span(typical.p50)} to send and receive" if typical else ""
+    return Finding("a channel to ourselves", "ok", f"{path}{took}; {pages}")
+
+
+# ------------------------------------------------------------------ settings and directories
+
+
+def _of_settings(args: argparse.Namespace) -> list[Finding]:
+    try:
+        config = load_config(args)
+    except EastwestError as error:
+        return [Finding("settings", "problem", str(error), "correct it: 'eastwest config --paths'")]
+    return [*_directories(config), _tcp(config), _access(config)]
+
+
+def _directories(config: Config) -> list[Finding]:
+    """Judge each runtime directory as a client and as a server would."""
+    found, is_one_good = [], False
+    for place in _rundir.places(config.runtime_dirs, os.environ):
+        finding, is_good = _directory(place, is_fixed=bool(config.runtime_dirs))
+        found.append(finding)
+        is_one_good = is_one_good or is_good
+    if not is_one_good and not config.runtime_dirs:
+        detail = "there is no directory for local sockets: no peer is reached over shm"
+        found.append(Finding("runtime directories", "problem", detail, _rundir.SET))
+    return found
+
+
+def _directory(place: _rundir.Place, *, is_fixed: bool) -> tuple[Finding, bool]:
+    name = f"runtime directory {place.directory}"
+    problem = _native.rundir_problem(place.directory, False)
+    if problem is None and os.access(place.directory, os.W_OK | os.X_OK):
+        return Finding(name, "ok", f"usable ({place.origin})"), True
+    if problem is None:
+        detail = f"uid {os.geteuid()} may look here, and not listen ({place.origin})"
+        return Finding(name, "note", detail, _rundir.SET), True
+    if is_fixed:
+        return Finding(name, "problem", problem, _rundir.SET), False
+    if not os.path.lexists(place.directory) and _can_make(place.directory):
+        return Finding(name, "ok", f"not there; a server makes it ({place.origin})"), True
+    return Finding(name, "note", f"{problem} ({place.origin})", _rundir.SET), False
+
+
+def _can_make(directory: str) -> bool:
+    return os.access(Path(directory).parent, os.W_OK | os.X_OK)
+
+
+def _tcp(config: Config) -> Finding:
+    if config.bind is None:
+        detail = "no address to bind is configured: servers are reached on this host only"
+        return Finding("tcp", "ok", f"{detail} (EASTWEST_BIND=ADDR:PORT changes that)")
+    return Finding("tcp", "ok", f"servers bind {config.bind}, security {config.security or '-'}")
+
+
+def _access(config: Config) -> Finding:
+    try:
+        config.access()
+    except EastwestError as error:
+        return Finding("access", "problem", str(error), "correct 'allow' in the configuration")
+    return Finding("access", "ok", f"{', '.join(config.allow)} may connect over shm")
