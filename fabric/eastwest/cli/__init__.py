@@ -8,5 +8,6 @@ _measure.py     round trips: percentiles, and times as a reader wants them
 
 _serve.py  _ping.py  _ls.py  _explain.py  _config.py
 _doctor.py      its checks of the machine are in _machine.py
-_demo.py        its stage is set by _children.py, _netns.py and _residue.py
+_demo.py        _demo_kill.py is its third part; _children.py, _netns.py and _residue.py set its
+                stage
 """

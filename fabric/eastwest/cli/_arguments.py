@@ -7,7 +7,7 @@ on standard error and exit code 2.
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from typing import IO, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from .._config import Config
 from .._names import near
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         complain(self.prog, f"{message}; see '{self.prog} --help'")
         raise SystemExit(int(Exit.USAGE))
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: object = None) -> None:
         if message:
             Output(is_json=False).plain(message)
 

@@ -21,8 +21,8 @@ def add(commands: Commands) -> None:
         "explain",
         run,
         "say which path a connect would take now, and why not the others",
-        "Asks every candidate with a hello that opens no channel, for at most a second. Exits with\n"
-        "3 when nobody publishes the name, with 4 when it is published and cannot be reached.",
+        "Asks every candidate with a hello that opens no channel, for at most a second. Exits\n"
+        "with 3 when nobody publishes the name, with 4 when it is there and cannot be reached.",
         ["eastwest explain pricing", "eastwest explain pricing --json"],
     )
     parser.add_argument("name", metavar="NAME", help="the service")

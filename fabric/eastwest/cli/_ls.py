@@ -29,9 +29,9 @@ def add(commands: Commands) -> None:
         "ls",
         run,
         "list the services that are known here",
-        "PATTERN is a name with * and ?. Each instance is asked for its protocol, its channels and\n"
-        "its process; one that does not answer is listed with '?'. Exits with 3 when nothing\n"
-        "matches the pattern.",
+        "PATTERN is a name with * and ?. Each instance is asked for its protocol, its channels\n"
+        "and its process; one that does not answer is listed with '?'. Exits with 3 when\n"
+        "nothing matches the pattern.",
         ["eastwest ls", "eastwest ls 'eu.*'", "eastwest ls --json | jq '.instances[].service'"],
     )
     parser.add_argument("pattern", metavar="PATTERN", nargs="?", help="default: all")
@@ -100,7 +100,7 @@ def _asked(context: Context, instance: Instance) -> Row:
     problem = None
     for address in instance.addresses:
         try:
-            return Row(instance, context.query(address), None)
+            return Row(instance, context.query(address, instance.service), None)
         except EastwestError as error:
             problem = problem or str(error)
     return Row(instance, None, problem)

@@ -22,7 +22,10 @@ SO_PEERPIDFD = 77  # include/uapi/asm-generic/socket.h
 F_SEAL_FUTURE_WRITE = 0x0010  # include/uapi/linux/fcntl.h; not in Python 3.11
 HUGE_BYTES = 2 << 20
 HUGE_POOL = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
-NOFILE_PROBLEM, NOFILE_NOTE = 64, 4096  # descriptors; a channel over TCP takes one, shm two at first
+NOFILE_PROBLEM, NOFILE_NOTE = (
+    64,
+    4096,
+)  # descriptors; a channel over TCP takes one, shm two at first
 
 
 @dataclass(frozen=True, slots=True)

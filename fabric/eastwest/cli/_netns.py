@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 ADDRESSES = ("192.0.2.1", "192.0.2.2")  # RFC 5737: for documentation, in no network
@@ -105,7 +105,5 @@ def _run(*arguments: str) -> None:
 
 def _quietly(*arguments: str) -> None:
     """Undo what may not have been done."""
-    try:
+    with suppress(OSError, subprocess.TimeoutExpired):
         _call(*arguments)
-    except (OSError, subprocess.TimeoutExpired):
-        pass

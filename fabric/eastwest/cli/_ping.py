@@ -26,8 +26,8 @@ def add(commands: Commands) -> None:
         "ping",
         run,
         "send messages to an echo server and time the replies",
-        "Exits with 1 if a reply was lost. With --wait spin and -i 0 it shows what the path can do;\n"
-        "run 'eastwest serve NAME --wait spin' then, and have two CPUs.",
+        "Exits with 1 if a reply was lost. With --wait spin and -i 0 it shows what the path can\n"
+        "do; run 'eastwest serve NAME --wait spin' then, and have two CPUs.",
         [
             "eastwest ping pricing",
             "eastwest ping pricing -n 100000 -i 0 -q --wait spin",

@@ -9,7 +9,9 @@ from .. import _native
 from ._machine import huge_pages_free
 
 SHM = "/dev/shm"
-SETTLE_SECONDS = 2.0  # for the kernel to free what a dead process had, and for others to come and go
+SETTLE_SECONDS = (
+    2.0  # for the kernel to free what a dead process had, and for others to come and go
+)
 
 
 @dataclass(frozen=True, slots=True)
