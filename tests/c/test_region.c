@@ -83,8 +83,7 @@ enum call { NONE, MEMFD, FTRUNCATE, FALLOCATE, MMAP, ADD_SEALS, GET_SEALS, FSTAT
 
 static enum call failing;
 static int failing_errno;
-static int64_t pretended_huge_pages;
-static int64_t mappings_open; /* mmap - munmap */
+static int64_t pretended_huge_pages, mappings_open; /* mmap - munmap */
 
 static bool fails(enum call call)
 {

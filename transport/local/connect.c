@@ -42,6 +42,7 @@ static int pause_a_little(const struct dial *dial)
 static int open_socket(struct call *call, const char *directory, const char *name)
 {
     char error[RUNDIR_ERROR_BYTES];
+    bool busy;
     int fd;
     int code = ewi_rundir_open(directory, false, &fd, error);
 
@@ -49,16 +50,18 @@ static int open_socket(struct call *call, const char *directory, const char *nam
         return ewi_fail(code, "%s", error);
     do {
         code = ewi_rundir_connect(fd, name, &call->socket);
-        if (code == EW_EAGAIN)
-            code = pause_a_little(call->dial) == EW_OK ? EW_EAGAIN : EW_ETIMEOUT;
-    } while (code == EW_EAGAIN);
+        busy = code == EW_EAGAIN;
+        if (busy)
+            code = pause_a_little(call->dial);
+    } while (busy && code == EW_OK);
     close(fd);
     if (code == EW_ENOTFOUND || code == EW_EUNREACHABLE)
         return ewi_fail(EW_EUNREACHABLE, "%s: no process listens there any more",
                         call->dial->address);
+    if (code == EW_ETIMEOUT || code == EW_EINTR)
+        return code;
     if (code != EW_OK)
-        return code == EW_ETIMEOUT ? code : ewi_fail(code, "%s: connect failed: %s",
-                                                     call->dial->address, ewi_error_name(code));
+        return ewi_fail(code, "%s: connect failed: %s", call->dial->address, ewi_error_name(code));
     if (ewi_process_add_fd(call->socket) != EW_OK) {
         close(call->socket);
         return ewi_fail(EW_EMEMORY, "no memory for a connection");
