@@ -31,6 +31,7 @@ enum {
     RECORD_ALIGN = 8,
     RECORD_BYTES_MAX = 65536, /* header included; on every path, so that a record can change paths */
     RECORD_TOTAL_BYTES = 8,
+    RECORD_EXT_BYTES_MAX = 512, /* of an extension block, so that it can be copied and then judged */
 };
 
 enum record_kind {
@@ -106,7 +107,8 @@ static inline int ewi_record_check(struct record record, uint32_t bytes_max)
     return EW_OK;
 }
 
-/* Skip an extension block: u16 bytes of the whole block (a multiple of 8), then entries of
+/* Skip an extension block, at most RECORD_EXT_BYTES_MAX, in our own memory (it is read more than
+ * once): u16 bytes of the whole block (a multiple of 8), u16 0, then entries of
  * { u8 type, u8 0, u16 bytes of the value, value, zeros up to 4 }. A type with the top bit is
  * mandatory. *skip: bytes before the message's own. EW_EPROTO: malformed, or mandatory and unknown. */
 int ewi_record_skip_ext(const uint8_t *payload, uint32_t payload_bytes, uint32_t *skip);

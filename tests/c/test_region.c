@@ -1,81 +1,12 @@
 /* tests/c/test_region.c - does memory come whole or not at all, and can a peer hurt us with his? */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "shm/region.h"
-#include "tests/c/harness.h"
+#include "tests/c/region_base.h"
 
 enum {
-    SMALL = 64 * 1024,
-    HUGE = REGION_HUGE_BYTES,
     SEALS_OF_A_PEER = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL,
     POPULATE_READ = 22, /* MADV_POPULATE_READ, Linux 5.14 */
 };
-
-static const struct ewi_os *const os = &ewi_os_default;
-static char error[160];
-
-/* ---- what is there, before and after ---- */
-
-struct things {
-    int fds, mappings;
-};
-
-static struct things count_things(void)
-{
-    struct things things = {0, 0};
-    DIR *folder = opendir("/proc/self/fd");
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[512];
-
-    CHECK(folder != NULL && maps != NULL);
-    while (readdir(folder) != NULL)
-        things.fds++;
-    closedir(folder);
-    while (fgets(line, sizeof(line), maps) != NULL)
-        things.mappings += strstr(line, "eastwest") != NULL || strstr(line, "peers") != NULL;
-    fclose(maps);
-    return things;
-}
-
-static void check_nothing_left(struct things before, const struct budget *budget)
-{
-    struct things after = count_things();
-
-    CHECK_EQ(after.fds, before.fds);
-    CHECK_EQ(after.mappings, before.mappings);
-    CHECK_EQ(atomic_load(&budget->used), 0);
-    CHECK_EQ(atomic_load(&budget->huge_used), 0);
-}
-
-static struct budget budget_of(uint64_t bytes_max, uint64_t huge_bytes_max)
-{
-    return (struct budget){
-        .bytes_max = bytes_max, .huge_bytes_max = huge_bytes_max, .huge_sealable = true};
-}
-
-static bool has_huge_pages(void)
-{
-    if (ewi_os_default.huge_pages_free() >= 4)
-        return true;
-    printf("\nSKIP needs 4 free huge pages of 2 MiB (vm.nr_hugepages)");
-    return false;
-}
-
-/* A region that must come. */
-static struct region made(struct budget *budget, enum region_kind kind, uint64_t bytes,
-                          ew_pages pages)
-{
-    struct region region;
-
-    CHECK_EQ(ewi_region_create(os, budget, kind, bytes, pages, &region, error), EW_OK);
-    return region;
-}
 
 /* ---- one call that fails ---- */
 
@@ -337,22 +268,6 @@ static void auto_says_why_it_gives_small_pages(void)
     CHECK(strstr(why_small(budget_of(HUGE - 1, 1 << 30), 100), "memory_bytes_max") != NULL);
 }
 
-static void a_huge_region_rounds_up_and_charges_both_budgets(void)
-{
-    struct budget budget = budget_of(1 << 30, 1 << 30);
-    struct things before = count_things();
-    struct region region;
-
-    if (!has_huge_pages())
-        return;
-    region = made(&budget, REGION_SHARED, SMALL, EW_PAGES_HUGE);
-    CHECK(region.huge && region.bytes == HUGE && strcmp(region.why, "2 MiB pages") == 0);
-    CHECK(atomic_load(&budget.used) == HUGE && atomic_load(&budget.huge_used) == HUGE);
-    memset(region.base, 1, HUGE);
-    ewi_region_release(os, &region);
-    check_nothing_left(before, &budget);
-}
-
 static void the_probe_takes_nothing_and_leaves_nothing(void)
 {
     struct things before = count_things();
@@ -514,58 +429,10 @@ static void each_call_of_attach_fails_and_nothing_is_left(void)
 /* ---- the kernel keeps a peer from writing ---- */
 
 /* Run by a forked child: it has the descriptor and nothing else, as a peer has. */
-static void try_to_write(int fd, const struct region *parents)
-{
-    const size_t bytes = parents->bytes;
-    static unsigned char present[HUGE / 4096];
-    char path[64];
-    struct budget budget = budget_of(bytes, 0);
-    struct region region;
-    int again;
-
-    CHECK(mincore(parents->base, bytes, present) == -1 && errno == ENOMEM); /* not inherited */
-    CHECK(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
-    CHECK_EQ(errno, EPERM);
-    CHECK_EQ(ewi_region_attach(os, &budget, fd, bytes, &region, error), EW_OK);
-    CHECK_EQ(mprotect(region.base, bytes, PROT_READ | PROT_WRITE), -1);
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    again = open(path, O_RDWR | O_CLOEXEC); /* a new open file of the same memory */
-    if (again >= 0)
-        CHECK(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0) == MAP_FAILED);
-    CHECK_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes), -1);
-    CHECK_EQ(ftruncate(fd, 0), -1);
-    CHECK_EQ(ftruncate(fd, (off_t)bytes * 2), -1);
-    CHECK_EQ(pwrite(fd, "x", 1, 0), -1);
-    CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
-    CHECK(madvise(region.base, bytes, MADV_REMOVE) == -1);
-    CHECK(((const uint8_t *)region.base)[0] == 42);
-    _exit(0);
-}
-
-static void peers_only_read(ew_pages pages)
-{
-    struct budget budget = budget_of(1 << 30, 1 << 30);
-    struct region region;
-    int status;
-    pid_t child;
-
-    region = made(&budget, REGION_SHARED, SMALL, pages);
-    ((uint8_t *)region.base)[0] = 42;
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0)
-        try_to_write(region.fd, &region);
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-    CHECK(((uint8_t *)region.base)[0] == 42);
-    ewi_region_release(os, &region);
-}
-
 /* catches: SEALS without F_SEAL_FUTURE_WRITE; create without MADV_DONTFORK */
 static void a_peer_cannot_write(void)
 {
     peers_only_read(EW_PAGES_SMALL);
-    if (has_huge_pages() && ewi_region_probe_huge_seals(os))
-        peers_only_read(EW_PAGES_HUGE);
 }
 
 static void run_create(void)
@@ -580,7 +447,6 @@ static void run_create(void)
     RUN(each_call_of_create_fails_and_nothing_is_left);
     RUN(each_call_of_a_huge_page_fails_and_nothing_is_left);
     RUN(auto_says_why_it_gives_small_pages);
-    RUN(a_huge_region_rounds_up_and_charges_both_budgets);
     RUN(the_probe_takes_nothing_and_leaves_nothing);
     RUN(the_probe_does_not_trust_a_kernel_that_maps_sealed_pages);
 }

@@ -28,6 +28,16 @@ static int broken(ew_channel *channel, const char *text)
     return ewi_channel_break(channel, EW_EPROTO, text);
 }
 
+/* The peer may change its memory at any time: the block is copied, then judged. */
+static int skip_ext(const uint8_t *payload, uint32_t payload_bytes, uint32_t *skip)
+{
+    uint8_t block[RECORD_EXT_BYTES_MAX];
+    uint32_t bytes = (uint32_t)ewi_min_u64(payload_bytes, sizeof(block));
+
+    memcpy(block, payload, bytes);
+    return ewi_record_skip_ext(block, bytes, skip);
+}
+
 /* A DATA record: what of it belongs to the message, and how long the message is. */
 static int read_head(ew_channel *channel, struct record record, const uint8_t *payload)
 {
@@ -36,10 +46,8 @@ static int read_head(ew_channel *channel, struct record record, const uint8_t *p
     uint32_t skip = 0;
 
     head.payload_bytes = record.bytes - RECORD_HEADER_BYTES;
-    if (record.flags & RECORD_EXT) {
-        if (ewi_record_skip_ext(payload, head.payload_bytes, &skip) != EW_OK)
-            return broken(channel, "an extension block that is malformed or not known here");
-    }
+    if ((record.flags & RECORD_EXT) && skip_ext(payload, head.payload_bytes, &skip) != EW_OK)
+        return broken(channel, "an extension block that is malformed or not known here");
     if (((record.flags & RECORD_TOTAL) != 0) != (first && (record.flags & RECORD_MORE) != 0))
         return broken(channel, "a fragment where none can be");
     if (record.flags & RECORD_TOTAL) {

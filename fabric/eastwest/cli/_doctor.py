@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         if each.fix and each.state != "ok":
             out.text(f"{'':7}  {'':{width}}  fix: {each.fix}")
     notes = sum(each.state == "note" for each in findings)
-    out.text(f"{problems} problems, {notes} notes")
+    out.text(f"problems: {problems}, notes: {notes}")
     return Exit.NO if problems else Exit.YES
 
 

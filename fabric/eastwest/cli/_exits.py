@@ -8,12 +8,14 @@ from enum import IntEnum
 
 from .._errors import (
     ConfigurationError,
+    ConnectError,
     EastwestError,
     InternalError,
     ServiceNotFound,
     Timeout,
     Unreachable,
 )
+from .._values import Explanation
 
 
 class Exit(IntEnum):
@@ -41,7 +43,15 @@ _CODES: tuple[tuple[type[EastwestError], Exit], ...] = (
 
 def of_error(error: EastwestError) -> Exit:
     """Return the exit code for an error that ended a command."""
+    if isinstance(error, ConnectError) and is_silent(error.explanation):
+        return Exit.TIMEOUT
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
     return Exit.NO
+
+
+def is_silent(why: Explanation) -> bool:
+    """Whether somebody is there, and nobody answers: a stopped process, a firewall that drops."""
+    tried = [each for each in why.rejected if each.address]
+    return bool(tried) and all(each.check == "timeout" for each in tried)

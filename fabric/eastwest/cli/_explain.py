@@ -7,7 +7,7 @@ from .._names import near
 from .._select import is_refusal
 from .._values import Explanation
 from ._arguments import Commands, add_command, load_config
-from ._exits import Exit
+from ._exits import Exit, is_silent
 from ._output import Output, complain
 
 SCHEMA = "eastwest.explain/1"
@@ -22,7 +22,8 @@ def add(commands: Commands) -> None:
         run,
         "say which path a connect would take now, and why not the others",
         "Asks every candidate with a hello that opens no channel, for at most a second. Exits\n"
-        "with 3 when nobody publishes the name, with 4 when it is there and cannot be reached.",
+        "with 3 when nobody publishes the name, with 4 when it is there and cannot be reached,\n"
+        "with 5 when it is there and does not answer.",
         ["eastwest explain pricing", "eastwest explain pricing --json"],
     )
     parser.add_argument("name", metavar="NAME", help="the service")
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _judged(why: Explanation) -> tuple[Exit, str]:
     """Return what it means that there is no path."""
     tried = [each for each in why.rejected if each.address]
+    if is_silent(why):
+        return Exit.TIMEOUT, f"service {why.service!r} is there and does not answer"
     if why.facts.get("instances"):
         word = "refuses" if any(map(is_refusal, tried)) else "cannot be reached"
         first = f": {tried[0].detail}" if tried else ""

@@ -84,6 +84,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     out.document(SCHEMA, facts)
     if rows:
         out.table(HEAD, [row.cells() for row in rows])
+        for row in rows:
+            if row.problem:
+                out.text(f"{row.instance.service}: {row.problem}")
         return Exit.YES
     if args.pattern is None:
         out.text("no service is known here")

@@ -202,7 +202,8 @@ def _stop_on_signals(listener: Listener, stopping: threading.Event) -> None:
         stopping.set()
         listener.close()
 
-    signal.signal(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a job in the background keeps that
+        signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
 
 

@@ -1,0 +1,156 @@
+"""``eastwest demo``: what it claims holds, and it cleans up whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eastwest.cli import _netns
+from tests.python.command_line import finish, first_line, run, start
+
+QUICK = ["demo", "--seconds", "0.1"]
+NO_NAMESPACES = "needs root and network namespaces"
+
+
+def traces(pid: int) -> list[str]:
+    """What a demo with that pid left on this machine: directories, namespaces, processes."""
+    found = [str(each) for each in Path(tempfile.gettempdir()).glob(f"ew-demo-{pid}-*")]
+    if os.path.isdir("/run/netns"):
+        found += [each for each in os.listdir("/run/netns") if each.startswith(f"ew-demo-{pid}-")]
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:  # it ended meanwhile
+            continue
+        found += [str(entry)] if f"demo-{pid}".encode() in words else []
+    return found
+
+
+@pytest.fixture(scope="module")
+def shown() -> Any:
+    """What one whole run says."""
+    process = start(*QUICK, "--json")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + errors
+    assert errors == ""
+    assert traces(process.pid) == []
+    return json.loads(output)
+
+
+def claims(shown: Any) -> dict[str, bool]:
+    return {each["claim"]: each["ok"] for each in shown["claims"]}
+
+
+def test_every_claim_holds(shown: Any) -> None:
+    assert next(iter(shown)) == "schema"
+    assert shown["schema"] == "eastwest.demo/1"
+    assert shown["ok"] is True
+    assert len(claims(shown)) >= 7
+    assert all(claims(shown).values())
+
+
+def test_local_peer_is_reached_over_shm_with_latencies(shown: Any) -> None:
+    local = shown["local"]
+    assert local["path"] == "shm"
+    assert local["explanation"]["chosen"]["path"] == "shm"
+    assert [each["bytes"] for each in local["round_trips"]] == [64, 1 << 20]
+    assert all(0 < each["p50_seconds"] <= each["p99_seconds"] for each in local["round_trips"])
+
+
+def test_remote_peer_is_reached_over_tcp_and_says_why_not_shm(shown: Any) -> None:
+    remote = shown["remote"]
+    if "left_out" in remote:
+        pytest.skip(NO_NAMESPACES)
+    assert remote["path"] == "tcp"
+    assert [each["bytes"] for each in remote["round_trips"]] == [64, 1 << 20]
+    shm = [each for each in remote["explanation"]["rejected"] if each["path"] == "shm"]
+    assert shm and shm[0]["check"] == "socket" and shm[0]["fix"]
+    assert claims(shown)["so is its TCP port"]
+
+
+def test_killed_peer_is_seen_at_once_and_leaves_nothing(shown: Any) -> None:
+    killed = shown["killed"]
+    assert killed["error"] == "PeerLost"
+    assert 0 < killed["lost_seconds"] < 1
+    assert killed["shared_bytes_before"] > 0
+    assert killed["stale_sockets"] == 1
+    left = ("shm_files_left", "huge_pages_left", "shared_bytes_left", "sockets_left")
+    assert not any(killed[each] for each in left)
+
+
+def test_text_has_three_parts_and_says_what_is_left_out() -> None:
+    done = run(*QUICK, "--local")
+    assert done.returncode == 0, done.stdout
+    for part in ("\n1. A local peer", "\n2. A remote peer: left out, because", "\n3. A killed peer"):
+        assert part in done.stdout
+    assert "FAILED" not in done.stdout
+
+
+def test_ctrl_c_leaves_nothing_behind() -> None:
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = start("demo")
+        assert process.stdout is not None
+        line = first_line(process)
+        while not line.startswith("1. "):  # from here on everything is set up
+            line = process.stdout.readline()
+            assert line
+        assert traces(process.pid)
+        ended, _, errors = finish(process, number)
+        assert (ended, errors) == (code, "")
+        assert traces(process.pid) == []
+
+
+def test_claim_that_fails_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import eastwest.cli._residue as r, eastwest.cli.__main__ as m\n"
+        "r.new_shm_files = lambda before: ['left-over']\n"
+        "raise SystemExit(m.main(['demo', '--local', '--seconds', '0.01']))"
+    )
+    process = subprocess.run([*_python(), "-c", code], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert "FAILED nothing is left in /dev/shm: left-over" in process.stdout
+
+
+def _python() -> list[str]:
+    from tests.python.command_line import TOOL
+
+    return TOOL[:2]
+
+
+def test_server_goes_when_the_demo_is_killed() -> None:
+    """kill -9 of the demo itself: its namespaces stay, but no process does."""
+    process = start("demo", "--local")
+    assert process.stdout is not None
+    line = first_line(process)
+    while not line.startswith("1. "):
+        line = process.stdout.readline()
+    finish(process, signal.SIGKILL)
+    _wait_until_no_process(process.pid)
+    for each in Path(tempfile.gettempdir()).glob(f"ew-demo-{process.pid}-*"):
+        subprocess.run(["rm", "-rf", each], check=True)
+
+
+def _wait_until_no_process(pid: int) -> None:
+    """Wait for the children to see the end of their input; the timeout of the test is the limit."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"demo-{pid}".encode() in entry.read_bytes().split(b"\0"):
+                fd = os.pidfd_open(int(entry.parent.name))
+        except OSError:
+            continue
+        else:
+            continue
+    raise NotImplementedError
+
+
+def test_without_namespaces_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert _netns.obstacle() == "network namespaces need root, and this is uid 1000"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(_netns, "_ip", lambda: None)
+    assert "iproute2" in (_netns.obstacle() or "")
