@@ -38,7 +38,7 @@ int ewi_waitroom_sleep(struct waitroom *room, uint32_t seen_events, struct pollf
         atomic_fetch_sub_explicit(&room->sleepers, 1, memory_order_relaxed); /* V1: late is harmless */
         return code;
     }
-    found = poller->look != NULL && poller->look(poller->context);
+    found = poller->look != NULL && poller->look(poller->context, fds);
     if (!found && ewi_waitroom_events(room) == seen_events) {
         code = poll_until(fds, count, wait);
         if (code == EW_OK)

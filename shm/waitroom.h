@@ -41,8 +41,9 @@ void ewi_waitroom_tell(struct waitroom *room);
 /* What the thread that polls does; context is the link's. */
 struct waitroom_poller {
     void *context;
-    /* A last look while we are known to poll: true, there is something, do not sleep. May be NULL. */
-    bool (*look)(void *context);
+    /* A last look while we are known to poll: true, there is something, do not sleep. It may change
+     * which events of the descriptors are asked for. May be NULL. */
+    bool (*look)(void *context, struct pollfd *fds);
     /* What poll saw is dealt with before the others look. */
     void (*seen)(void *context, const struct pollfd *fds, nfds_t count);
 };

@@ -36,7 +36,9 @@ struct link_ops {
     ew_path path;
     /* Records were committed to our ring: see to it that the peer gets them. */
     void (*committed)(ew_channel *channel);
-    /* The reader's position was published: tell the peer if it is due. */
+    /* The reader's position was published. NULL: nothing to do each time. */
+    void (*published)(ew_channel *channel);
+    /* ... an eighth of the ring further: tell the peer if it is due. */
     void (*taken)(ew_channel *channel);
     /* Before a call waits: nothing that the peer waits for may stay here. */
     void (*settle)(ew_channel *channel);
@@ -46,7 +48,7 @@ struct link_ops {
     nfds_t (*sleep_fds)(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX]);
     void (*announce)(ew_channel *channel, uint32_t wants);
     void (*retract)(ew_channel *channel, uint32_t wants);
-    bool (*look)(void *channel); /* of struct waitroom_poller; NULL: not needed */
+    bool (*look)(void *channel, struct pollfd *fds); /* of struct waitroom_poller; or NULL */
     void (*seen)(void *channel, const struct pollfd *fds, nfds_t count);
     /* The receiving side found nothing: make fileno() unreadable until something comes. */
     void (*rearm)(ew_channel *channel);

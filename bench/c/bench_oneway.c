@@ -246,6 +246,7 @@ static void open_all(struct bench *bench, int argc, char **argv)
     ewi_ring_reader_init(&bench->reader, bench->outbox->ring, ewi_outbox_ring_bytes(OUTBOX_BYTES),
                          0, 0);
     duo_start(&bench->duo, argc, argv, 15, 5);
+    duo_pin(&bench->duo);
     bench->sock = socks[bench->duo.is_peer ? 1 : 0];
     close(socks[bench->duo.is_peer ? 0 : 1]);
 }

@@ -178,6 +178,7 @@ int main(int argc, char **argv)
 
     bench.lines = duo_memory(2 * LINE_PAIRS * sizeof(*bench.lines));
     duo_start(&bench.duo, argc, argv, 21, 7);
+    duo_pin(&bench.duo);
     first = !bench.duo.is_peer;
     half_init(&bench.rings, memory + (first ? 0 : OUTBOX_BYTES),
               memory + (first ? OUTBOX_BYTES : 0));

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
     ew_channel *channels[2];
 
     duo_start(&bench.duo, argc, argv, 15, 5);
+    duo_pin(&bench.duo);
     bench.sock = raw_open(&bench.duo);
     for (int i = 0; i < 2; i++) {
         contexts[i] = duo_context(i == 0 ? EW_WAIT_SPIN : EW_WAIT_BLOCK);

@@ -1,4 +1,4 @@
-/* bench/c/duo.h - two pinned processes that measure the same things side by side.
+/* bench/c/duo.h - two processes that measure the same things side by side.
  *
  * Purpose    Every benchmark compares cases in one run: rounds are interleaved, so that whatever the
  *            machine does meanwhile hits all of them, and the ratio of a round means something.
@@ -12,7 +12,7 @@
  * Invariants I1  nobody is left behind: the peer dies with its parent (PR_SET_PDEATHSIG), both die
  *                of SIGALRM after DUO_LIFE_S, and every spin is bounded by DUO_SPIN_S.
  * Ordering   duo_meet is a release/acquire barrier on two words, both spinning.
- * Source     docs/adr/0007-measuring.md
+ * Source     none
  */
 #ifndef BENCH_C_DUO_H
 #define BENCH_C_DUO_H
@@ -143,9 +143,11 @@ static inline void duo_meet(struct duo *duo)
     duo_await(&other->value, duo->meetings);
 }
 
-/* The n-th of the CPUs that this process may use, from 0; the last one when there are fewer. */
-static inline void duo_pin(int nth)
+/* Take a CPU for each side: the first and the second that this process may use. An adaptive wait
+ * does not spin with one CPU; what has such a context is not pinned. */
+static inline void duo_pin(const struct duo *duo)
 {
+    int nth = duo->is_peer ? 1 : 0;
     cpu_set_t all, one;
 
     CPU_ZERO(&one);
@@ -169,7 +171,7 @@ static inline void *duo_memory(size_t bytes)
     return memory;
 }
 
-/* Fork the peer; both return, pinned. Libraries that must not be forked are opened after this. */
+/* Fork the peer; both return. Contexts are opened after this, since they do not survive a fork. */
 static inline void duo_start(struct duo *duo, int argc, char **argv, int rounds, int rounds_quick)
 {
     pid_t parent = getpid();
@@ -192,7 +194,6 @@ static inline void duo_start(struct duo *duo, int argc, char **argv, int rounds,
         if (getppid() != parent)
             _exit(1);
     }
-    duo_pin(duo->is_peer ? 1 : 0);
     duo->started_ns = duo_ns();
     duo->started_ticks = duo_ticks();
     duo_meet(duo);

@@ -1,4 +1,4 @@
-"""Two pinned processes that measure the same things side by side: duo.h, for Python.
+"""Two processes that measure the same things side by side: duo.h, for Python.
 
 Duo        the two processes; both run the same schedule, round by round
 Series     one number for each round, and samples for percentiles
@@ -21,12 +21,6 @@ from typing import Any, Self
 LIFE_S = 300
 PR_SET_PDEATHSIG = 1  # prctl(2)
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
-
-
-def pin(nth: int) -> None:
-    """Run on the *nth* of the CPUs that this process may use, from 0; the last if fewer."""
-    cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cpus[min(nth, len(cpus) - 1)]})
 
 
 def die_with_parent(parent: int) -> None:
@@ -55,7 +49,7 @@ class Series:
 
 
 class Duo:
-    """This process and its peer, each on a CPU of its own.
+    """This process and its peer.
 
     Attributes:
         is_peer: this is the second process.
@@ -78,7 +72,14 @@ class Duo:
             mine, theirs = theirs, mine
         theirs.close()
         self.wire = mine
-        pin(1 if self.is_peer else 0)
+
+    def pin(self) -> None:
+        """Take a CPU for each side: the first and the second that this process may use.
+
+        An adaptive wait does not spin with one CPU: open such a context before.
+        """
+        cpus = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cpus[min(int(self.is_peer), len(cpus) - 1)]})
 
     def meet(self) -> None:
         """Wait until the other process comes here too."""

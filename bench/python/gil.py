@@ -79,6 +79,7 @@ def send_rounds(duo: Duo, channel: eastwest.Channel) -> None:
 def main() -> None:
     """Send here, drain in the peer."""
     with Duo(rounds=7, rounds_quick=3) as duo:
+        duo.pin()
         context, channel = channel_of(duo, "spin")
         if duo.is_peer:
             for _ in channel:

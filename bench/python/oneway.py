@@ -84,6 +84,7 @@ def main() -> None:
     """Run all sizes and cases, interleaved."""
     socks = socket.socketpair()
     with Duo(rounds=7, rounds_quick=3) as duo:
+        duo.pin()
         context, channel = channel_of(duo, "spin")
         flows = Flows(channel, socks[int(duo.is_peer)])
         for _ in range(duo.rounds):

@@ -6,13 +6,14 @@ poll        a Unix socket, both sides calling recv without blocking until the by
 block       a Unix socket, both sides blocking in recv
 bare        eastwest's try_send and a loop of try_recv: no wait at all
 
-Value of a round: nanoseconds for each round trip, no clock read in between. Percentiles come from
-a second pass with a clock read for each trip.
+Value of a round: nanoseconds for each round trip, the median of blocks of ten between two looks at
+the clock. Percentiles come from a second pass with a look for each trip.
 """
 
 import socket
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Literal
 
 import eastwest
@@ -20,20 +21,23 @@ import eastwest
 from .duo import Duo
 
 MESSAGE = b"x" * 64
-Trip = Callable[[], None]
+BLOCK = 10
+Trips = Callable[[int], None]
 Wait = Literal["adaptive", "block", "spin"]
 
 
-def trip_of(is_peer: bool, send: Callable[[bytes], object], recv: Callable[[], object]) -> Trip:
-    """Return one round trip of this side."""
+def trips_of(is_peer: bool, send: Callable[[bytes], object], recv: Callable[[], object]) -> Trips:
+    """Return what makes so many round trips of this side."""
 
-    def ask() -> None:
-        send(MESSAGE)
-        recv()
+    def ask(count: int) -> None:
+        for _ in range(count):
+            send(MESSAGE)
+            recv()
 
-    def answer() -> None:
-        recv()
-        send(MESSAGE)
+    def answer(count: int) -> None:
+        for _ in range(count):
+            recv()
+            send(MESSAGE)
 
     return answer if is_peer else ask
 
@@ -77,20 +81,23 @@ def channel_of(duo: Duo, wait: Wait) -> tuple[eastwest.Context, eastwest.Channel
     return context, channel
 
 
-def measure(duo: Duo, name: str, trip: Trip, trips: int) -> None:
+def measure(duo: Duo, name: str, run: Trips, trips: int) -> None:
     """Run one case for one round."""
     series = duo.case(name)
     clock = time.perf_counter_ns
+    blocks: list[int] = []
     duo.meet()
-    for _ in range(trips // 10):
-        trip()
-    start = clock()
-    for _ in range(trips):
-        trip()
-    series.values.append((clock() - start) / trips)
+    run(trips // BLOCK)
+    before = clock()
+    for _ in range(trips // BLOCK):
+        run(BLOCK)
+        now = clock()
+        blocks.append(now - before)
+        before = now
+    series.values.append(median(blocks) / BLOCK)
     before = clock()
     for _ in range(trips):
-        trip()
+        run(1)
         now = clock()
         series.samples.append(now - before)
         before = now
@@ -104,18 +111,19 @@ def main() -> None:
         side = int(duo.is_peer)
         poll, block = polling[side], blocking[side]
         poll.setblocking(False)
-        spin_context, spin = channel_of(duo, "spin")
         adaptive_context, adaptive = channel_of(duo, "adaptive")
-        trips = {
-            "eastwest": (trip_of(duo.is_peer, spin.send, spin.recv), 10_000),
-            "adaptive": (trip_of(duo.is_peer, adaptive.send, adaptive.recv), 10_000),
-            "bare": (trip_of(duo.is_peer, spin.try_send, tried(spin)), 10_000),
-            "poll": (trip_of(duo.is_peer, poll.send, polled(poll)), 2_000),
-            "block": (trip_of(duo.is_peer, block.send, lambda: block.recv(64)), 500),
+        duo.pin()
+        spin_context, spin = channel_of(duo, "spin")
+        cases = {
+            "eastwest": (trips_of(duo.is_peer, spin.send, spin.recv), 10_000),
+            "adaptive": (trips_of(duo.is_peer, adaptive.send, adaptive.recv), 10_000),
+            "bare": (trips_of(duo.is_peer, spin.try_send, tried(spin)), 10_000),
+            "poll": (trips_of(duo.is_peer, poll.send, polled(poll)), 2_000),
+            "block": (trips_of(duo.is_peer, block.send, lambda: block.recv(64)), 500),
         }
         for _ in range(duo.rounds):
-            for name, (trip, count) in trips.items():
-                measure(duo, name, trip, count)
+            for name, (run, count) in cases.items():
+                measure(duo, name, run, count)
         duo.meet()
         for channel in (spin, adaptive):
             channel.abort()

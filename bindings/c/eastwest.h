@@ -258,7 +258,8 @@ typedef struct ew_channel_info {
     char protocol[64];
     char peer_address[1024];        /* cut off if it is longer */
     uint64_t message_bytes_max;    /* that the peer takes */
-    uint64_t outbox_bytes, peer_outbox_bytes, record_bytes_max;
+    uint64_t outbox_bytes, record_bytes_max;
+    uint64_t peer_outbox_bytes;    /* memory in which the peer's messages wait for us */
     char pages[96];                /* "4 KiB: no huge pages are free" */
     char death_watch[64];          /* "socket, pidfd" */
     char end[256];                 /* why the channel ended, or "" */

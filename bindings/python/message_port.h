@@ -33,6 +33,8 @@ struct port {
     struct state *state;
     size_t single_bytes_max; /* longest message of one record: sent in one step or not at all */
     bool spins;              /* wait policy: spin */
+    uint8_t looks_max;       /* how often a receive looks, with the GIL, before it waits */
+    uint8_t looks;           /* of that, how often it has paid to look lately */
 };
 
 static inline struct port *port_of(PyObject *self)

@@ -7,6 +7,7 @@ enum {
      * they may arrive in several parts, which only a receive that may wait collects in place. */
     COPY_BYTES_MAX = 64 * 1024,
     RECV_LIMIT = 64,
+    LOOKS_PAY_NS = 3000, /* a wait as short as that would have been shorter with looks */
 };
 
 static int64_t run_begin(struct message_call *call, int64_t timeout_ns, const void *sigmask)
@@ -38,15 +39,37 @@ static PyObject *allocate(ew_channel *channel, size_t bytes)
     return object;
 }
 
+/* Look a little longer: a peer that answers at once is faster than the way into a wait and back.
+ * How long pays is learnt, unless the policy is to spin. */
+static int64_t look_again(struct port *port, size_t *bytes)
+{
+    int64_t code = EW_EAGAIN;
+
+    for (int look = 0; look < port->looks && code == EW_EAGAIN; look++)
+        code = ew_channel_recv_begin(port->channel, bytes, 0, NULL);
+    if (code == EW_OK)
+        port->looks = port->looks_max;
+    else if (!port->spins)
+        port->looks /= 2;
+    return code;
+}
+
 /* Wait until a message begins; EW_OK: the receiving side is held. */
-static int64_t wait_begin(const struct port *port, size_t *bytes, int64_t until_ns)
+static int64_t wait_begin(struct port *port, size_t *bytes, int64_t until_ns)
 {
     struct message_call call = {.run = run_begin,
                                 .channel = port->channel,
                                 .spins = port->spins,
                                 .repeatable = true};
-    int64_t code = ewi_message_wait(&call, until_ns);
+    int64_t code = look_again(port, bytes);
+    int64_t paid_ns;
 
+    if (code != EW_EAGAIN)
+        return code;
+    paid_ns = ewi_message_until(LOOKS_PAY_NS);
+    code = ewi_message_wait(&call, until_ns);
+    if (code == EW_OK && ewi_message_left(paid_ns) > 0)
+        port->looks = port->looks_max;
     *bytes = call.bytes;
     return code;
 }
@@ -105,7 +128,7 @@ static int64_t copy_short(ew_channel *channel, size_t bytes, PyObject **object)
 }
 
 /* After a first try without waiting, which left EW_EAGAIN or MESSAGE_LATER. */
-static int64_t receive_patiently(const struct port *port, int64_t code, int64_t timeout_ns,
+static int64_t receive_patiently(struct port *port, int64_t code, int64_t timeout_ns,
                                  PyObject **object)
 {
     int64_t until_ns = ewi_message_until(timeout_ns);
@@ -124,7 +147,7 @@ static int64_t receive_patiently(const struct port *port, int64_t code, int64_t 
 }
 
 /* Receive one message into a new object; *object is NULL before, and stays so on failure. */
-static int64_t receive(const struct port *port, int64_t timeout_ns, PyObject **object)
+static int64_t receive(struct port *port, int64_t timeout_ns, PyObject **object)
 {
     size_t bytes = 0;
     int64_t code = ew_channel_recv_begin(port->channel, &bytes, 0, NULL);
@@ -236,7 +259,7 @@ static int64_t take_batch(const struct port *port, PyObject *list, size_t bytes,
 }
 
 /* As many as are here, at least one; what cannot be taken now stays for the next call. */
-static int64_t receive_many(const struct port *port, PyObject *list, Py_ssize_t limit,
+static int64_t receive_many(struct port *port, PyObject *list, Py_ssize_t limit,
                             int64_t timeout_ns)
 {
     PyObject *object = NULL;

@@ -271,9 +271,9 @@ static void what_was_told_before_the_sleep_is_not_slept_over(void)
     disconnect_ends();
 }
 
-static bool look_finds(void *context)
+static bool look_finds(void *context, struct pollfd *fds)
 {
-    (void)context;
+    (void)context, (void)fds;
     CHECK(ewi_waitroom_has_poller(&the_room));
     return true;
 }

@@ -48,12 +48,16 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+        preexec_fn=_heed_ctrl_c,
     )
 
 
-def first_line(process: "subprocess.Popen[str]") -> str:
-    """Wait for the first line that a command prints: then it is ready."""
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def next_line(process: "subprocess.Popen[str]") -> str:
+    """Wait for the next line that a command prints."""
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, process.communicate()[1]
@@ -69,11 +73,20 @@ def finish(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str
 
 @contextmanager
 def serving(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A running ``eastwest serve``; .args has nothing new, the first line is read."""
+    """A running ``eastwest serve`` that listens."""
     process = start("serve", *arguments)
     try:
-        first_line(process)
+        next_line(process)
         yield process
     finally:
         process.kill()
         process.communicate()
+
+
+def sentence(done: "subprocess.CompletedProcess[str]") -> str:
+    """The one line on standard error, which is never a traceback."""
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("eastwest"), lines[0]
+    return lines[0]

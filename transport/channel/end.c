@@ -73,6 +73,22 @@ static void cancel_own_send(ew_channel *channel)
         ew_channel_send_cancel(channel, parts);
 }
 
+static bool is_closed(ew_channel *channel)
+{
+    return atomic_load_explicit(&channel->shut, memory_order_acquire) == CHANNEL_CLOSED; /* C4 */
+}
+
+/* Threads that wait here leave with EW_ECLOSED. Another thread may abort beside us: under the lock
+ * the link is not released. */
+static void begin_closing(ew_channel *channel)
+{
+    ewi_lock_enter(&channel->facts_lock);
+    if (!is_closed(channel))
+        channel->ops->closing(channel);
+    ewi_lock_give(&channel->facts_lock);
+    ewi_channel_wake(channel);
+}
+
 /* Commit CLOSE behind everything that was sent; the position behind it. */
 static uint64_t commit_close(ew_channel *channel)
 {
@@ -80,7 +96,7 @@ static uint64_t commit_close(ew_channel *channel)
     int code;
 
     ewi_lock_enter(&channel->send_lock);
-    if (channel->close_position == 0) {
+    if (channel->close_position == 0 && !is_closed(channel)) {
         code = ewi_ring_commit_control(&channel->writer, RECORD_CLOSE);
         EWI_ASSERT(code == EW_OK); /* shm/ring.h I3 */
         channel->close_position = channel->writer.position;
@@ -155,8 +171,7 @@ int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask
         return EW_OK;
     }
     cancel_own_send(channel);
-    channel->ops->closing(channel); /* threads that wait here leave with EW_ECLOSED */
-    ewi_channel_wake(channel);
+    begin_closing(channel);
     position = commit_close(channel);
     code = linger(channel, position, wait);
     if (code == EW_EINTR)

@@ -33,7 +33,9 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->protocol, sizeof(out->protocol), channel->protocol);
     copy_text(out->peer_address, sizeof(out->peer_address), channel->peer_address);
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
+    ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
     channel->ops->describe(channel, out);
+    ewi_lock_give(&channel->facts_lock);
     ewi_lock_enter(&channel->end_lock);
     out->end_code = channel->end_code;
     copy_text(out->end, sizeof(out->end), channel->end_text);
@@ -87,7 +89,8 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
     };
     ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
     if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) { /* C4 */
-        out->position_peer_taken = channel->ops->peer_held(channel);
+        out->position_peer_taken =
+            ewi_min_u64(channel->ops->peer_held(channel), out->position_sent);
         out->position_peer_consumed = channel->ops->peer_consumed(channel);
         out->position_taken = load(channel->taken_word);
         out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link.local.bell.kicks) : 0;

@@ -6,10 +6,14 @@
 
 #include "transport/error.h"
 
+enum { GIVEN_UP_MAX = 64 };
+
 void ewi_channel_publish(ew_channel *channel)
 {
     atomic_store_explicit(channel->taken_word, channel->reader.position,
                           memory_order_release); /* T1, pairs with T2 */
+    if (channel->ops->published != NULL)
+        channel->ops->published(channel);
     if (channel->reader.position - channel->space_looked >= channel->reader.ring_bytes / 8) {
         channel->space_looked = channel->reader.position;
         channel->ops->taken(channel);
@@ -66,8 +70,8 @@ static int read_head(ew_channel *channel, struct record record, const uint8_t *p
     if (head.total > channel->message_bytes_max)
         return broken(channel, "a message longer than our message_bytes_max");
     if (head.payload_bytes > head.total - channel->partial.have ||
-        (!(record.flags & RECORD_MORE) &&
-         channel->partial.have + head.payload_bytes != head.total))
+        ((record.flags & RECORD_MORE) != 0) !=
+            (channel->partial.have + head.payload_bytes < head.total))
         return broken(channel, "fragments that do not add up to the message's length");
     channel->head = head;
     return EW_OK;
@@ -76,6 +80,8 @@ static int read_head(ew_channel *channel, struct record record, const uint8_t *p
 /* A control record at the front is dealt with: EW_OK, look at the next one. */
 static int take_control(ew_channel *channel, struct record record)
 {
+    if (channel->got_close || (channel->got_eof && record.kind != RECORD_CLOSE))
+        return broken(channel, "a record after the end");
     ewi_ring_consume(&channel->reader, record);
     ewi_channel_publish(channel);
     if (record.kind == RECORD_ABORT) {
@@ -195,18 +201,59 @@ static int timed_out(int code)
     return code;
 }
 
+/* Did the sender give up the message whose first fragment is at the front? */
+static bool is_given_up(const ew_channel *channel)
+{
+    struct ring_reader ahead = channel->reader;
+    struct record record;
+    const uint8_t *payload;
+
+    while (ewi_ring_peek(&ahead, &record, &payload) == EW_OK &&
+           ahead.position - channel->reader.position < ahead.ring_bytes) {
+        if (record.kind == RECORD_ABORT)
+            return true;
+        if (record.kind != RECORD_DATA || !(record.flags & RECORD_MORE))
+            return false;
+        ewi_ring_consume(&ahead, record);
+    }
+    return false;
+}
+
+/* Its fragments are passed over, so that nobody needs room for them; ABORT ends it as usual. */
+static void pass_over(ew_channel *channel)
+{
+    const uint64_t begin = channel->reader.position;
+    struct record record;
+    const uint8_t *payload;
+
+    channel->partial = (struct channel_partial){.begun = true, .total = channel->head.total};
+    channel->head.known = false;
+    while (channel->reader.position - begin < channel->reader.ring_bytes && /* whatever is written */
+           ewi_ring_peek(&channel->reader, &record, &payload) == EW_OK &&
+           record.kind == RECORD_DATA)
+        ewi_ring_consume(&channel->reader, record);
+    ewi_channel_publish(channel);
+}
+
 static int begin_locked(ew_channel *channel, size_t *bytes, struct wait wait)
 {
+    unsigned given_up = 0;
     bool aborted;
     int code;
 
     do {
         aborted = false;
+        if (given_up++ == GIVEN_UP_MAX) /* a peer that sends nothing else shall not keep us */
+            return wait.deadline_ns == 0 ? EW_EAGAIN : EW_EINTR;
         if (channel->partial.begun) {
             *bytes = (size_t)channel->partial.total;
             return ewi_channel_usable(channel);
         }
         code = await_head(channel, wait, &aborted);
+        if (code == EW_OK && !channel->head.whole && is_given_up(channel)) {
+            pass_over(channel);
+            code = find_head(channel, &aborted);
+        }
     } while (aborted);
     if (code == EW_OK)
         *bytes = (size_t)channel->head.total;

@@ -71,8 +71,10 @@ static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, 
     for (uint32_t looks = 1;; looks++) {
         uint64_t now;
 
-        if (drives)
+        if (drives && wants == WANT_DATA)
             channel->ops->drive(channel);
+        else if (drives)
+            channel->ops->settle(channel); /* what other threads receive meanwhile is told */
         if (is_ready(channel, wants, amount))
             return EW_OK;
         ewi_relax();
@@ -138,6 +140,8 @@ static int sleep_until_ready(ew_channel *channel, enum channel_wants wants, uint
             return code;
         if (wait.deadline_ns != EWI_NEVER && ewi_now_ns() >= wait.deadline_ns)
             return EW_ETIMEOUT;
+        if (wants != WANT_DATA)
+            channel->ops->settle(channel); /* what other threads received meanwhile is told */
     }
 }
 

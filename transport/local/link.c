@@ -123,7 +123,8 @@ static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
 
 static uint64_t peer_held(ew_channel *channel)
 {
-    return channel->writer.position; /* it has our memory mapped: committed is held */
+    (void)channel;
+    return UINT64_MAX; /* it has our memory mapped: whatever was committed is held */
 }
 
 static uint64_t peer_consumed(ew_channel *channel)
@@ -186,6 +187,7 @@ int ewi_local_link_start(ew_channel *channel, const struct local_link_parts *par
 {
     struct local_link *link = link_of(channel);
     ew_context *context = channel->context;
+    int code;
 
     channel->link.local = (struct local_link){0};
     link->theirs = parts->peers.base;
@@ -202,8 +204,11 @@ int ewi_local_link_start(ew_channel *channel, const struct local_link_parts *par
     ewi_ring_reader_init(&channel->reader, link->theirs->ring,
                          ewi_outbox_ring_bytes(parts->peers.bytes), parts->offset, 0);
     link->process = ewi_process_watch(context, parts->fd, &parts->peer);
-    return ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, channel,
+    code = ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, channel,
                            &link->source); /* EPOLLHUP and EPOLLERR come unasked */
+    if (code != EW_OK)
+        ewi_process_unwatch(context, link->process);
+    return code;
 }
 
 const struct link_ops ewi_local_link = {

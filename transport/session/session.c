@@ -60,6 +60,7 @@ uint64_t ewi_session_attach(struct session *session, uint64_t freed, uint64_t li
     EWI_ASSERT(session->generation > 0 && freed <= session->peer_taken);
     session->attached = true;
     session->started = false;
+    session->said = (struct wire_ack){0}; /* the last ACK may be lost with its link: say it again */
     session->limit = ewi_max_u64(session->limit, limit); /* I2 */
     return start;
 }
@@ -114,7 +115,7 @@ int ewi_session_on_record(struct session *session, uint64_t generation, struct r
 
 bool ewi_session_may_store(const struct session *session, struct record record)
 {
-    return session->attached && session->started && !session->peer_eof &&
+    return session->attached && session->started && !session->peer_eof && !session->peer_closed &&
            session->link_position == session->taken &&
            session->taken + ewi_record_span(record.bytes) <= session->limit_said;
 }

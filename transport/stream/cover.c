@@ -65,6 +65,9 @@ static void on_tick(void *object, uint32_t events, uint64_t now_ns)
         *at = link->cover_next;
         link->cover_listed = false;
         set_cover(channel, cover);
+        atomic_thread_fence(memory_order_seq_cst); /* G1, pairs with G2 */
+        if (cover == COVER_NONE && next_cover(channel) == COVER_REACTOR)
+            set_cover(channel, cover = COVER_REACTOR); /* the poller left just now */
         if (cover == COVER_REACTOR) {
             ewi_stream_link_cover(channel); /* what came before it was watched */
             ewi_cover_watch(channel);

@@ -9,7 +9,10 @@
  * Trust      none
  * Errors     none
  * Invariants I1  without active links there is no tick.
- * Ordering   the reactor's lock; `cover` itself is a hint, checked again under the lock
+ * Ordering   the reactor's lock; `cover` itself is a hint, checked again under the lock.
+ *            G1 seq_cst fence between storing COVER_NONE and looking for a poller again  pairs with
+ *            G2 seq_cst fence between leaving as poller and loading `cover`: one of the two sees
+ *            the other, and the link is not left alone.
  * Source     design, section 5 (Who drives); reference/stack-interface.md, section 3
  */
 #ifndef EWI_TRANSPORT_STREAM_COVER_H

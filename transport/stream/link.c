@@ -8,6 +8,7 @@
 
 #include "transport/channel/channel.h"
 #include "transport/context.h"
+#include "transport/error.h"
 #include "transport/process.h"
 #include "transport/stream/pump.h"
 
@@ -30,14 +31,27 @@ static void note_progress(ew_channel *channel)
     ewi_waitroom_tell(&channel->room);
 }
 
-/* Both directions, with the lock held. While a thread polls, only that thread reads. */
+static void wake_poller(struct stream_link *link)
+{
+    const uint64_t one = 1;
+
+    if (write(link->wake_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
+/* Both directions, with the lock held. While a thread polls, only that thread reads; and it is the
+ * one who sees that there is room again, so it is told to look for it. */
 static bool pump(ew_channel *channel, uint32_t bells, bool is_poller)
 {
+    bool was_blocked = ewi_stream_link_is_blocked(channel);
     bool progress = false;
 
     if ((bells & BELL_IN) && (is_poller || !ewi_waitroom_has_poller(&channel->room)))
         progress = ewi_pump_in(channel);
     ewi_pump_out(channel);
+    if (!is_poller && !was_blocked && ewi_stream_link_is_blocked(channel) &&
+        ewi_waitroom_has_poller(&channel->room))
+        wake_poller(link_of(channel));
     return progress;
 }
 
@@ -79,6 +93,13 @@ static void drive(ew_channel *channel)
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
+/* A message that the reactor had stored was taken without a drive: the ACK is due soon. */
+static void published(ew_channel *channel)
+{
+    if (atomic_load_explicit(&link_of(channel)->cover, memory_order_relaxed) != COVER_TICK)
+        ewi_cover_activate(channel);
+}
+
 /* Nothing that the peer waits for stays here while we wait: say how far we are. */
 static void settle(ew_channel *channel)
 {
@@ -106,9 +127,7 @@ static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
 {
     struct stream_link *link = link_of(channel);
 
-    fds[0] = (struct pollfd){.fd = link->fd, .events = POLLIN};
-    if (ewi_stream_link_is_blocked(channel))
-        fds[0].events |= POLLOUT;
+    fds[0] = (struct pollfd){.fd = link->fd, .events = POLLIN}; /* look may add POLLOUT */
     if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
         return 1;
     fds[1] = (struct pollfd){.fd = link->wake_fd, .events = POLLIN};
@@ -118,6 +137,14 @@ static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
 static void nothing_to_announce(ew_channel *channel, uint32_t wants)
 {
     (void)channel, (void)wants; /* the stream itself wakes us */
+}
+
+/* Nobody polls any more, perhaps without a drive: somebody must see to the stream. */
+static void stop_polling(ew_channel *channel, uint32_t wants)
+{
+    (void)wants;
+    atomic_thread_fence(memory_order_seq_cst); /* G2, pairs with G1 */
+    published(channel);
 }
 
 static bool drive_as_poller(ew_channel *channel)
@@ -136,14 +163,32 @@ static bool drive_as_poller(ew_channel *channel)
     return progress || ewi_channel_link_state(channel) != LINK_UP;
 }
 
-static bool look(void *channel)
+/* From here on whoever is blocked wakes us: see pump. */
+static bool look(void *channel, struct pollfd *fds)
 {
-    return drive_as_poller(channel);
+    bool found = drive_as_poller(channel);
+
+    if (ewi_stream_link_is_blocked(channel))
+        fds[0].events |= POLLOUT;
+    return found;
+}
+
+/* wake_fd is for one look; once this end is closing it stays readable. */
+static void quieten(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+    uint64_t ignored;
+
+    if (read(link->wake_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+        wake_poller(link);
 }
 
 static void seen(void *channel, const struct pollfd *fds, nfds_t count)
 {
-    (void)fds, (void)count;
+    if (count == 2 && (fds[1].revents & POLLIN))
+        quieten(channel);
     if (drive_as_poller(channel))
         note_progress(channel);
 }
@@ -192,13 +237,12 @@ static uint64_t peer_consumed(ew_channel *channel)
 static void closing(ew_channel *channel)
 {
     struct stream_link *link = link_of(channel);
-    const uint64_t one = 1;
 
     ewi_lock_enter(&link->drive_lock);
     link->discarding = true;
     ewi_lock_give(&link->drive_lock);
-    if (write(link->wake_fd, &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+    wake_poller(link);
+    ring(channel, BELL_OUT); /* bells that rang meanwhile */
 }
 
 static void wake(ew_channel *channel)
@@ -228,6 +272,7 @@ static void release(ew_channel *channel)
 static void describe(ew_channel *channel, ew_channel_info *out)
 {
     out->generation = link_of(channel)->session.generation;
+    out->peer_outbox_bytes = link_of(channel)->session.inbox_bytes;
     snprintf(out->death_watch, sizeof(out->death_watch), "TCP connection");
 }
 
@@ -255,7 +300,7 @@ static int set_up_inbox(ew_channel *channel)
                                  EW_PAGES_SMALL, &link->memory, error);
 
     if (code != EW_OK)
-        return ewi_channel_break(channel, code, error);
+        return ewi_fail(code, "a stream's inbox: %s", error); /* there is no link to break yet */
     ewi_ring_writer_init(&link->inbox, link->memory.base, ring_bytes, 0);
     ewi_ring_reader_init(&channel->reader, link->memory.base, ring_bytes, 0, 0);
     link->inbox.record_bytes_max = RECORD_BYTES_MAX; /* of the peer's ring, whatever our size */
@@ -301,12 +346,13 @@ int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *p
 const struct link_ops ewi_stream_link = {
     .path = EW_PATH_TCP,
     .committed = committed,
+    .published = published,
     .taken = settle,
     .settle = settle,
     .drive = drive,
     .sleep_fds = sleep_fds,
     .announce = nothing_to_announce,
-    .retract = nothing_to_announce,
+    .retract = stop_polling,
     .look = look,
     .seen = seen,
     .rearm = rearm,

@@ -85,7 +85,7 @@ struct stream_link {
     alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken;
     _Atomic uint64_t peer_consumed;
     _Atomic uint32_t ended; /* enum outbox_ended */
-    int wake_fd;          /* readable once this end is closing: pollers leave */
+    int wake_fd;          /* readable: the poller looks again; once this end is closing, for good */
     _Atomic int note_fd;  /* readable when something was stored; -1 until fileno() */
 };
 

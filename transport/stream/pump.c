@@ -102,7 +102,7 @@ void ewi_pump_out(ew_channel *channel)
         if (sent < wanted)
             break;
     }
-    set_blocked(link, link->run_left > 0 || link->control_from < link->control_to);
+    set_blocked(link, true); /* the stack takes no more, or it had its share of our time (I1) */
 }
 
 /* ---- in ---- */
@@ -252,6 +252,15 @@ static bool parse_one(ew_channel *channel)
     return good;
 }
 
+static bool parse_all(ew_channel *channel)
+{
+    bool progress = false;
+
+    while (parse_one(channel))
+        progress = true;
+    return progress;
+}
+
 static void compact(struct stream_link *link)
 {
     uint32_t have = link->staged_to - link->staged_from;
@@ -302,30 +311,22 @@ static int64_t read_once(ew_channel *channel)
 bool ewi_pump_in(ew_channel *channel)
 {
     struct stream_link *link = &channel->link.stream;
-    bool progress = false;
+    bool progress = parse_all(channel); /* what came with the hello */
 
     for (int round = 0; round < PUMP_ROUNDS; round++) {
-        uint32_t staged;
+        bool direct = link->record_rest != NULL;
+        uint32_t staged = link->staged_to - link->staged_from;
         int64_t got;
 
-        while (parse_one(channel))
-            progress = true;
         if (ewi_channel_link_state(channel) != LINK_UP)
             return true;
-        staged = link->staged_to - link->staged_from;
         got = read_once(channel);
-        if (ewi_channel_link_state(channel) != LINK_UP)
-            return true;
         if (got == 0)
             break;
-        progress |= link->record_rest == NULL;
-        if (link->record_rest == NULL && got + staged < STREAM_STAGING_BYTES / 2) {
-            while (parse_one(channel))
-                ;
-            if (ewi_channel_link_state(channel) != LINK_UP)
-                return true;
+        progress |= direct && link->record_rest == NULL;
+        progress |= parse_all(channel); /* at once: no event tells of what stays in the staging */
+        if (!direct && got + staged < STREAM_STAGING_BYTES / 2)
             break; /* a short read: most likely there is no more, spare the system call */
-        }
     }
-    return progress;
+    return progress || ewi_channel_link_state(channel) != LINK_UP;
 }

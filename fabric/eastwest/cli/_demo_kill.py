@@ -42,14 +42,18 @@ class Waiter(threading.Thread):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(name="eastwest-demo", daemon=True)
-        self._channel = channel
+        self.channel = channel
         self.ended_at = 0.0
         self.error: EastwestError | None = None
+
+    def is_asleep(self) -> bool:
+        """Whether it waits by now."""
+        return self.channel.stats().recv_waiting > 0
 
     def run(self) -> None:
         """Wait for the end."""
         try:
-            self._channel.recv(timeout=ANSWER_SECONDS)
+            self.channel.recv(timeout=ANSWER_SECONDS)
         except EastwestError as error:
             self.ended_at = time.monotonic()
             self.error = error.with_traceback(None)  # which would keep the channel alive
@@ -60,7 +64,6 @@ def kill_and_count(killed: Killed, claim: Claim) -> dict[str, Any]:
     config = Config(runtime_dirs=(killed.near.runtime_dir,), paths=("shm",), wait="block")
     with Context(config) as context:
         facts = _kill(context, killed, claim)
-        facts |= _count(killed, claim)
         facts |= _listen_again(context, killed, claim)
     if killed.far is not None:
         facts |= _listen_on_the_port(killed, killed.far, claim)
@@ -74,11 +77,11 @@ def _kill(context: Context, killed: Killed, claim: Claim) -> dict[str, Any]:
     channel.send(b"are you there?")
     channel.recv(timeout=ANSWER_SECONDS)
     pid = killed.server.process.pid
-    mapped = _residue.shared_bytes(pid)
-    huge = _residue.inventory().huge_pages_free
+    mapped = _residue.mapped(pid)
+    at_death = _residue.inventory()
     waiter = Waiter(channel)
     waiter.start()
-    _residue.settled(lambda: channel.stats().recv_waiting > 0)
+    _residue.settled(waiter.is_asleep)
     began = time.monotonic()
     killed.server.kill()
     waiter.join(ANSWER_SECONDS)
@@ -89,25 +92,27 @@ def _kill(context: Context, killed: Killed, claim: Claim) -> dict[str, Any]:
     claim("its peer is told", is_seen, f"{error} {after}{waiter.error or 'recv still waits'}")
     killed.server.process.wait()
     channel.abort()
+    del channel, waiter.channel  # the memory goes with the last reference
     return {
         "pid": pid,
         "error": error,
         "error_text": str(waiter.error or ""),
         "lost_seconds": seconds,
-        "shared_bytes_before": mapped,
-        "huge_pages_before": killed.before.huge_pages_free - huge,
+        "shared_bytes_before": mapped.bytes,
+        "huge_pages_before": mapped.huge_pages,
+        **_count(killed, at_death, mapped.huge_pages, claim),
     }
 
 
-def _count(killed: Killed, claim: Claim) -> dict[str, Any]:
+def _count(killed: Killed, at_death: _residue.Inventory, huge: int, claim: Claim) -> dict[str, Any]:
     """Count what is left; our own end of the channel is gone too."""
     files = _residue.new_shm_files(killed.before)
     claim("nothing is left in /dev/shm", not files, _listed(files))
-    missing = _residue.huge_pages_missing(killed.before)
-    free = killed.before.huge_pages_free
-    claim("all huge pages are back", missing == 0, f"{free - missing} of {free} are free")
-    _residue.settled(lambda: _residue.shared_bytes(os.getpid()) == 0)
-    mapped = _residue.shared_bytes(os.getpid())
+    missing = _residue.huge_pages_missing(killed.before, at_death, huge)
+    detail = f"the channel took {huge}, {missing} are missing"
+    claim("all huge pages are back", missing == 0, detail)
+    _residue.settled(lambda: _residue.mapped(os.getpid()).bytes == 0)
+    mapped = _residue.mapped(os.getpid()).bytes
     claim("its peer holds none of its memory", mapped == 0, f"{size(mapped)} mapped")
     return {"shm_files_left": files, "huge_pages_left": missing, "shared_bytes_left": mapped}
 

@@ -109,12 +109,15 @@ def huge_pages() -> Finding:
     return Finding("huge pages", "note", f"{detail}; channels use 4 KiB pages", fix)
 
 
-def huge_pages_free() -> int:
-    """Return how many 2 MiB pages are free, 0 when there is no pool."""
+def huge_pages_used() -> int:
+    """Return how many 2 MiB pages somebody holds; the size of the pool does not matter."""
     try:
-        return int((HUGE_POOL / "free_hugepages").read_text())
+        total, free = (
+            int((HUGE_POOL / name).read_text()) for name in ("nr_hugepages", "free_hugepages")
+        )
     except (OSError, ValueError):
         return 0
+    return total - free
 
 
 def memlock() -> Finding:

@@ -92,9 +92,9 @@ class Pinger:
     channel: Channel
     message_bytes: int
     timeout: float
-    sent: int = 0
+    number: int = 0
     owed: int = 0
-    wrong: int = 0
+    lost: int = 0
     seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -107,13 +107,22 @@ class Pinger:
             Timeout: no reply in time.
             ChannelEnded: there will be no more.
         """
-        self.sent += 1
+        try:
+            took = self._once()
+        except EastwestError:  # not Ctrl-C: what was under way then is not lost
+            self.lost += 1
+            raise
+        self.seconds.append(took)
+        return took
+
+    def _once(self) -> float:
+        self.number += 1
         limit = time.monotonic() + self.timeout
         while self.owed:
             self.channel.recv(timeout=max(0.0, limit - time.monotonic()))
             self.owed -= 1
         stamp = min(STAMP_BYTES, self.message_bytes)
-        self._message[:stamp] = self.sent.to_bytes(STAMP_BYTES, "little")[:stamp]
+        self._message[:stamp] = self.number.to_bytes(STAMP_BYTES, "little")[:stamp]
         began = time.perf_counter()
         self.channel.send(self._message, timeout=self.timeout)
         self.owed += 1
@@ -121,15 +130,13 @@ class Pinger:
         took = time.perf_counter() - began
         self.owed -= 1
         if reply != self._message:
-            self.wrong += 1
             raise Timeout(f"got {len(reply)} other bytes back: is that an echo server?")
-        self.seconds.append(took)
         return took
 
     @property
-    def lost(self) -> int:
-        """How many had no good reply."""
-        return self.sent - len(self.seconds)
+    def sent(self) -> int:
+        """How many had a good reply or none."""
+        return len(self.seconds) + self.lost
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

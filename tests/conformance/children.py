@@ -1,0 +1,548 @@
+"""What the other process does in tests of the contract. Imports no pytest, to start fast.
+
+Each function gets the line to the test first; then what the test gave, as JSON made it.
+"""
+
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Any
+
+import eastwest
+from eastwest import Channel
+from tests.conformance.pairs import LONG, big, context, fill, is_asleep, numbered, static_registry
+from tests.conformance.processes import Line
+
+kept: list[Channel] = []  # until the interpreter ends
+STOP, CONT = signal.SIGSTOP, signal.SIGCONT
+
+
+def dial(settings: dict[str, Any], service: str = "contract") -> Channel:
+    return context(settings).connect(service, timeout=LONG)
+
+
+def send_on_demand(test: Line, settings: dict[str, Any]) -> None:
+    """Connect; send a message of each length that the test tells."""
+    channel = dial(settings)
+    while True:
+        channel.send(big(test.hears()), timeout=LONG)
+
+
+def send_and_return(test: Line, settings: dict[str, Any]) -> None:
+    """Send messages, and let the interpreter end with the channel open."""
+    kept.append(channel := dial(settings))
+    for number in range(200):
+        channel.send(numbered(number, 100), timeout=LONG)
+
+
+def hold(test: Line, settings: dict[str, Any]) -> None:
+    """Connect, and do nothing with the channel."""
+    channel = dial(settings)
+    test.hears()
+    del channel
+
+
+def send_and_hold(test: Line, settings: dict[str, Any], count: int) -> None:
+    channel = dial(settings)
+    for number in range(count):
+        channel.send(numbered(number, 100), timeout=LONG)
+    test.tell()
+    test.hears()
+
+
+def send_close_and_hold(test: Line, settings: dict[str, Any], count: int) -> None:
+    channel = dial(settings)
+    for number in range(count):
+        channel.send(numbered(number, 100), timeout=LONG)
+    channel.close()
+    test.tell()
+    test.hears()
+
+
+def send_eof_and_hold(test: Line, settings: dict[str, Any], count: int) -> None:
+    channel = dial(settings)
+    for number in range(count):
+        channel.send(numbered(number, 100), timeout=LONG)
+    channel.send_eof()
+    test.tell()
+    test.hears()
+
+
+def fork_and_hold(test: Line, settings: dict[str, Any]) -> None:
+    """Leave a forked child behind that knows of the channel and lives for a while."""
+    channel = dial(settings)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(int(LONG))
+        while True:
+            signal.pause()
+    test.tell(pid)
+    test.hears()
+    del channel
+
+
+def spawn_and_hold(test: Line, settings: dict[str, Any]) -> None:
+    """Leave another program behind that inherited every descriptor that it could."""
+    channel = dial(settings)
+    other = subprocess.Popen(["sleep", str(LONG)], close_fds=False)
+    test.tell(other.pid)
+    test.hears()
+    del channel
+
+
+def accept_and_hold(test: Line, settings: dict[str, Any], folder: str) -> None:
+    """Listen; tell the registry, if a peer needs one, and that somebody is there."""
+    from pathlib import Path
+
+    with context(settings).listen("contract") as listener:
+        needs = any(each.startswith("tcp:") for each in listener.instance.addresses)
+        test.tell(static_registry(Path(folder), listener) if needs else None)
+        channel = listener.accept(timeout=LONG)
+        test.tell()
+        test.hears()
+        del channel
+
+
+def fork_and_drop(test: Line, settings: dict[str, Any]) -> None:
+    """A forked child drops every object and leaves through the handlers at exit."""
+    ends = pair(settings, ".")
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(int(LONG))
+        ends.clear()
+        gc.collect()
+        sys.exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    a, b = ends
+    a.send(b"there", timeout=LONG)
+    b.send(b"and back", timeout=LONG)
+    assert (b.recv(timeout=LONG), a.recv(timeout=LONG)) == (b"there", b"and back")
+    test.tell("peer and parent are unharmed")
+
+
+def fork_then_abort(test: Line, settings: dict[str, Any]) -> None:
+    """Tell what the peer sees when we abort while a forked child lives."""
+    a, b = pair(settings, ".")
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(int(LONG))
+        while True:
+            signal.pause()
+    a.abort()
+    try:
+        b.recv(timeout=5.0)
+    except eastwest.EastwestError as error:
+        test.tell(type(error).__name__)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+# ------------------------------------------------------------------ signals
+
+
+def pair(serving: dict[str, Any], folder: str, **more: Any) -> list[Channel]:
+    """Two ends in this process."""
+    with context({**serving, **more}).listen("contract") as listener:
+        channel = context({**dialling(serving, folder, listener), **more}).connect("contract")
+        return [channel, listener.accept(timeout=LONG)]
+
+
+def dialling(serving: dict[str, Any], folder: str, listener: Any) -> dict[str, Any]:
+    if "bind" not in serving:
+        return serving
+    (address,) = (each for each in listener.instance.addresses if each.startswith("tcp:"))
+    file = f"{tempfile.mkdtemp(prefix='ew-', dir=None if folder == '.' else folder)}/registry.toml"
+    with open(file, "w") as stream:
+        stream.write(f'[[service]]\nname = "contract"\naddresses = ["{address}"]\n')
+    return {"paths": ["tcp"], "registry": [f"static:{file}"]}
+
+
+class Waits:
+    """One kind of wait: ``wait`` waits, ``is_whole`` says whether nothing has changed."""
+
+    def __init__(self, serving: dict[str, Any], folder: str, more: dict[str, Any]) -> None:
+        self.serving = {**serving, **more}
+        self.folder = folder
+        self.a, self.b = pair(serving, folder, **more)
+
+    def wait(self) -> None:
+        raise NotImplementedError
+
+    def is_whole(self) -> bool:
+        """By default: the channel works, in both directions."""
+        self.b.send(b"for a", timeout=LONG)
+        return self.a.recv(timeout=LONG) == b"for a"
+
+
+class Recv(Waits):
+    def wait(self) -> None:
+        self.a.recv(timeout=LONG)
+
+
+class RecvInto(Waits):
+    def wait(self) -> None:
+        self.a.recv_into(bytearray(10), timeout=LONG)
+
+
+class RecvMany(Waits):
+    def wait(self) -> None:
+        self.a.recv_many(timeout=LONG)
+
+
+class RecvForEver(Waits):
+    def wait(self) -> None:
+        self.a.recv()
+
+
+class Iterate(Waits):
+    def wait(self) -> None:
+        for _ in self.a:
+            pass
+
+
+class Send(Waits):
+    """Into a full ring; nothing of it may arrive."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.count = fill(self.a)
+
+    def wait(self) -> None:
+        self.a.send(b"never seen" * 100, timeout=LONG)
+
+    def is_whole(self) -> bool:
+        got = [self.b.recv(timeout=LONG) for _ in range(self.count)]
+        self.a.send(b"next", timeout=LONG)
+        got.append(self.b.recv(timeout=LONG))
+        return got == [*(numbered(each, 1000) for each in range(self.count)), b"next"]
+
+
+class SendParts(Send):
+    def wait(self) -> None:
+        self.a.send_parts([b"never seen"] * 100, timeout=LONG)
+
+
+class SendMany(Send):
+    def wait(self) -> None:
+        self.a.send_many([b"never seen" * 100] * 3, timeout=LONG)
+
+
+class SendLong(Waits):
+    """Longer than the ring: half of it is on its way when the signal comes."""
+
+    def wait(self) -> None:
+        self.a.send(big(16 << 20), timeout=LONG)
+
+    def is_whole(self) -> bool:
+        receiver = threading.Thread(target=lambda: kept_messages.append(self.b.recv(timeout=LONG)))
+        receiver.start()
+        self.a.send(b"next", timeout=LONG)
+        receiver.join(LONG)
+        return kept_messages == [b"next"]
+
+
+class SendLongParts(SendLong):
+    def wait(self) -> None:
+        self.a.send_parts([big(1 << 20)] * 16, timeout=LONG)
+
+
+kept_messages: list[bytes] = []
+
+
+class RecvLong(Waits):
+    """The front of a long message was received when the signal comes."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.gate = threading.Event()
+        self.sender = threading.Thread(target=self.send, daemon=True)
+        self.sender.start()
+        while not self.a.stats().unread_bytes:
+            time.sleep(0.001)
+
+    def send(self) -> None:
+        """Send the front of a message, as far as there is room; then a message in its place."""
+        try:
+            self.b.send(big(60 << 20), timeout=0.3)
+        except eastwest.Timeout:
+            self.gate.wait(LONG)
+        self.b.send(b"in its place", timeout=LONG)
+
+    def wait(self) -> None:
+        self.sender.join(0.6)  # it has given up
+        self.a.recv(timeout=LONG)
+
+    def is_whole(self) -> bool:
+        self.gate.set()
+        return self.a.recv(timeout=LONG) == b"in its place"
+
+
+class Flush(Waits):
+    def wait(self) -> None:
+        self.a.send(b"unread", timeout=LONG)
+        self.a.flush(timeout=LONG)
+
+    def is_whole(self) -> bool:
+        return self.b.recv(timeout=LONG) == b"unread" and super().is_whole()
+
+
+class Close(Waits):
+    """A peer process that is stopped holds nothing more once everything is full."""
+
+    def __init__(self, serving: dict[str, Any], folder: str, more: dict[str, Any]) -> None:
+        self.serving = serving
+        self.listener = context({**serving, **more}).listen("contract")
+        settings = dialling(serving, folder, self.listener)
+        self.peer = os.fork()
+        if self.peer == 0:
+            signal.alarm(int(LONG))
+            self.kept = dial(settings)
+            while True:
+                signal.pause()
+        self.a = self.listener.accept(timeout=LONG)
+        os.kill(self.peer, signal.SIGSTOP)
+        fill(self.a)
+
+    def wait(self) -> None:
+        self.a.close(linger=LONG)
+        raise KeyboardInterrupt  # over shared memory the peer holds it already: nothing to wait for
+
+    def is_whole(self) -> bool:
+        os.kill(self.peer, signal.SIGKILL)
+        os.waitpid(self.peer, 0)
+        self.a.abort()
+        return True
+
+
+class Accept(Waits):
+    def __init__(self, serving: dict[str, Any], folder: str, more: dict[str, Any]) -> None:
+        self.serving, self.folder = serving, folder
+        self.listener = context(serving).listen("contract")
+
+    def wait(self) -> None:
+        self.listener.accept(timeout=LONG)
+
+    def is_whole(self) -> bool:
+        here = context(dialling(self.serving, self.folder, self.listener))
+        channel = here.connect("contract", timeout=LONG)
+        return self.listener.accept(timeout=LONG).path == channel.path
+
+
+class AcceptForEver(Accept):
+    def wait(self) -> None:
+        self.listener.accept()
+
+
+class Serve(Accept):
+    def wait(self) -> None:
+        self.listener.serve(lambda channel: None)
+
+
+class ConnectUnknown(Waits):
+    """Waits for the name to appear."""
+
+    def __init__(self, serving: dict[str, Any], folder: str, more: dict[str, Any]) -> None:
+        self.serving, self.folder = serving, folder
+        self.here = context({key: serving[key] for key in serving if key != "bind"})
+
+    def wait(self) -> None:
+        self.here.connect("nobody-serves-this", timeout=LONG)
+
+    def is_whole(self) -> bool:
+        return self.here.stats().channels == 0
+
+
+class ConnectSilent(Waits):
+    """Waits for the welcome of a server that says nothing."""
+
+    def __init__(self, serving: dict[str, Any], folder: str, more: dict[str, Any]) -> None:
+        self.silent = socket.create_server(("127.0.0.1", 0))
+        file = f"{tempfile.mkdtemp(prefix='ew-', dir=folder)}/registry.toml"
+        with open(file, "w") as stream:
+            at = f"tcp://127.0.0.1:{self.silent.getsockname()[1]}"
+            stream.write(f'[[service]]\nname = "contract"\naddresses = ["{at}"]\n')
+        self.here = context({"paths": ["tcp"], "registry": [f"static:{file}"]})
+
+    def wait(self) -> None:
+        self.here.connect("contract", timeout=LONG)
+
+    def is_whole(self) -> bool:
+        return self.here.stats().channels == 0
+
+
+WAITS = {
+    "recv": Recv,
+    "recv_into": RecvInto,
+    "recv_many": RecvMany,
+    "recv_for_ever": RecvForEver,
+    "recv_long": RecvLong,
+    "iterate": Iterate,
+    "send": Send,
+    "send_parts": SendParts,
+    "send_many": SendMany,
+    "send_long": SendLong,
+    "send_long_parts": SendLongParts,
+    "flush": Flush,
+    "close": Close,
+    "accept": Accept,
+    "accept_for_ever": AcceptForEver,
+    "serve": Serve,
+    "connect_unknown": ConnectUnknown,
+    "connect_silent": ConnectSilent,
+}
+
+
+class CtrlC:
+    """SIGINT to this process, from a thread, as soon as the main thread has settled in a wait."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        self.number = number
+        self.sent_at = 0.0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        main = threading.main_thread().native_id or 0
+        deadline = time.monotonic() + 1.5  # a wait that spins never sleeps
+        while not is_asleep(main, 50) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self.sent_at = time.monotonic()
+        os.kill(os.getpid(), self.number)  # to the process, as a terminal does
+
+
+def interrupt(
+    test: Line, serving: dict[str, Any], folder: str, wait: str, more: dict[str, Any]
+) -> None:
+    """Tell how long after SIGINT the wait ended, with what, and whether nothing changed."""
+    _interrupted(test, WAITS[wait](serving, folder, more))
+
+
+def interrupt_behind(test: Line, serving: dict[str, Any], folder: str, wait: str) -> None:
+    """The same, with another thread in the same wait before us."""
+    waits = WAITS[wait](serving, folder, {})
+
+    def also() -> None:
+        try:
+            waits.wait()
+        except eastwest.EastwestError:
+            return
+
+    other = threading.Thread(target=also, daemon=True)
+    other.start()
+    while not is_asleep(other.native_id or 0):
+        time.sleep(0.001)
+    waits.is_whole = lambda: other.is_alive()  # type: ignore[method-assign]
+    _interrupted(test, waits)
+
+
+def _interrupted(test: Line, waits: Waits) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    ctrl_c = CtrlC()
+    ctrl_c.thread.start()
+    error, ended_at = "", 0.0
+    try:
+        waits.wait()
+    except BaseException as raised:  # noqa: BLE001 it is told
+        ended_at = time.monotonic()
+        error = type(raised).__name__
+    try:
+        ctrl_c.thread.join(LONG)
+        time.sleep(0.01)
+    except KeyboardInterrupt:
+        pass  # the wait did not have to wait, and the signal came late
+    test.tell(ended_at - ctrl_c.sent_at, error, waits.is_whole())
+
+
+def handled_signal(test: Line, serving: dict[str, Any], folder: str, wait: str) -> None:
+    """Tell how a wait of 0.5 s ends when a signal is handled in the middle."""
+    handled: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, frame: handled.append(number))
+    waits = WAITS[wait](serving, folder, {})
+    sender = CtrlC(signal.SIGUSR1)
+    sender.thread.start()
+    began, error = time.monotonic(), ""
+    try:
+        if wait == "recv":
+            waits.a.recv(timeout=0.5)
+        else:
+            waits.a.send(big(16 << 20) if wait == "send_long" else bytes(1000), timeout=0.5)
+    except eastwest.EastwestError as raised:
+        error = type(raised).__name__
+    took = time.monotonic() - began
+    sender.thread.join()
+    test.tell(error, handled == [signal.SIGUSR1] and 0.5 <= took < 1.5)
+
+
+def interrupts_under_load(test: Line, serving: dict[str, Any], folder: str) -> None:
+    """Two senders and two receivers; the main thread is one of each, in turn, under SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    a, b = pair(serving, folder)
+    sent: set[int] = set()
+    got: list[int] = []
+    broken: list[int] = []
+    stop = threading.Event()
+
+    def size(number: int) -> int:
+        return 8 + (number * 7919) % (400_000 if number % 50 == 0 else 3000)
+
+    def take(message: bytes) -> None:
+        number = int.from_bytes(message[:8], "little")
+        (got if message == numbered(number, size(number)) else broken).append(number)
+
+    def send(number: int) -> None:
+        a.send(numbered(number, size(number)), timeout=LONG)
+        sent.add(number)
+
+    def send_others() -> None:
+        number = 1
+        while not stop.is_set():
+            send(number)
+            number += 2
+
+    def receive_others() -> None:
+        while True:
+            try:
+                take(b.recv(timeout=LONG))
+            except eastwest.EndOfChannel:
+                return
+
+    def disturb() -> None:
+        while not stop.wait(0.01):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    others = [threading.Thread(target=each) for each in (send_others, receive_others)]
+    for each in others:
+        each.start()
+    disturber = threading.Thread(target=disturb)
+    interrupts, number, unsure = 0, 0, list[int]()
+    deadline = time.monotonic() + 15
+    disturber.start()
+    while interrupts < 60 and time.monotonic() < deadline:
+        try:
+            number += 2
+            unsure = [number]
+            a.send(numbered(number, size(number)), timeout=LONG)
+            sent.add(number)
+            unsure = []
+            message = b.try_recv()
+            if message is not None:
+                take(message)
+        except KeyboardInterrupt:
+            interrupts += 1
+    while True:
+        try:
+            stop.set()
+            disturber.join()
+            time.sleep(0.05)
+            break
+        except KeyboardInterrupt:
+            interrupts += 1
+    others[0].join()
+    a.close()
+    others[1].join()
+    test.tell(interrupts, len(sent), len(got), len(broken))
