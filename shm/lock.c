@@ -41,8 +41,11 @@ int ewi_lock_take_slow(struct lock *lock, struct wait wait)
         return EW_EAGAIN;
     atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_seq_cst); /* L3, pairs with L4 */
     fenced = fence_all_threads();
-    while (!ewi_lock_try(lock) && code == EW_OK)
+    while (!ewi_lock_try(lock)) {
         code = sleep_once(lock, wait, fenced);
+        if (code != EW_OK)
+            break; /* without another try: then it would be held and refused at once */
+    }
     atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed); /* L3: late is harmless */
     return code;
 }

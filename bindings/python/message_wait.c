@@ -160,7 +160,7 @@ int64_t ewi_message_wait(struct message_call *call, int64_t until_ns)
 {
     bool on_main = on_main_thread();
     bool masked = on_main && !(call->spins && call->repeatable);
-    int64_t slice_ns = WAIT_SLICE_NS;
+    int64_t slice_ns = call->spins ? WAIT_SLICE_SPIN_NS : WAIT_SLICE_NS;
 
     while (PyErr_CheckSignals() == 0) {
         int64_t left_ns = ewi_message_left(until_ns);
@@ -173,7 +173,7 @@ int64_t ewi_message_wait(struct message_call *call, int64_t until_ns)
         if (result != EW_EINTR && !(sliced && result == EW_ETIMEOUT))
             return result;
         if (!call->spins && slice_ns < INT64_MAX / 2)
-            slice_ns *= 2; /* I2; a spinning wait is awake anyway */
+            slice_ns *= 2; /* I2 */
     }
     return MESSAGE_RAISED;
 }

@@ -13,7 +13,8 @@
  *                until the call sleeps with the caller's own mask: none is missed.
  *            I2  the kernel gives a signal of the process to another thread while the main thread
  *                blocks it. So a wait of the main thread that may be repeated at no cost returns
- *                after WAIT_SLICE_NS, later after twice as long and so on, and looks again.
+ *                after WAIT_SLICE_NS, later after twice as long and so on, and looks again. One
+ *                that spins is awake anyway: it blocks nothing and looks every WAIT_SLICE_SPIN_NS.
  *            I3  Python code (signal handlers) runs with the caller's own mask in force, but for a
  *                signal that arrived between two system calls.
  * Ordering   none
@@ -32,6 +33,7 @@ enum {
     MESSAGE_RAISED = -2000, /* beside enum ew_err: a Python exception is set */
     MESSAGE_LATER = -2001,  /* a message has begun, but it is long, or not all here */
     WAIT_SLICE_NS = 50 * 1000 * 1000,
+    WAIT_SLICE_SPIN_NS = 10 * 1000 * 1000,
     WAIT_FOREVER = -1,
 };
 

@@ -69,11 +69,21 @@ def test_every_waiting_receiver_gets_one_message(pair: Pair) -> None:
     # catches: one poller that takes all wake-ups (lost in 204 of 300 rounds, design section 4)
     for number in range(50):
         receivers = [Task(lambda: pair.b.recv(timeout=LONG)) for _ in range(4)]
-        wait_until(lambda: pair.b.stats().recv_waiting == 4, "all wait")
+        wait_until(lambda: all(each.is_asleep() for each in receivers), "all wait")
         for each in range(4):
             pair.a.send(numbered(4 * number + each, 20), timeout=SOON)
         got = {each.result(SOON) for each in receivers}
         assert got == {numbered(4 * number + each, 20) for each in range(4)}
+
+
+def test_the_counters_count_every_thread_that_waits(pair: Pair) -> None:
+    receivers = [Task(lambda: pair.b.recv(timeout=LONG)) for _ in range(3)]
+    wait_until(lambda: all(each.is_asleep() for each in receivers), "all wait")
+    waiting = pair.b.stats().recv_waiting
+    pair.a.close()
+    for each in receivers:
+        assert isinstance(each.error(), eastwest.EndOfChannel)
+    assert waiting == 3
 
 
 def test_a_receiver_that_times_out_hands_over_to_the_next(pair: Pair) -> None:
@@ -180,11 +190,15 @@ def test_ending_a_channel_under_load_breaks_nothing_but_the_channel(pair: Pair, 
         while True:
             work()  # type: ignore[operator]
 
+    def flush_and_try(end: eastwest.Channel) -> None:
+        end.flush(timeout=0.01)  # true at once when all was received, also after the end
+        end.try_send(b"x")
+
     ends = (pair.a, pair.b)
     tasks = [Task(lambda end=end: churn(lambda: end.send(bytes(2000)))) for end in ends]
     tasks += [Task(lambda end=end: churn(lambda: end.recv(timeout=LONG))) for end in ends]
     tasks += [Task(lambda end=end: churn(end.try_recv)) for end in ends]
-    tasks += [Task(lambda end=end: churn(lambda: end.flush(timeout=0.01))) for end in ends]
+    tasks += [Task(lambda end=end: churn(lambda: flush_and_try(end))) for end in ends]
     wait_until(lambda: pair.b.stats().messages_received > 1000, "it is under load")
     getattr(pair.a, how)()
     for each in tasks:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
+PATHS = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
 PR_SET_PDEATHSIG = 1
 HEAR_SECONDS = 30.0
 
@@ -66,7 +67,7 @@ class Child:
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            env={**os.environ, "PYTHONPATH": ":".join(PATHS), **(env or {})},
             start_new_session=True,
         )
 

@@ -519,7 +519,7 @@ def test_signal_at_any_instant_ends_the_wait(runtime_dir: Path, wait: str, threa
             threading.Thread(target=stop.wait, daemon=True).start()
         slow = 0
         with connected("{wait}") as made:
-            for _ in range(400):
+            for _ in range(200):
                 start = time.monotonic()
                 try:
                     signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 80e-6))

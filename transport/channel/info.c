@@ -137,6 +137,8 @@ int ew_channel_fileno(ew_channel *channel)
 {
     int fd;
 
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
     ewi_lock_enter(&channel->facts_lock);
     fd = ewi_channel_usable(channel);
     if (fd == EW_OK)

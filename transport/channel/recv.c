@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/context.h"
 #include "transport/error.h"
 
 enum { GIVEN_UP_MAX = 64 };
@@ -264,8 +265,11 @@ int ew_channel_recv_begin(ew_channel *channel, size_t *bytes, int64_t timeout_ns
                           const void *sigmask)
 {
     struct wait wait = ewi_wait_from(timeout_ns, sigmask);
-    int code = ewi_lock_take(&channel->recv_lock, wait);
+    int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
+    code = ewi_lock_take(&channel->recv_lock, wait);
     if (code != EW_OK)
         return timed_out(code);
     code = ewi_channel_usable(channel);
@@ -419,8 +423,11 @@ int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
                     int64_t timeout_ns, const void *sigmask)
 {
     struct wait wait = ewi_wait_from(timeout_ns, sigmask);
-    int code = ewi_lock_take(&channel->recv_lock, wait);
+    int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
+    code = ewi_lock_take(&channel->recv_lock, wait);
     if (code != EW_OK)
         return timed_out(code);
     code = ewi_channel_usable(channel);

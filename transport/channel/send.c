@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "transport/context.h"
 #include "transport/error.h"
 
 struct cursor { /* where in the caller's parts the next byte is */
@@ -249,6 +250,8 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
     uint64_t left = total;
     int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     if (parts != NULL && suspended(channel) == parts) { /* our thread holds the lock */
         EWI_ASSERT(channel->suspended.parts_count == parts_count);
         cursor.part = channel->suspended.part;
@@ -297,6 +300,8 @@ int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, int64_t
     uint8_t *room;
     int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     if (!fits_one_record(channel, bytes) || bytes > channel->peer_message_bytes_max) {
         const ew_part part = {.data = data, .bytes = bytes};
 
@@ -331,6 +336,8 @@ int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_
     size_t sent = 0;
     int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     if (count == 0)
         return 0;
     if (!fits_one_record(channel, messages[0].bytes)) { /* a long one goes alone */
@@ -365,6 +372,8 @@ int ew_channel_send_eof(ew_channel *channel)
 {
     int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     ewi_lock_enter(&channel->send_lock);
     code = ewi_channel_usable(channel);
     if (code == EW_OK && !channel->eof_sent) {
@@ -400,8 +409,11 @@ int ew_channel_flush(ew_channel *channel, int64_t timeout_ns, const void *sigmas
 {
     struct wait wait = ewi_wait_from(timeout_ns, sigmask);
     uint64_t position;
-    int code = ewi_lock_take(&channel->send_lock, wait);
+    int code;
 
+    if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
+        return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
+    code = ewi_lock_take(&channel->send_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "flush");
     position = channel->writer.position;

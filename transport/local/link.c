@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,11 +57,16 @@ static void announce(ew_channel *channel, uint32_t wants)
     ewi_bell_announce(&link_of(channel)->bell, wants);
 }
 
+static int note_fd_of(ew_channel *channel)
+{
+    return atomic_load_explicit(&link_of(channel)->note_fd, memory_order_acquire); /* set once */
+}
+
 static void retract(ew_channel *channel, uint32_t wants)
 {
     struct local_link *link = link_of(channel);
 
-    if (atomic_load_explicit(&link->armed, memory_order_relaxed))
+    if (note_fd_of(channel) >= 0)
         wants &= ~(uint32_t)BELL_DATA;
     if (wants != 0)
         ewi_bell_retract(&link->bell, wants);
@@ -90,10 +96,14 @@ static void drain(ew_channel *channel)
 static void seen(void *context, const struct pollfd *fds, nfds_t count)
 {
     ew_channel *channel = context;
+    int note_fd = note_fd_of(channel);
+    const uint64_t one = 1;
 
     EWI_ASSERT(count == 1);
     if (fds[0].revents & POLLIN)
         drain(channel);
+    if (note_fd >= 0 && write(note_fd, &one, sizeof(one)) < 0) /* the kick may have been for others */
+        EWI_ASSERT(errno == EAGAIN);
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
         ewi_channel_link_down(channel, LINK_HUNG_UP);
 }
@@ -101,22 +111,33 @@ static void seen(void *context, const struct pollfd *fds, nfds_t count)
 /* With fileno() in use: the ring was found empty, so the kicks up to now are answered. */
 static void rearm(ew_channel *channel)
 {
-    struct local_link *link = link_of(channel);
+    int note_fd = note_fd_of(channel);
+    uint64_t ignored;
 
-    if (!atomic_load_explicit(&link->armed, memory_order_relaxed))
+    if (note_fd < 0)
         return;
+    if (read(note_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
     drain(channel);
-    ewi_bell_announce(&link->bell, BELL_DATA);
+    ewi_bell_announce(&link_of(channel)->bell, BELL_DATA);
 }
 
 static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
 {
     struct local_link *link = link_of(channel);
+    int note_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* readable: what came before is there */
 
-    atomic_store_explicit(&link->armed, 1, memory_order_relaxed);
+    if (note_fd < 0)
+        return -errno;
+    if (ewi_process_add_fd(note_fd) != EW_OK) {
+        close(note_fd);
+        return EW_EMEMORY;
+    }
+    atomic_store_explicit(&link->note_fd, note_fd, memory_order_release); /* set once */
     ewi_bell_announce(&link->bell, BELL_DATA);
     fds[0] = link->bell.fd;
-    return 1;
+    fds[1] = note_fd;
+    return 2;
 }
 
 /* ---- how far the peer is ---- */
@@ -159,6 +180,7 @@ static void release(ew_channel *channel)
     ewi_reactor_remove(context->reactor, link->source);
     ewi_process_unwatch(context, link->process);
     ewi_process_close_fd(link->bell.fd);
+    ewi_process_close_fd(note_fd_of(channel));
     ewi_access_discharge(context, link->uid, link->peers_region.bytes);
     ewi_region_release(&ewi_os_default, &link->peers_region);
 }
@@ -189,7 +211,7 @@ int ewi_local_link_start(ew_channel *channel, const struct local_link_parts *par
     ew_context *context = channel->context;
     int code;
 
-    channel->link.local = (struct local_link){0};
+    channel->link.local = (struct local_link){.note_fd = -1};
     link->theirs = parts->peers.base;
     link->peers_region = parts->peers;
     link->pid = parts->peer.pid;

@@ -32,7 +32,8 @@ struct local_link {
     struct peer_process *process; /* NULL: no pidfd to be had */
     struct source *source;        /* hang-up, watched by the reactor */
     uint32_t pid, uid;
-    _Atomic uint32_t armed;       /* fileno() was asked for: wants-data stays announced */
+    _Atomic int note_fd;          /* < 0 until fileno(); then wants-data stays announced, and it
+                                     is readable when a kick was taken and the ring not emptied */
 };
 
 #endif

@@ -23,7 +23,7 @@ static struct stream_link *link_of(ew_channel *channel)
 
 static void note_progress(ew_channel *channel)
 {
-    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_relaxed);
+    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_acquire); /* D4 */
     const uint64_t one = 1;
 
     if (note_fd >= 0 && write(note_fd, &one, sizeof(one)) < 0)
@@ -195,7 +195,7 @@ static void seen(void *channel, const struct pollfd *fds, nfds_t count)
 
 static void rearm(ew_channel *channel)
 {
-    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_relaxed);
+    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_acquire); /* D4 */
     uint64_t ignored;
 
     settle(channel);
@@ -214,7 +214,7 @@ static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
         close(note_fd);
         return EW_EMEMORY;
     }
-    atomic_store_explicit(&link->note_fd, note_fd, memory_order_relaxed); /* under facts_lock */
+    atomic_store_explicit(&link->note_fd, note_fd, memory_order_release); /* D3, pairs with D4 */
     fds[0] = link->fd;
     fds[1] = note_fd;
     return 2;

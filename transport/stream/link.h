@@ -15,7 +15,8 @@
  * Invariants I1  the reader never stops for lack of room: the inbox holds all that limit allows.
  *            I2  control frames are only sent between records.
  * Ordering   D1 seq_cst store of bells  pairs with  D2 seq_cst exchange after the lock was given
- *            back. F1 release-store of peer_taken, peer_consumed, ended  pairs with  F2 acquire-
+ *            back. D3 release-store of note_fd  pairs with  D4 acquire-load before it is written or
+ *            read. F1 release-store of peer_taken, peer_consumed, ended  pairs with  F2 acquire-
  *            load in the channel.
  * Source     design, section 5 (stream link); docs/adr/0009-stream-link.md
  */
