@@ -183,12 +183,27 @@ static int take_options(ew_context *context, const ew_context_options *options)
 
 /* ---- life ---- */
 
+/* For who has no share: false, the last one is gone and destroy is on its way. */
+static bool take_if_alive(ew_context *context)
+{
+    uint32_t shares = atomic_load_explicit(&context->shares, memory_order_relaxed); /* then compared */
+
+    do {
+        if (shares == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&context->shares, &shares, shares + 1,
+                                                    memory_order_relaxed,   /* as ewi_context_take */
+                                                    memory_order_relaxed)); /* compared again */
+    return true;
+}
+
 static void on_stack(void *object, uint32_t events, uint64_t now_ns)
 {
     ew_context *context = object;
 
     (void)events;
-    ewi_context_take(context); /* the last guest may go while we are at it */
+    if (!take_if_alive(context)) /* the last guest may go while we are at it */
+        return; /* destroy waits for us and does the rest */
     ewi_stream_dispatch(&ewi_kernel_stack, context->stack, now_ns);
     ewi_context_give(context);
 }

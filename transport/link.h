@@ -52,7 +52,7 @@ struct link_ops {
     void (*seen)(void *channel, const struct pollfd *fds, nfds_t count);
     /* The receiving side found nothing: make fileno() unreadable until something comes. */
     void (*rearm)(ew_channel *channel);
-    /* What fileno() polls; the first call makes it level-triggered from then on. */
+    /* What fileno() polls: [0] the peer makes readable, [1] an eventfd of ours. Armed from now on. */
     int (*watch_fds)(ew_channel *channel, int fds[LINK_FDS_MAX]);
     /* How far the peer's process (held) and its application (consumed) are. */
     uint64_t (*peer_held)(ew_channel *channel);

@@ -110,9 +110,24 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
     return EW_OK;
 }
 
+/* What came before the descriptor was armed is not announced any more. A receiver at work: unknown,
+ * and readable without reason is allowed. */
+static bool may_have_data(ew_channel *channel)
+{
+    const struct wait none = {.deadline_ns = 0};
+    bool unread = true;
+
+    if (ewi_lock_take(&channel->recv_lock, none) == EW_OK) {
+        unread = channel->partial.begun || unread_bytes(channel) > 0;
+        ewi_lock_give(&channel->recv_lock);
+    }
+    return unread || ewi_channel_link_state(channel) != LINK_UP;
+}
+
 static int make_epoll(ew_channel *channel)
 {
-    int fds[LINK_FDS_MAX];
+    const uint64_t one = 1;
+    int fds[LINK_FDS_MAX]; /* what the peer makes readable, and what we do */
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int count;
 
@@ -130,6 +145,8 @@ static int make_epoll(ew_channel *channel)
         return ewi_fail(count < 0 ? count : EW_EMEMORY, "no descriptor for the channel");
     }
     atomic_store_explicit(&channel->epoll_fd, epoll_fd, memory_order_relaxed);
+    if (may_have_data(channel) && write(fds[1], &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
     return epoll_fd;
 }
 

@@ -206,7 +206,7 @@ static void rearm(ew_channel *channel)
 static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
 {
     struct stream_link *link = link_of(channel);
-    int note_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    int note_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     if (note_fd < 0)
         return -errno;
