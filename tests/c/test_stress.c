@@ -1,78 +1,23 @@
-/* The whole library under threads: many on one channel, ends at any moment, storms of connections,
- * everything freed in any order. Meant for the sanitizers; both paths, both ends in one process.
+/* The whole library under threads: many on one channel, ends at any moment, everything freed in any
+ * order. Both paths, both ends in one process; meant for the sanitizers.
  *
  * A message of 32 bytes or more says who sent it, the how-manieth it is and what its bytes add up
  * to; of shorter ones only the number counts. */
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "bindings/c/eastwest.h"
-#include "tests/c/harness.h"
-
-#define MS INT64_C(1000000)
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { ROUNDS = 12, STORM_MS = 500, CROWD_MS = 800, CONNECTS = 200 };
-#else
-enum { ROUNDS = 40, STORM_MS = 1000, CROWD_MS = 1500, CONNECTS = 200 };
-#endif
+#include "tests/c/pair_base.h"
 
 enum {
+    ROUNDS = IS_SLOW ? 12 : 40,
+    CROWD_MS = IS_SLOW ? 800 : 1500,
     SENDERS = 3,
     RECEIVERS = 2,
     HEAD_BYTES = 32,
     MESSAGE_MAX = 300 * 1024,
     SEQUENCES_MAX = 1 << 20,
-    STUCK_S = 110,
 };
-
-static char directory[64] = "/tmp/ew-test-XXXXXX";
-static uint64_t the_seed;
-
-/* ---- a pair of contexts, a listener, a channel ---- */
-
-struct pair {
-    ew_context *server, *client;
-    ew_listener *listener;
-    ew_channel *end[2]; /* 0 opened, 1 accepted */
-    ew_connect_options connect;
-    ew_listener_info info;
-};
-
-static void open_listener(struct pair *pair, bool tcp)
-{
-    const ew_listen_options listen = {.service = "storm",
-                                      .runtime_dir = directory,
-                                      .bind = tcp ? "tcp://127.0.0.1:0" : NULL};
-
-    CHECK_EQ(ew_listen(pair->server, &listen, &pair->listener), EW_OK);
-    CHECK_EQ(ew_listener_get_info(pair->listener, &pair->info), EW_OK);
-    pair->connect = (ew_connect_options){.service = "storm",
-                                         .address = tcp ? pair->info.tcp_address
-                                                        : pair->info.local_address,
-                                         .timeout_ns = 20000 * MS};
-}
-
-static void open_pair(struct pair *pair, bool tcp)
-{
-    *pair = (struct pair){0};
-    CHECK_EQ(ew_context_open(NULL, &pair->server), EW_OK);
-    CHECK_EQ(ew_context_open(NULL, &pair->client), EW_OK);
-    open_listener(pair, tcp);
-    CHECK_EQ(ew_connect(pair->client, &pair->connect, &pair->end[0]), EW_OK);
-    CHECK_EQ(ew_listener_accept(pair->listener, 20000 * MS, NULL, &pair->end[1]), EW_OK);
-}
-
-static void check_empty(ew_context *context)
-{
-    ew_context_stats stats;
-
-    CHECK_EQ(ew_context_get_stats(context, &stats), EW_OK);
-    CHECK_EQ(stats.memory_bytes, 0);
-    CHECK_EQ(stats.channels, 0);
-}
 
 /* Handles go in any order, contexts before or after what was made from them. */
 static void free_in_any_order(struct pair *pair, struct harness_random *random)
@@ -461,179 +406,16 @@ static void whoever_ends_it_everybody_leaves(bool tcp)
     }
 }
 
-/* ---- storms ---- */
-
-struct storm {
-    pthread_t thread;
-    const struct pair *pair;
-    _Atomic bool *stop;
-    uint64_t seed;
-};
-
-static void *connect_and_leave(void *argument)
-{
-    struct storm *storm = argument;
-    struct harness_random random = {storm->seed};
-    ew_connect_options connect = storm->pair->connect;
-    ew_channel *channel;
-
-    while (!atomic_load(storm->stop)) {
-        int code;
-
-        connect.timeout_ns = (int64_t)harness_below(&random, 100) * MS;
-        code = ew_connect(storm->pair->client, &connect, &channel);
-        if (code != EW_OK) {
-            CHECK(code == EW_EUNREACHABLE || code == EW_ENOTFOUND || code == EW_EFULL ||
-                  code == EW_EDRAINING || try_again(code));
-            continue;
-        }
-        code = ew_channel_send(channel, "hello", 5, 0, NULL);
-        CHECK(code == EW_OK || code == EW_ELOST || code == EW_EEND);
-        if (harness_below(&random, 2) == 0)
-            ew_channel_close(channel, (int64_t)harness_below(&random, 3) * MS, NULL);
-        ew_channel_free(channel);
-    }
-    return NULL;
-}
-
-static void *accept_some(void *argument)
-{
-    struct storm *storm = argument;
-    struct harness_random random = {storm->seed};
-    ew_channel *channel;
-    char text[8];
-    size_t bytes;
-    int code;
-
-    while ((code = ew_listener_accept(storm->pair->listener, MS, NULL, &channel)) != EW_ECLOSED) {
-        if (code != EW_OK)
-            continue;
-        code = ew_channel_recv(channel, text, sizeof(text), &bytes, MS, NULL);
-        CHECK(code == EW_OK || code == EW_ELOST || code == EW_EEND || try_again(code));
-        ew_channel_free(channel);
-        if (harness_below(&random, 8) == 0)
-            usleep(5000); /* the queue grows */
-    }
-    return NULL;
-}
-
-static void a_listener_closes_during_a_storm(bool tcp)
-{
-    _Atomic bool stop = false;
-    struct storm storms[4];
-    struct pair pair = {0};
-
-    CHECK_EQ(ew_context_open(NULL, &pair.server), EW_OK);
-    CHECK_EQ(ew_context_open(NULL, &pair.client), EW_OK);
-    open_listener(&pair, tcp);
-    for (uint64_t i = 0; i < 4; i++) {
-        storms[i] = (struct storm){.pair = &pair, .stop = &stop, .seed = the_seed + i};
-        pthread_create(&storms[i].thread, NULL, i == 3 ? accept_some : connect_and_leave,
-                       &storms[i]);
-    }
-    usleep(STORM_MS * 1000);
-    ew_listener_close(pair.listener); /* waiting channels go with it */
-    pthread_join(storms[3].thread, NULL);
-    usleep(20 * 1000);
-    atomic_store(&stop, true);
-    for (int i = 0; i < 3; i++)
-        pthread_join(storms[i].thread, NULL);
-    ew_listener_free(pair.listener);
-    check_empty(pair.client);
-    check_empty(pair.server);
-    ew_context_close(pair.server);
-    ew_context_close(pair.client);
-}
-
-static void who_is_never_accepted_is_told_when_the_listener_goes(bool tcp)
-{
-    struct pair pair = {0};
-    ew_channel *channels[8];
-    char text[8];
-    size_t bytes;
-
-    CHECK_EQ(ew_context_open(NULL, &pair.server), EW_OK);
-    CHECK_EQ(ew_context_open(NULL, &pair.client), EW_OK);
-    open_listener(&pair, tcp);
-    for (int i = 0; i < 8; i++) {
-        CHECK_EQ(ew_connect(pair.client, &pair.connect, &channels[i]), EW_OK);
-        CHECK_EQ(ew_channel_send(channels[i], "hello", 5, 0, NULL), EW_OK);
-    }
-    ew_context_close(pair.server); /* with a listener that lives, and its queue */
-    for (int i = 0; i < 8; i++) {
-        CHECK_EQ(ew_channel_recv(channels[i], text, sizeof(text), &bytes, 20000 * MS, NULL),
-                 EW_ELOST);
-        ew_channel_free(channels[i]);
-    }
-    ew_listener_free(pair.listener);
-    check_empty(pair.client);
-    ew_context_close(pair.client);
-}
-
-/* ---- nothing stays ---- */
-
-static int open_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    int count = 0;
-
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
-    return count;
-}
-
-static void after_many_connections_nothing_stays(bool tcp)
-{
-    struct pair pair = {0};
-    int before = open_descriptors();
-
-    CHECK_EQ(ew_context_open(NULL, &pair.server), EW_OK);
-    CHECK_EQ(ew_context_open(NULL, &pair.client), EW_OK);
-    open_listener(&pair, tcp);
-    for (int i = 0; i < CONNECTS; i++) {
-        CHECK_EQ(ew_connect(pair.client, &pair.connect, &pair.end[0]), EW_OK);
-        CHECK_EQ(ew_listener_accept(pair.listener, 20000 * MS, NULL, &pair.end[1]), EW_OK);
-        CHECK(ew_channel_fileno(pair.end[i % 2]) >= 0);
-        CHECK_EQ(ew_channel_close(pair.end[i % 2], 20000 * MS, NULL), EW_OK);
-        ew_channel_free(pair.end[i / 2 % 2]);
-        ew_channel_free(pair.end[!(i / 2 % 2)]);
-    }
-    check_empty(pair.client);
-    check_empty(pair.server);
-    ew_listener_free(pair.listener);
-    ew_context_close(pair.server);
-    ew_context_close(pair.client);
-    CHECK_EQ(open_descriptors(), before);
-}
-
-/* ---- each over both paths ---- */
-
-#define BOTH(claim)                                                                                \
-    static void over_shm_##claim(void) { claim(false); }                                           \
-    static void over_tcp_##claim(void) { claim(true); }
-
 BOTH(a_crowd_gets_every_message_once_and_in_order)
 BOTH(whoever_ends_it_everybody_leaves)
-BOTH(a_listener_closes_during_a_storm)
-BOTH(who_is_never_accepted_is_told_when_the_listener_goes)
-BOTH(after_many_connections_nothing_stays)
 
 int main(int argc, char **argv)
 {
-    the_seed = harness_seed(argc, argv);
-    alarm(STUCK_S);
-    CHECK(mkdtemp(directory) != NULL);
-    RUN(over_shm_after_many_connections_nothing_stays);
-    RUN(over_tcp_after_many_connections_nothing_stays);
+    begin_stress(argc, argv);
     RUN(over_shm_a_crowd_gets_every_message_once_and_in_order);
     RUN(over_tcp_a_crowd_gets_every_message_once_and_in_order);
     RUN(over_shm_whoever_ends_it_everybody_leaves);
     RUN(over_tcp_whoever_ends_it_everybody_leaves);
-    RUN(over_shm_a_listener_closes_during_a_storm);
-    RUN(over_tcp_a_listener_closes_during_a_storm);
-    RUN(over_shm_who_is_never_accepted_is_told_when_the_listener_goes);
-    RUN(over_tcp_who_is_never_accepted_is_told_when_the_listener_goes);
     rmdir(directory);
     return 0;
 }

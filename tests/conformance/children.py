@@ -16,7 +16,7 @@ from typing import Any
 
 import eastwest
 from eastwest import Channel
-from tests.conformance.pairs import LONG, big, context, fill, is_asleep, numbered, static_registry
+from tests.conformance.pairs import LONG, big, context, fill, is_asleep, numbered, send_for_ever, static_registry
 from tests.conformance.processes import Line
 
 kept: list[Channel] = []  # until the interpreter ends
@@ -407,7 +407,7 @@ class CtrlC:
 
     def _run(self) -> None:
         main = threading.main_thread().native_id or 0
-        deadline = time.monotonic() + 1.5  # a wait that spins never sleeps
+        deadline = time.monotonic() + 0.5  # a wait that spins never sleeps
         while not is_asleep(main, 50) and time.monotonic() < deadline:
             time.sleep(0.001)
         self.sent_at = time.monotonic()
@@ -544,3 +544,31 @@ def interrupts_under_load(test: Line, serving: dict[str, Any], folder: str) -> N
 def size(number: int) -> int:
     """The length of a numbered message; some are longer than a ring."""
     return 8 + (number * 7919) % (400_000 if number % 50 == 0 else 3000)
+
+
+# ------------------------------------------------------------------ crash tests
+
+
+def send_for_ever_from(test: Line, settings: dict[str, Any]) -> None:
+    """Connect, fill everything; tell "full", then how sending ended."""
+    _fill_and_wait(test, dial(settings))
+
+
+def accept_and_send(test: Line, settings: dict[str, Any], folder: str) -> None:
+    """Listen, tell the registry; then as ``send_for_ever_from``."""
+    from pathlib import Path
+
+    listener = context(settings).listen("contract")
+    needs = any(each.startswith("tcp:") for each in listener.instance.addresses)
+    test.tell(static_registry(Path(folder), listener) if needs else None)
+    _fill_and_wait(test, listener.accept(timeout=LONG))
+
+
+def _fill_and_wait(test: Line, channel: Channel) -> None:
+    fill(channel)
+    test.tell("full")
+    try:
+        send_for_ever(channel)
+    except eastwest.EastwestError as error:
+        test.tell(type(error).__name__)
+    test.hears()

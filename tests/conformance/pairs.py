@@ -38,6 +38,21 @@ class Way:
     dialling: Callable[[Listener], Settings]
 
 
+def shm_way(folder: Path) -> Way:
+    """Two processes that share the directory *folder*."""
+    here = {"runtime_dirs": [str(folder)], "paths": ["shm"]}
+    return Way("shm", here, lambda listener: here)
+
+
+def tcp_way(folder: Path) -> Way:
+    """Two processes that share nothing; *folder* gets the registry files of the dialling one."""
+    return Way(
+        "tcp",
+        {"paths": ["tcp"], "bind": "127.0.0.1:0"},
+        lambda listener: {"paths": ["tcp"], "registry": [static_registry(folder, listener)]},
+    )
+
+
 def context(settings: Settings, **more: Any) -> Context:
     """Return a context that depends on nothing but its settings."""
     return Context(Config(**{**settings, **more}))

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.channel_contract import *  # noqa: F403
-from tests.conformance.pairs import Way
+from tests.conformance.pairs import Way, shm_way
 
 
 @pytest.fixture
 def way(folder: Path) -> Way:
-    here = {"runtime_dirs": [str(folder)], "paths": ["shm"]}
-    return Way("shm", here, lambda listener: here)
+    return shm_way(folder)

@@ -439,29 +439,61 @@ class Bang(Exception):
     """Raised by the signal handler."""
 
 
+@contextlib.contextmanager
+def handling(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Handle SIGUSR1 (pytest-timeout has SIGALRM)."""
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@contextlib.contextmanager
+def signalled(every: float) -> Iterator[None]:
+    """Send this process SIGUSR1 again and again."""
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.wait(every):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 @pytest.fixture
 def bang() -> Iterator[list[set[signal.Signals]]]:
-    """SIGALRM raises Bang; the list holds the mask that each handler ran with."""
+    """SIGUSR1 raises Bang; the list holds the mask that each handler ran with."""
     masks: list[set[signal.Signals]] = []
 
     def handler(number: int, frame: object) -> None:
         masks.append({*signal.pthread_sigmask(signal.SIG_BLOCK, [])})  # type: ignore[arg-type]
         raise Bang
 
-    before = signal.signal(signal.SIGALRM, handler)
-    yield masks
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    with handling(handler):
+        yield masks
 
 
 def interrupted(call: Callable[[], object]) -> None:
     """A handler that raises ends the call in time, and the mask is as before."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    start = time.monotonic()
-    signal.setitimer(signal.ITIMER_REAL, 0.03)
+    sent: list[float] = []
+
+    def send() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    sender = later(send)
     with pytest.raises(Bang):
         call()
-    assert time.monotonic() - start < 0.03 + SOON
+    assert time.monotonic() - sent[0] < SOON
+    sender.join()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
@@ -491,17 +523,12 @@ def test_handler_that_raises_ends_every_wait(waiting: Pair, bang: list[Any]) -> 
 
 def test_handler_that_returns_prolongs_nothing(waiting: Pair) -> None:
     hits: list[int] = []
-    before = signal.signal(signal.SIGALRM, lambda number, frame: hits.append(number))
-    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-    try:
+    with handling(lambda number, frame: hits.append(number)), signalled(every=0.01):
         start = time.monotonic()
         with pytest.raises(eastwest.Timeout):
             waiting.far.recv(timeout=0.2)
         assert 0.199 < time.monotonic() - start < 0.2 + SOON
-        assert len(hits) >= 3  # one for each look of a spinning wait
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    assert len(hits) >= 3
 
 
 @pytest.mark.parametrize("wait", ["adaptive", "block", "spin"])
@@ -536,8 +563,6 @@ def test_signal_at_any_instant_ends_the_wait(runtime_dir: Path, wait: str, threa
 def test_signal_in_the_middle_of_a_long_send_sends_nothing(waiting: Pair, bang: list[Any]) -> None:
     """Break: no ew_channel_send_cancel after a handler raised."""
     interrupted(lambda: waiting.near.send(bytes(5_000_000)))
-    receiver = later(lambda: None)
-    receiver.join()
     send = later(lambda: waiting.near.send(b"next", timeout=10), 0)
     assert waiting.far.recv(timeout=10) == b"next"
     send.join()
@@ -546,21 +571,16 @@ def test_signal_in_the_middle_of_a_long_send_sends_nothing(waiting: Pair, bang: 
 def test_signal_in_the_middle_of_a_long_send_that_goes_on(waiting: Pair) -> None:
     """Break: a wait that begins the message anew after every signal never ends."""
     message = os.urandom(20_000_000)
-    before = signal.signal(signal.SIGALRM, lambda number, frame: None)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     got: list[bytes] = []
 
     def receive() -> None:
         time.sleep(0.05)
         got.append(waiting.far.recv(timeout=60))
 
-    try:
+    with handling(lambda number, frame: None), signalled(every=0.001):
         receiver = later(receive, 0)
         waiting.near.send(message, timeout=60)
         receiver.join()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
     assert got == [message]
 
 
@@ -576,8 +596,9 @@ def test_signal_in_the_middle_of_a_long_receive_keeps_the_message(
         waiting.near.send_parts([half, message[500_000:]])
 
     sender = later(send, 0)
-    later(release.set, 0.1)
+    timer = later(release.set, 0.1)
     interrupted(waiting.far.recv)
+    timer.join()
     assert waiting.far.recv(timeout=10) == message
     sender.join()
 
