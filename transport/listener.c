@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "transport/channel/channel.h"
@@ -323,10 +322,11 @@ static int fill(ew_listener *listener, const ew_listen_options *options)
     code = set_facts(listener, options->facts);
     if (code != EW_OK)
         return code;
-    listener->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    listener->event_fd = ewi_process_eventfd();
     if (listener->event_fd < 0)
-        return ewi_fail_os(-errno, "a listener's eventfd");
-    return ewi_process_add_fd(listener->event_fd);
+        return ewi_fail(listener->event_fd, "no descriptor for a listener: %s",
+                        ewi_error_name(listener->event_fd));
+    return EW_OK;
 }
 
 static void add_to_context(ew_listener *listener)

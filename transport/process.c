@@ -1,7 +1,9 @@
 #include "transport/process.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "transport/context.h"
@@ -88,6 +90,18 @@ int ewi_process_add_fd(int fd)
         process.fds[process.fds_count++] = fd;
     pthread_mutex_unlock(&process.mutex);
     return code;
+}
+
+int ewi_process_eventfd(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0)
+        return -errno;
+    if (ewi_process_add_fd(fd) == EW_OK)
+        return fd;
+    close(fd);
+    return EW_EMEMORY;
 }
 
 void ewi_process_close_fd(int fd)

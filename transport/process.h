@@ -22,6 +22,8 @@ void ewi_process_add_context(ew_context *context);
 void ewi_process_remove_context(ew_context *context);
 /* The child of a fork closes it. */
 int ewi_process_add_fd(int fd);
+/* A new eventfd, non-blocking, on the list; or -errno, EW_EMEMORY. */
+int ewi_process_eventfd(void);
 /* Takes it off the list and closes it; < 0 is fine. */
 void ewi_process_close_fd(int fd);
 

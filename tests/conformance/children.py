@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import eastwest
@@ -477,6 +478,9 @@ def handled_signal(test: Line, serving: dict[str, Any], folder: str, wait: str) 
     test.tell(error, handled == [signal.SIGUSR1] and 0.5 <= took < 1.5)
 
 
+INTERRUPTS = 60
+
+
 def interrupts_under_load(test: Line, serving: dict[str, Any], folder: str) -> None:
     """Two senders and two receivers; the main thread is one of each, in turn, under SIGINT.
 
@@ -511,28 +515,28 @@ def interrupts_under_load(test: Line, serving: dict[str, Any], folder: str) -> N
             return
 
     def disturb() -> None:
-        while not stop.wait(0.01):
+        for number in range(INTERRUPTS):
+            armed.wait()
+            armed.clear()
+            time.sleep(number % 7 / 1000)
             os.kill(os.getpid(), signal.SIGINT)
 
+    armed = threading.Event()  # one signal for each time that the main thread is ready for one
     others = [threading.Thread(target=each) for each in (send_others, receive_others, disturb)]
     for each in others:
         each.start()
-    interrupts, number, deadline = 0, 0, time.monotonic() + 10
-    while interrupts < 60 and time.monotonic() < deadline:
+    interrupts, number = 0, 0
+    while interrupts < INTERRUPTS:
         try:
-            number += 2
-            send(number)
-            receive(0.001)
-        except eastwest.Timeout:
-            continue
+            armed.set()
+            while True:
+                number += 2
+                send(number)
+                with suppress(eastwest.Timeout):
+                    receive(0.001)
         except KeyboardInterrupt:
             interrupts += 1
-    while not stop.is_set() or others[2].is_alive():
-        try:
-            stop.set()
-            others[2].join()
-        except KeyboardInterrupt:
-            interrupts += 1
+    stop.set()
     others[0].join()
     a.close(linger=LONG)
     others[1].join()

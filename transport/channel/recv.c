@@ -70,7 +70,8 @@ static int read_head(ew_channel *channel, struct record record, const uint8_t *p
         head.total = channel->partial.total;
     if (head.total > channel->message_bytes_max)
         return broken(channel, "a message longer than our message_bytes_max");
-    if (head.payload_bytes > head.total - channel->partial.have ||
+    if ((!head.whole && head.payload_bytes == 0) || /* or it could go on for ever */
+        head.payload_bytes > head.total - channel->partial.have ||
         ((record.flags & RECORD_MORE) != 0) !=
             (channel->partial.have + head.payload_bytes < head.total))
         return broken(channel, "fragments that do not add up to the message's length");

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -125,14 +124,12 @@ static void rearm(ew_channel *channel)
 static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
 {
     struct local_link *link = link_of(channel);
-    int note_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int note_fd = note_fd_of(channel);
 
     if (note_fd < 0)
-        return -errno;
-    if (ewi_process_add_fd(note_fd) != EW_OK) {
-        close(note_fd);
-        return EW_EMEMORY;
-    }
+        note_fd = ewi_process_eventfd();
+    if (note_fd < 0)
+        return note_fd;
     atomic_store_explicit(&link->note_fd, note_fd, memory_order_release); /* set once */
     ewi_bell_announce(&link->bell, BELL_DATA);
     fds[0] = link->bell.fd;

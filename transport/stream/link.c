@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "transport/channel/channel.h"
@@ -206,14 +205,12 @@ static void rearm(ew_channel *channel)
 static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
 {
     struct stream_link *link = link_of(channel);
-    int note_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int note_fd = atomic_load_explicit(&link->note_fd, memory_order_relaxed); /* facts_lock is held */
 
     if (note_fd < 0)
-        return -errno;
-    if (ewi_process_add_fd(note_fd) != EW_OK) {
-        close(note_fd);
-        return EW_EMEMORY;
-    }
+        note_fd = ewi_process_eventfd();
+    if (note_fd < 0)
+        return note_fd;
     atomic_store_explicit(&link->note_fd, note_fd, memory_order_release); /* D3, pairs with D4 */
     fds[0] = link->fd;
     fds[1] = note_fd;
@@ -317,10 +314,10 @@ int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *p
 
     if (code != EW_OK)
         return code;
-    link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (link->wake_fd < 0 || ewi_process_add_fd(link->wake_fd) != EW_OK) {
+    link->wake_fd = ewi_process_eventfd();
+    if (link->wake_fd < 0) {
         ewi_region_release(&ewi_os_default, &link->memory);
-        return link->wake_fd < 0 ? -errno : EW_EMEMORY;
+        return link->wake_fd;
     }
     link->ops = parts->ops;
     link->stack = parts->stack;
