@@ -111,7 +111,8 @@ static int judge(ew_context *context, ew_listener *listener, const struct hello 
                  listener->protocol, hello->protocol);
         return EW_EAPPLICATION;
     }
-    if (hello->generation == 0 || hello->message_bytes_max == 0 || hello->taken != 0) {
+    if (hello->generation == 0 || hello->message_bytes_max == 0 || hello->start != 0 ||
+        hello->taken != 0) {
         snprintf(text, WIRE_TEXT_BYTES_MAX, "a hello that cannot be");
         return EW_EPROTO;
     }

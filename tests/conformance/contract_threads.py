@@ -16,6 +16,7 @@ from tests.conformance.pairs import (
     Task,
     big,
     drained,
+    fill,
     is_receiving,
     numbered,
     wait_until,
@@ -108,6 +109,29 @@ def test_a_waiting_receiver_does_not_keep_others_from_trying(pair: Pair) -> None
     assert time.monotonic() - began < SOON
     pair.a.send(b"one", timeout=SOON)
     assert waiting.result() == b"one"
+
+
+def test_two_receivers_that_time_out_together_leave_the_channel_open(pair: Pair) -> None:
+    # catches: a lock that is taken and reported as not taken, when the time is up as it gets free
+    for number in range(300):
+        receivers = [Task(lambda: pair.b.recv(timeout=0.002)) for _ in range(3)]
+        for each in receivers:
+            assert isinstance(each.error(SOON), eastwest.Timeout)
+        pair.a.send(numbered(number, 20), timeout=SOON)
+        assert pair.b.recv(timeout=SOON) == numbered(number, 20), number
+
+
+def test_two_senders_that_time_out_together_leave_the_channel_open(pair: Pair) -> None:
+    # catches: the same lock, on the other side
+    count = fill(pair.a)
+    for _ in range(300):
+        senders = [Task(lambda: pair.a.send(bytes(1000), timeout=0.002)) for _ in range(3)]
+        for each in senders:
+            assert isinstance(each.error(SOON), eastwest.Timeout)
+    for number in range(count):
+        assert pair.b.recv(timeout=SOON) == numbered(number, 1000)
+    pair.a.send(b"open", timeout=SOON)
+    assert pair.b.recv(timeout=SOON) == b"open"
 
 
 def test_a_long_send_that_waits_does_not_keep_others_beyond_their_timeout(pair: Pair) -> None:

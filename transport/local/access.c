@@ -92,8 +92,6 @@ int ewi_access_charge(ew_context *context, uint32_t uid, uint64_t bytes)
     uint64_t used = 0;
     bool fits = false;
 
-    if (uid == geteuid()) /* ourselves: the context's own budget is the limit */
-        return EW_OK;
     ewi_lock_enter(&context->lock);
     account = account_of(context, uid);
     if (account != NULL) {
@@ -115,8 +113,6 @@ void ewi_access_discharge(ew_context *context, uint32_t uid, uint64_t bytes)
 {
     struct uid_account *account;
 
-    if (uid == geteuid())
-        return;
     ewi_lock_enter(&context->lock);
     account = account_of(context, uid);
     EWI_ASSERT(account != NULL && account->bytes >= bytes);
