@@ -61,9 +61,9 @@ def test_the_same_server_is_shm_from_its_host_and_tcp_from_another(
 def test_a_port_beyond_loopback_needs_security_written_down(
     hosts: tuple[str, str], tmp_path: Path
 ) -> None:
-    with pytest.raises(AssertionError):
-        with serving(inside(hosts[0]), environment(tmp_path, EASTWEST_BIND="10.77.0.1:0")):
-            pass
+    env = environment(tmp_path, EASTWEST_BIND="10.77.0.1:0")
+    with pytest.raises(AssertionError), serving(inside(hosts[0]), env):
+        pass
 
 
 # ------------------------------------------------------------------ containers, users
