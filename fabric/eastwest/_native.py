@@ -165,9 +165,7 @@ class ContextHandle:
         info = ffi.new("ew_query_info *")
         where, wanted = _chars(address), _chars(service)
         with self._in_use() as context:
-            _waiting(
-                lambda mask: lib.ew_query(context, where, wanted, _ns(timeout), mask, info)
-            )
+            _waiting(lambda mask: lib.ew_query(context, where, wanted, _ns(timeout), mask, info))
         return Answer(
             instance=bytes(info.instance).hex(),
             namespace=_text(info.namespace_name),

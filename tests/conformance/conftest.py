@@ -11,10 +11,7 @@ import pytest
 from tests.conformance.pairs import Pair, Way, open_pair
 
 pytest.register_assert_rewrite(
-    *(
-        f"tests.conformance.{each.stem}"
-        for each in Path(__file__).parent.glob("*contract*.py")
-    )
+    *(f"tests.conformance.{each.stem}" for each in Path(__file__).parent.glob("*contract*.py"))
 )
 
 MakePair = Callable[..., Pair]

@@ -1,5 +1,6 @@
 """Fork: in the child every method raises ForkedError; the parent and its peer notice nothing."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,19 @@ import pytest
 import eastwest
 from tests.conformance import children
 from tests.conformance.contract_end import CALLS, calls
-from tests.conformance.pairs import LONG, MIB, SOON, Pair, Task, Way, big, context, forget, is_receiving, wait_until
+from tests.conformance.pairs import (
+    LONG,
+    MIB,
+    SOON,
+    Pair,
+    Task,
+    Way,
+    big,
+    context,
+    forget,
+    is_receiving,
+    wait_until,
+)
 from tests.conformance.processes import Child
 
 
@@ -73,10 +86,8 @@ def test_after_a_fork_parent_and_peer_are_unharmed(pair: Pair) -> None:
 def test_ending_in_the_child_ends_nothing_in_the_parent(pair: Pair, call: str) -> None:
     def end() -> None:
         for each in (pair.a, pair.b):
-            try:
+            with contextlib.suppress(eastwest.ForkedError):
                 getattr(each, call)()
-            except eastwest.ForkedError:
-                pass
 
     in_fork(end)
     exchange(pair)

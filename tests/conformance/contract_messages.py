@@ -162,7 +162,9 @@ def test_every_contiguous_buffer_is_sent_with_its_bytes(pair: Pair) -> None:
         assert pair.b.recv(timeout=SOON) == memoryview(message).tobytes()
 
 
-@pytest.mark.parametrize("value", ["text", 7, None, memoryview(b"abcdef")[::2]], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", ["text", 7, None, memoryview(b"abcdef")[::2]], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_contiguous_buffer_is_refused(pair: Pair, value: object) -> None:
     with pytest.raises((TypeError, ValueError, BufferError)):
         pair.a.send(value, timeout=SOON)  # type: ignore[arg-type]
@@ -227,7 +229,9 @@ def test_recv_into_of_a_small_buffer_says_both_sizes_and_keeps_the_message(
     sender = Task(lambda: pair.a.send(message, timeout=LONG))
     small = bytearray(size - 1)
     for _ in range(3):
-        with pytest.raises(ValueError, match=rf"\b{size}\b.*\b{size - 1}\b|\b{size - 1}\b.*\b{size}\b"):
+        with pytest.raises(
+            ValueError, match=rf"\b{size}\b.*\b{size - 1}\b|\b{size - 1}\b.*\b{size}\b"
+        ):
             pair.b.recv_into(small, timeout=LONG)
     fits = bytearray(size)
     assert pair.b.recv_into(fits, timeout=LONG) == size

@@ -1,6 +1,7 @@
 """fileno(): one descriptor for life, readable when a message, the end or an error is there."""
 
 import asyncio
+import contextlib
 import select
 import time
 from collections.abc import Callable
@@ -174,16 +175,13 @@ def test_using_it_after_the_end_here_is_an_error_or_the_same_descriptor(pair: Pa
     # a descriptor that was closed may belong to somebody else by now
     fd = pair.a.fileno()
     pair.a.close()
-    try:
+    with contextlib.suppress(eastwest.ClosedHere):
         assert pair.a.fileno() == fd
-    except eastwest.ClosedHere:
-        pass
 
 
 def test_a_listeners_descriptor_is_readable_while_a_channel_waits(way: Way) -> None:
-    from tests.conformance.processes import Child
-
     from tests.conformance.pairs import context, forget
+    from tests.conformance.processes import Child
 
     there = context(way.serving)
     with there.listen("contract") as listener:

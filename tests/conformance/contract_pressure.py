@@ -10,7 +10,6 @@ import eastwest
 from tests.conformance import children
 from tests.conformance.conftest import MakePair
 from tests.conformance.pairs import (
-    KIB,
     LONG,
     MIB,
     SOON,
@@ -203,7 +202,9 @@ def test_two_ends_that_only_try_do_not_stop_each_other(pair: Pair) -> None:
 def test_explain_says_that_both_directions_are_full(pair: Pair) -> None:
     # catches: an explain that looks at one direction only
     ends = (pair.a, pair.b)
-    senders = [fill(end) and Task(lambda end=end: end.send(bytes(999), timeout=LONG)) for end in ends]
+    senders = [
+        fill(end) and Task(lambda end=end: end.send(bytes(999), timeout=LONG)) for end in ends
+    ]
     wait_until(lambda: is_sending(pair.a) and is_sending(pair.b), "both wait in send")
     said = [str(end.explain()) for end in ends]
     pair.a.abort()

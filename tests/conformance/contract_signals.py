@@ -6,18 +6,18 @@ is longer than that by far.
 
 import pytest
 
-from tests.conformance import children
+from tests.conformance import signal_children
 from tests.conformance.pairs import Way
 from tests.conformance.processes import Child
 
 WITHIN = 1.0
-WAITS = sorted(children.WAITS)
+WAITS = sorted(signal_children.WAITS)
 
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_ctrl_c_interrupts(way: Way, folder: object, wait: str) -> None:
     # catches: EINTR taken for a spurious wake-up, a sleep without the signal mask
-    with Child(children.interrupt, way.serving, str(folder), wait, {}) as child:
+    with Child(signal_children.interrupt, way.serving, str(folder), wait, {}) as child:
         took, error, whole = child.hears()
     assert error == "KeyboardInterrupt"
     assert took < WITHIN
@@ -30,7 +30,9 @@ def test_ctrl_c_interrupts_under_other_wait_policies(
     way: Way, folder: object, wait: str, policy: str
 ) -> None:
     # catches: a spin that never looks at signals
-    with Child(children.interrupt, way.serving, str(folder), wait, {"wait": policy}) as child:
+    with Child(
+        signal_children.interrupt, way.serving, str(folder), wait, {"wait": policy}
+    ) as child:
         took, error, whole = child.hears()
     assert (error, whole) == ("KeyboardInterrupt", True)
     assert took < WITHIN
@@ -41,7 +43,7 @@ def test_ctrl_c_interrupts_the_main_thread_behind_another_waiter(
     way: Way, folder: object, wait: str
 ) -> None:
     # catches: the second waiter of a process on a futex that signals do not reach
-    with Child(children.interrupt_behind, way.serving, str(folder), wait) as child:
+    with Child(signal_children.interrupt_behind, way.serving, str(folder), wait) as child:
         took, error, whole = child.hears()
     assert (error, whole) == ("KeyboardInterrupt", True)
     assert took < WITHIN
@@ -49,9 +51,9 @@ def test_ctrl_c_interrupts_the_main_thread_behind_another_waiter(
 
 def test_ctrl_c_among_two_senders_and_two_receivers_loses_nothing(way: Way, folder: object) -> None:
     # catches: a message that was taken, and dropped when the signal came
-    with Child(children.interrupts_under_load, way.serving, str(folder)) as child:
+    with Child(signal_children.interrupts_under_load, way.serving, str(folder)) as child:
         interrupts, broken, twice, sent_only, got_only = child.hears(60)
-    assert interrupts == children.INTERRUPTS
+    assert interrupts == signal_children.INTERRUPTS
     assert (broken, twice) == (0, 0)
     assert sent_only <= interrupts, "received, and the signal came before Python had it"
     assert got_only <= interrupts, "sent, and the signal came before Python knew"
@@ -60,5 +62,5 @@ def test_ctrl_c_among_two_senders_and_two_receivers_loses_nothing(way: Way, fold
 @pytest.mark.parametrize("wait", ["send", "send_long", "recv"])
 def test_a_handler_that_returns_lets_the_wait_go_on(way: Way, folder: object, wait: str) -> None:
     # catches: InterruptedError where Python (PEP 475) goes on, and a timeout that starts anew
-    with Child(children.handled_signal, way.serving, str(folder), wait) as child:
+    with Child(signal_children.handled_signal, way.serving, str(folder), wait) as child:
         assert child.hears() == ["Timeout", True]

@@ -70,7 +70,7 @@ def test_every_waiting_receiver_gets_one_message(pair: Pair) -> None:
     # catches: one poller that takes all wake-ups (lost in 204 of 300 rounds, design section 4)
     for number in range(12):
         receivers = [Task(lambda: pair.b.recv(timeout=LONG)) for _ in range(4)]
-        wait_until(lambda: all(each.is_asleep() for each in receivers), "all wait")
+        wait_until(lambda r=receivers: all(each.is_asleep() for each in r), "all wait")
         for each in range(4):
             pair.a.send(numbered(4 * number + each, 20), timeout=SOON)
         got = {each.result(SOON) for each in receivers}
@@ -79,7 +79,7 @@ def test_every_waiting_receiver_gets_one_message(pair: Pair) -> None:
 
 def test_the_counters_count_every_thread_that_waits(pair: Pair) -> None:
     receivers = [Task(lambda: pair.b.recv(timeout=LONG)) for _ in range(3)]
-    wait_until(lambda: all(each.is_asleep() for each in receivers), "all wait")
+    wait_until(lambda r=receivers: all(each.is_asleep() for each in r), "all wait")
     waiting = pair.b.stats().recv_waiting
     pair.a.close()
     for each in receivers:

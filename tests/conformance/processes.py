@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -127,10 +128,8 @@ class Child:
         return self._status
 
     def _kill_all(self) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # it leads a session of its own
-        except ProcessLookupError:
-            pass
         while self._poll() is None:
             time.sleep(0.0005)
 
@@ -186,7 +185,9 @@ class Nursery:
         with theirs, open(os.devnull, "rb") as null:
             fds = [null.fileno(), sys.__stderr__.fileno() if sys.__stderr__ else 2]
             self.process = _start(
-                [*_python(), str(theirs.fileno())], [fds[0], fds[1], fds[1]], pass_fds=[theirs.fileno()]
+                [*_python(), str(theirs.fileno())],
+                [fds[0], fds[1], fds[1]],
+                pass_fds=[theirs.fileno()],
             )
         self._socket.settimeout(HEAR_SECONDS)
 

@@ -4,6 +4,7 @@ The layout is that of docs/reference/wire.md, shm/record.h and shm/outbox.h, wri
 here, so that a change of it by mistake is seen.
 """
 
+import contextlib
 import fcntl
 import os
 import select
@@ -133,10 +134,8 @@ class Stranger:
         """Send bytes; a listener that has hung up already is no error."""
         fds = list(fds)
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendmsg([data], ancillary)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def hears(self, timeout: float = 10.0) -> bytes | None:
         """Return the next answer, b"" at the end of the connection, None when there is silence."""

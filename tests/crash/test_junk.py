@@ -117,7 +117,7 @@ def test_silence_is_dropped_at_the_deadline(target: Target) -> None:
     began = time.monotonic()
     with Stranger(target.address) as stranger:
         assert stranger.ends(DROPPED)
-    assert HELLO_SECONDS * 0.5 <= time.monotonic() - began
+    assert time.monotonic() - began >= HELLO_SECONDS * 0.5
 
 
 def test_a_slow_hello_does_not_extend_the_deadline(target: Target) -> None:

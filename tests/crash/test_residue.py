@@ -40,9 +40,7 @@ def two_processes(way: Way, folder: Path) -> Iterator[tuple[Child, Child]]:
     with ExitStack() as stack:
         server = stack.enter_context(Child(children.accept_and_send, way.serving, str(folder)))
         (registry,) = server.hears()
-        dialling = (
-            way.serving if registry is None else {"paths": ["tcp"], "registry": [registry]}
-        )
+        dialling = way.serving if registry is None else {"paths": ["tcp"], "registry": [registry]}
         client = stack.enter_context(Child(children.send_for_ever_from, dialling))
         assert server.hears() == client.hears() == ["full"]
         yield server, client

@@ -67,6 +67,13 @@ static uint64_t load(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* The thread that waits for the link, and those that wait behind it for the lock. */
+static uint32_t waiting(const _Atomic uint32_t *first, const struct lock *lock)
+{
+    return atomic_load_explicit(first, memory_order_relaxed) +
+           atomic_load_explicit(&lock->waiters, memory_order_relaxed);
+}
+
 int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
 {
     struct wait none = {.deadline_ns = 0};
@@ -81,8 +88,8 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
         .send_blocked_ns = (int64_t)load(&channel->send_blocked_ns),
         .sleeps = load(&channel->sleeps),
         .wakeups = load(&channel->wakeups),
-        .send_waiting = atomic_load_explicit(&channel->send_waiting, memory_order_relaxed),
-        .recv_waiting = atomic_load_explicit(&channel->recv_waiting, memory_order_relaxed),
+        .send_waiting = waiting(&channel->send_waiting, &channel->send_lock),
+        .recv_waiting = waiting(&channel->recv_waiting, &channel->recv_lock),
         .spins_paid = load(&channel->recv_spin.paid) + load(&channel->send_spin.paid),
         .spins_lost = load(&channel->recv_spin.lost) + load(&channel->send_spin.lost),
         .position_sent = load(&channel->position_sent),
