@@ -89,9 +89,11 @@ def test_the_counters_count_every_thread_that_waits(pair: Pair) -> None:
 
 def test_a_receiver_that_times_out_hands_over_to_the_next(pair: Pair) -> None:
     # catches: the one at the bell leaves, and nobody takes its place
-    for number in range(20):
-        first = Task(lambda: pair.b.recv(timeout=0.05))
-        wait_until(lambda: is_receiving(pair.b), "the first waits")
+    for number in range(5):
+        first = Task(lambda: pair.b.recv(timeout=0.4))
+        wait_until(
+            lambda r=first: is_receiving(pair.b) or not r.thread.is_alive(), "the first waits"
+        )
         second = Task(lambda: pair.b.recv(timeout=LONG))
         assert isinstance(first.error(), eastwest.Timeout)
         pair.a.send(numbered(number, 20), timeout=SOON)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,9 @@ def test_signal_leaves_nothing_behind(number: int, code: int) -> None:
     assert traces(process.pid)
     ended, _, errors = finish(process, number)
     assert (ended, errors) == (code, "")
+    deadline = time.monotonic() + 10  # a child that was being started ends when it sees us gone
+    while traces(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert traces(process.pid) == []
 
 
