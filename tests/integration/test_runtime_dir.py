@@ -1,4 +1,4 @@
-"""The runtime directory as people have it: missing, foreign, open to all, a link, far down a tree."""
+"""The runtime directory as people have it: missing, foreign, open to all, a link, far down."""
 
 import contextlib
 import os
@@ -174,7 +174,7 @@ def test_a_directory_of_another_user_is_refused(base: Path) -> None:
 
 def test_a_relative_directory_is_refused_or_made_absolute(base: Path) -> None:
     # catches: a server that moves away from where its socket is, after chdir
-    with pytest.raises(ConfigurationError, match="relative|absolute"):
+    with pytest.raises(ConfigurationError, match=r"relative|absolute"):
         at(Path("relative/path")).listen("rundir")
 
 
