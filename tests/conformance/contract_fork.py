@@ -11,6 +11,7 @@ import pytest
 
 import eastwest
 from tests.conformance import children
+from tests.conformance.conftest import MakePair
 from tests.conformance.contract_end import CALLS, calls
 from tests.conformance.pairs import (
     LONG,
@@ -71,6 +72,32 @@ def test_in_a_forked_child_every_method_is_refused(pair: Pair, call: str) -> Non
     in_fork(lambda: refuses(lambda: CALLS[call](pair.a)))
     assert pair.a.recv(timeout=SOON) == b"for the parent"
     exchange(pair)
+
+
+def test_a_forked_child_has_no_descriptor_of_the_parents_channels(make_pair: MakePair) -> None:
+    # catches: an atfork handler that closes nothing; the pidfd would hide that from the peer
+    make_pair()  # what is opened once for the process is open now
+    before = descriptors()
+    pair = make_pair()
+    pair.a.fileno()
+    assert len(descriptors()) > len(before)
+    new = descriptors() - before
+
+    def work() -> None:
+        left = new & descriptors()
+        assert not left, sorted(left)
+
+    in_fork(work)
+    exchange(pair)
+
+
+def descriptors() -> set[tuple[str, str]]:
+    """Number and target of every descriptor of this process."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one of the listing
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    return found
 
 
 def test_after_a_fork_parent_and_peer_are_unharmed(pair: Pair) -> None:

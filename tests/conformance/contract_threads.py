@@ -18,6 +18,7 @@ from tests.conformance.pairs import (
     drained,
     fill,
     is_receiving,
+    is_sending,
     numbered,
     wait_until,
 )
@@ -98,6 +99,29 @@ def test_a_receiver_that_times_out_hands_over_to_the_next(pair: Pair) -> None:
         assert isinstance(first.error(), eastwest.Timeout)
         pair.a.send(numbered(number, 20), timeout=SOON)
         assert second.result(SOON) == numbered(number, 20)
+
+
+def test_a_receiver_goes_on_when_the_sender_beside_it_gives_up(pair: Pair) -> None:
+    # catches: ewi_waitroom_sleep that leaves the bell and tells nobody
+    fill(pair.a)
+    for number in range(5):
+        sender = Task(lambda: pair.a.send(bytes(1000), timeout=0.1))
+        wait_until(lambda: is_sending(pair.a), "the sender waits")
+        receiver = Task(lambda: pair.a.recv(timeout=LONG))
+        assert isinstance(sender.error(), eastwest.Timeout)
+        pair.b.send(numbered(number, 20), timeout=SOON)
+        assert receiver.result(SOON) == numbered(number, 20)
+
+
+def test_a_sender_goes_on_when_the_receiver_beside_it_gives_up(pair: Pair) -> None:
+    count = fill(pair.a)
+    receiver = Task(lambda: pair.a.recv(timeout=0.1))
+    wait_until(lambda: is_receiving(pair.a), "the receiver waits")
+    sender = Task(lambda: pair.a.send(bytes(1000), timeout=LONG))
+    assert isinstance(receiver.error(), eastwest.Timeout)
+    for _ in range(count):
+        pair.b.recv(timeout=SOON)
+    sender.result(SOON)
 
 
 def test_a_waiting_receiver_does_not_keep_others_from_trying(pair: Pair) -> None:
