@@ -43,7 +43,7 @@ def dialling(serving: dict[str, Any], folder: str, listener: Any) -> dict[str, A
     if "bind" not in serving:
         return serving
     (address,) = (each for each in listener.instance.addresses if each.startswith("tcp:"))
-    file = f"{tempfile.mkdtemp(prefix='ew-', dir=None if folder == '.' else folder)}/registry.toml"
+    file = f"{tempfile.mkdtemp(prefix='ew-', dir=folder)}/registry.toml"
     with open(file, "w") as stream:
         stream.write(f'[[service]]\nname = "contract"\naddresses = ["{address}"]\n')
     return {"paths": ["tcp"], "registry": [f"static:{file}"]}
@@ -131,9 +131,9 @@ def accept_and_hold(test: Line, settings: dict[str, Any], folder: str) -> None:
         del channel
 
 
-def fork_and_drop(test: Line, settings: dict[str, Any]) -> None:
+def fork_and_drop(test: Line, settings: dict[str, Any], folder: str) -> None:
     """A forked child drops every object and leaves through the handlers at exit."""
-    ends = pair(settings, ".")
+    ends = pair(settings, folder)
     pid = os.fork()
     if pid == 0:
         signal.alarm(int(LONG))
@@ -148,9 +148,9 @@ def fork_and_drop(test: Line, settings: dict[str, Any]) -> None:
     test.tell("peer and parent are unharmed")
 
 
-def fork_then_abort(test: Line, settings: dict[str, Any]) -> None:
+def fork_then_abort(test: Line, settings: dict[str, Any], folder: str) -> None:
     """Tell what the peer sees when we abort while a forked child lives."""
-    a, b = pair(settings, ".")
+    a, b = pair(settings, folder)
     pid = os.fork()
     if pid == 0:
         signal.alarm(int(LONG))

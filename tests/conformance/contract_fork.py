@@ -6,6 +6,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -120,9 +121,11 @@ def test_ending_in_the_child_ends_nothing_in_the_parent(pair: Pair, call: str) -
     exchange(pair)
 
 
-def test_dropping_everything_in_the_child_ends_nothing_in_the_parent(way: Way) -> None:
+def test_dropping_everything_in_the_child_ends_nothing_in_the_parent(
+    way: Way, folder: Path
+) -> None:
     # catches: a destructor in the child that aborts the parent's channel; handlers at exit
-    with Child(children.fork_and_drop, way.serving) as child:
+    with Child(children.fork_and_drop, way.serving, str(folder)) as child:
         assert child.hears() == ["peer and parent are unharmed"]
 
 
@@ -196,7 +199,7 @@ def test_context_and_listener_are_refused_in_the_child(way: Way) -> None:
     forget(there)
 
 
-def test_the_peer_sees_the_parents_end_although_the_child_lives(way: Way) -> None:
+def test_the_peer_sees_the_parents_end_although_the_child_lives(way: Way, folder: Path) -> None:
     # catches: link descriptors that the child still has: no hang-up
-    with Child(children.fork_then_abort, way.serving) as child:
+    with Child(children.fork_then_abort, way.serving, str(folder)) as child:
         assert child.hears() == ["PeerLost"]
