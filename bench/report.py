@@ -70,6 +70,10 @@ class Target:
 TARGETS = (
     Target("pingpong", "ring / bare cache line, 64 B", "ring", "line", "<=", 1.25),
     Target("pingpong", "ew_channel / bare cache line, 64 B", "channel", "line", "<=", 1.5),
+    Target("pingpong", "ring / the two lines of a record", "ring", "lines", "<=", 1.25, False),
+    Target(
+        "pingpong", "ew_channel / the two lines of a record", "channel", "lines", "<=", 1.5, False
+    ),
     Target("oneway", "ew_channel / Unix stream, 64 B messages", "channel/64", "unix/64", ">=", 50),
     Target("oneway", "send_many / Unix stream, 64 B messages", "many/64", "unix/64", ">=", 50),
     Target("oneway", "ew_channel / memcpy, 32 KiB", "channel/32768", "memcpy/32768", ">=", 0.8),
@@ -118,7 +122,7 @@ def judge(target: Target, document: Document) -> Verdict:
 
 def remark(target: Target, cases: dict[str, list[float]]) -> str:
     """Return what makes a ratio meaningless, or ""."""
-    if target.base == "line" and median(cases["line"]) < SHARED_CORE_NS:
+    if target.base in ("line", "lines") and median(cases["line"]) < SHARED_CORE_NS:
         return " (both CPUs share a core now, no line moves: repeat)"
     return ""
 

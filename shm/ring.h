@@ -65,26 +65,28 @@ void ewi_ring_reader_init(struct ring_reader *reader, const void *bytes, uint32_
                           uint32_t offset, uint64_t position);
 
 /* Would ewi_ring_reserve succeed? */
-bool ewi_ring_fits(const struct ring_writer *writer, uint32_t payload_bytes);
+static inline bool ewi_ring_fits(const struct ring_writer *writer, uint32_t payload_bytes);
 /* Where the payload of a DATA record of so many payload bytes goes, or NULL: no room.
  * Nothing is visible to the reader before commit; reserving again forgets the first. */
-uint8_t *ewi_ring_reserve(struct ring_writer *writer, uint32_t payload_bytes);
+static inline uint8_t *ewi_ring_reserve(struct ring_writer *writer, uint32_t payload_bytes);
 /* Make the reserved record visible; payload_bytes <= what was reserved. */
-void ewi_ring_commit(struct ring_writer *writer, uint32_t payload_bytes, uint8_t flags);
+static inline void ewi_ring_commit(struct ring_writer *writer, uint32_t payload_bytes, uint8_t flags);
+/* The end of the ring is too short for the next record: fill it. */
+void ewi_ring_commit_pad(struct ring_writer *writer, uint32_t pad);
 /* Commit ABORT, EOF or CLOSE from the reserve. EW_EAGAIN: even that is used up. */
 int ewi_ring_commit_control(struct ring_writer *writer, enum record_kind kind);
 /* Copy a whole record that another ring or stream brought (header checked by the caller). */
 int ewi_ring_append(struct ring_writer *writer, struct record record, const uint8_t *payload);
 /* The reader's position, as it says. */
-int ewi_ring_free(struct ring_writer *writer, uint64_t taken);
+static inline int ewi_ring_free(struct ring_writer *writer, uint64_t taken);
 /* Bytes that records, their headers and a PAD can have now, the reserve not counted. */
 uint32_t ewi_ring_bytes_free(const struct ring_writer *writer);
 /* Payload bytes that a DATA record may have now, 0: none fits (a record of no payload may). */
 uint32_t ewi_ring_room(const struct ring_writer *writer);
 
 /* The record at the front, checked; *payload points into the ring. Skips a PAD. */
-int ewi_ring_peek(struct ring_reader *reader, struct record *out, const uint8_t **payload);
-void ewi_ring_consume(struct ring_reader *reader, struct record record);
+static inline int ewi_ring_peek(struct ring_reader *reader, struct record *out, const uint8_t **payload);
+static inline void ewi_ring_consume(struct ring_reader *reader, struct record record);
 
 /* Whole records at the front, contiguous, without PAD, that end at or below position `until` and
  * total at most room bytes: consumed and returned as one span, to be sent as they lie. 0: none. */
@@ -92,5 +94,7 @@ int64_t ewi_ring_take_run(struct ring_reader *reader, uint64_t until, uint32_t r
                           const uint8_t **at);
 /* Offset of the record at a position in freed..position: where a new link starts to read. */
 uint32_t ewi_ring_offset_of(const struct ring_writer *writer, uint64_t position);
+
+#include "shm/ring_inline.h"
 
 #endif

@@ -60,6 +60,7 @@ enum stack_event_bits {
     STACK_PEER_FIN = 1u << 5, /* no more bytes after those readable */
     STACK_FAILED = 1u << 6,   /* error() says why */
     STACK_CLOSED = 1u << 7,
+    STACK_ASIDE = 1u << 8,    /* watch only: report nothing, not even FAILED; the caller drives */
 };
 
 struct stack_event {
@@ -120,7 +121,8 @@ struct stack_ops {
     int (*finish)(struct ewi_stack *stack, ewi_stream stream, bool reset, uint64_t now);
 
     /* -- progress -- */
-    /* Which of READABLE, WRITABLE the stack reports by poll; FAILED always. Listeners: always. */
+    /* Which of READABLE, WRITABLE the stack reports by poll; FAILED always, but for ASIDE. Listeners:
+     * always. */
     int (*watch)(struct ewi_stack *stack, ewi_stream stream, uint32_t bits);
     /* At most count events; *deadline: when to call again even if nothing arrives. */
     int (*poll)(struct ewi_stack *stack, uint64_t now, struct stack_event *events, uint32_t count,

@@ -3,6 +3,8 @@
  *   line     each side stores a counter to a line of its own and waits for the other's: the least
  *            that any protocol through memory pays. How far a line is from both cores depends on
  *            its address, by a fifth, so blocks take turns with 64 pairs of lines, as a ring does.
+ *   lines    the least that a record of 72 bytes in a ring pays: a word in each of the two lines on
+ *            which it lies, in memory that is walked through as a ring is
  *   ring     64 bytes copied into a ring of shm/ring.h and out of it, both ways
  *   channel  ew_channel_send and ew_channel_recv, wait policy spin
  *
@@ -21,6 +23,7 @@ enum {
     BLOCK_TRIPS = 16,
     LINE_PAIRS = 64,
     OUTBOX_BYTES = 256 * 1024,
+    WALK_SLOTS = OUTBOX_BYTES / 128,
 };
 
 struct half { /* one side's view of a pair of rings */
@@ -30,12 +33,19 @@ struct half { /* one side's view of a pair of rings */
     const _Atomic uint64_t *taken_there; /* where the other side says it */
 };
 
+struct line_walk { /* where a record would lie */
+    alignas(64) _Atomic uint64_t first;
+    alignas(64) uint64_t second;
+};
+
 struct bench {
     struct duo duo;
     struct half rings;
     ew_channel *channel;
     struct duo_word *lines;   /* LINE_PAIRS of ours and theirs */
     uint64_t trips;           /* of the lines, ever */
+    struct line_walk *walk;   /* WALK_SLOTS of ours and as many of theirs */
+    uint64_t steps;           /* through the walk, ever */
     uint8_t message[MESSAGE_BYTES];
 };
 
@@ -52,6 +62,32 @@ static void line_trip(struct bench *bench)
     } else {
         duo_await(&pair[0].value, trip);
         atomic_store_explicit(&pair[1].value, trip, memory_order_release);
+    }
+}
+
+static void lines_send(struct line_walk *slot, uint64_t step)
+{
+    slot->second = step;
+    atomic_store_explicit(&slot->first, step, memory_order_release);
+}
+
+static void lines_recv(struct line_walk *slot, uint64_t step)
+{
+    duo_await(&slot->first, step);
+    DUO_CHECK(slot->second == step);
+}
+
+static void lines_trip(struct bench *bench)
+{
+    uint64_t step = ++bench->steps;
+    struct line_walk *there = &bench->walk[step % WALK_SLOTS], *back = there + WALK_SLOTS;
+
+    if (bench->duo.is_peer) {
+        lines_recv(there, step);
+        lines_send(back, step);
+    } else {
+        lines_send(there, step);
+        lines_recv(back, step);
     }
 }
 
@@ -76,7 +112,8 @@ static void ring_recv(struct half *half, uint8_t *message)
     struct record record;
     uint64_t looks = 0;
 
-    while (ewi_ring_peek(&half->reader, &record, &payload) != EW_OK) {
+    while (!ewi_ring_has_record(&half->reader) ||
+           ewi_ring_peek(&half->reader, &record, &payload) != EW_OK) { /* a PAD alone */
         ewi_relax();
         DUO_CHECK(++looks < UINT64_C(1) << 32);
     }
@@ -177,6 +214,7 @@ int main(int argc, char **argv)
     bool first;
 
     bench.lines = duo_memory(2 * LINE_PAIRS * sizeof(*bench.lines));
+    bench.walk = duo_memory(2 * WALK_SLOTS * sizeof(*bench.walk));
     duo_start(&bench.duo, argc, argv, 21, 7);
     duo_pin(&bench.duo);
     first = !bench.duo.is_peer;
@@ -186,6 +224,7 @@ int main(int argc, char **argv)
     bench.channel = duo_channel(&bench.duo, context, NULL);
     for (int round = 0; round < bench.duo.rounds; round++) {
         measure(&bench, "line", round, line_trip);
+        measure(&bench, "lines", round, lines_trip);
         measure(&bench, "ring", round, ring_trip);
         measure(&bench, "channel", round, channel_trip);
     }

@@ -84,6 +84,23 @@ static void failure_of_a_watched_stream_does_not_spin(void)
     pair_close(&pair);
 }
 
+/* catches: aside without EPOLL_CTL_DEL; watch after it without EPOLL_CTL_ADD */
+static void a_stream_set_aside_is_not_reported_until_it_is_watched(void)
+{
+    struct pair pair = pair_open();
+
+    CHECK_EQ(ops->watch(pair.stack, pair.accepted, STACK_READABLE), 0);
+    CHECK_EQ(ops->watch(pair.stack, pair.accepted, STACK_ASIDE), 0);
+    reset_from_peer(&pair);
+    sleep_on(ops->stream_fd(pair.stack, pair.accepted), POLLIN);
+    CHECK(!is_readable(ops->wait_fd(pair.stack)));
+    expect_quiet(pair.stack);
+    CHECK_EQ(ops->watch(pair.stack, pair.accepted, STACK_ASIDE), 0);
+    CHECK_EQ(ops->watch(pair.stack, pair.accepted, STACK_READABLE), 0);
+    expect_end_then_quiet(pair.stack, pair.accepted, STACK_READABLE | STACK_FAILED);
+    pair_close(&pair);
+}
+
 static void *kick_from_thread(void *stack)
 {
     ops->kick(stack);
@@ -185,6 +202,7 @@ int main(void)
     RUN(watched_full_stream_wakes_when_the_peer_reads);
     RUN(failure_of_an_unwatched_stream_wakes_and_does_not_spin);
     RUN(failure_of_a_watched_stream_does_not_spin);
+    RUN(a_stream_set_aside_is_not_reported_until_it_is_watched);
     RUN(kick_wakes_once);
     RUN(break_off_wakes_a_sleeper_and_fails_every_later_call);
     RUN(break_off_ends_a_connect);

@@ -146,8 +146,8 @@ static void write_control(struct walk *walk)
 
 static void read_one(struct walk *walk)
 {
-    struct record record;
-    const uint8_t *payload;
+    struct record record = {0};
+    const uint8_t *payload = NULL;
     struct entry *entry = entry_at(walk, walk->read);
     int code = ewi_ring_peek(&walk->reader, &record, &payload);
 

@@ -142,8 +142,8 @@ static void app_sends(int who)
 static void app_receives(int who)
 {
     struct end *end = &sim.end[who];
-    struct record record;
-    const uint8_t *payload;
+    struct record record = {0};
+    const uint8_t *payload = NULL;
     uint32_t bytes;
 
     if (ewi_ring_peek(&end->received, &record, &payload) == EW_EAGAIN)

@@ -59,6 +59,8 @@ struct channel_partial { /* a message whose fragments we have begun to take */
 
 struct channel_spin { /* of one direction; only its lock's holder uses it */
     uint64_t budget_ns;
+    uint64_t sent_seen;   /* messages sent, at the last wait for data */
+    uint32_t hold_pauses; /* before the next look at an empty ring: wait.c */
     _Atomic uint64_t paid, lost;
 };
 

@@ -2,8 +2,8 @@
 #include "transport/channel/channel.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "shm/copy.h"
 #include "transport/context.h"
 #include "transport/error.h"
 
@@ -321,13 +321,13 @@ static int copy_fragments(ew_channel *channel, uint8_t *to, struct wait wait)
             return EW_EAGAIN;
         if (code != EW_OK)
             return keep_partial(channel, into, code == EW_EAGAIN ? EW_ETIMEOUT : code);
-        memcpy(into + partial->have, channel->head.payload, channel->head.payload_bytes);
+        ewi_copy(into + partial->have, channel->head.payload, channel->head.payload_bytes);
         partial->have += channel->head.payload_bytes;
         consume_head(channel);
         ewi_channel_publish(channel);
     }
     if (into != to)
-        memcpy(to, into, (size_t)partial->total);
+        ewi_copy(to, into, (size_t)partial->total);
     return EW_OK;
 }
 
@@ -339,7 +339,7 @@ static int copy_locked(ew_channel *channel, void *data, struct wait wait)
     if (!channel->partial.begun && channel->head.known && channel->head.whole) {
         total = channel->head.payload_bytes;
         if (total > 0)
-            memcpy(data, channel->head.payload, total);
+            ewi_copy(data, channel->head.payload, total);
         EWI_CRASH_POINT("recv.before_publish");
         consume_head(channel);
         ewi_channel_publish(channel);
@@ -399,7 +399,7 @@ static int take_plain(ew_channel *channel, void *data, size_t room, size_t *byte
         length > channel->message_bytes_max)
         return NOT_PLAIN;
     if (length > 0)
-        memcpy(data, payload, length);
+        ewi_copy(data, payload, length);
     EWI_CRASH_POINT("recv.before_publish");
     ewi_ring_consume(&channel->reader, record);
     ewi_channel_publish(channel);

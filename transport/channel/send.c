@@ -1,8 +1,7 @@
 /* Sending: messages become records in our own ring. */
 #include "transport/channel/channel.h"
 
-#include <string.h>
-
+#include "shm/copy.h"
 #include "transport/context.h"
 #include "transport/error.h"
 
@@ -17,7 +16,7 @@ static void gather(struct cursor *cursor, uint8_t *to, uint64_t bytes)
         const ew_part *part = &cursor->parts[cursor->part];
         uint64_t length = ewi_min_u64(part->bytes - cursor->at, bytes);
 
-        memcpy(to, (const uint8_t *)part->data + cursor->at, length);
+        ewi_copy(to, (const uint8_t *)part->data + cursor->at, length);
         to += length;
         bytes -= length;
         cursor->at += length;
@@ -316,7 +315,7 @@ int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, int64_t
         code = wait_for_room(channel, (uint32_t)bytes, wait);
     if (code == EW_OK) {
         if (bytes > 0)
-            memcpy(room, data, bytes);
+            ewi_copy(room, data, bytes);
         EWI_CRASH_POINT("send.before_commit");
         ewi_ring_commit(&channel->writer, (uint32_t)bytes, 0);
         EWI_CRASH_POINT("send.after_commit");

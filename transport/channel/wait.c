@@ -1,5 +1,10 @@
 /* Waiting: spin while that is likely to pay, then sleep.
  *
+ * A receiver that found the ring empty and has sent nothing since it last did so holds back for a
+ * moment before it looks again: otherwise it takes the line that the sender is writing, for each
+ * message, and both get slower. The moment doubles while messages are there at its end, and starts
+ * again when they are not. Who has sent something waits for the answer, and looks at once.
+ *
  * The adaptive rule. A spin is worth at most what a wake-up costs here (spin_ns_max, measured when
  * the context is opened): that is the ski-rental bound, never more than twice the best choice.
  * Each direction of a channel keeps a budget. A spin that paid raises it, one that did not halves
@@ -13,19 +18,20 @@
 enum {
     SPIN_NS_MIN = 1000,
     SPIN_CLOCK_EVERY = 64,                    /* looks between two looks at the clock */
+    SPIN_HOLD_PAUSES_MIN = 16,                /* some 0.2 us */
+    SPIN_HOLD_PAUSES_MAX = 256,
+    SPIN_SPACE_PAUSES = 16,                   /* between two looks at a full ring */
     SPIN_SLICE_NS = 20 * 1000 * 1000,         /* then signals get their turn */
 };
 
 static bool is_ready(ew_channel *channel, enum channel_wants wants, uint64_t amount)
 {
     uint32_t shut = atomic_load_explicit(&channel->shut, memory_order_acquire); /* C4, with C3 */
-    struct record record;
-    const uint8_t *payload;
     bool ready = false;
 
     switch (wants) {
     case WANT_DATA:
-        ready = ewi_ring_peek(&channel->reader, &record, &payload) != EW_EAGAIN;
+        ready = ewi_ring_has_record(&channel->reader);
         break;
     case WANT_SPACE:
         ewi_channel_refresh_room(channel);
@@ -62,12 +68,38 @@ static struct channel_spin *spin_of(ew_channel *channel, enum channel_wants want
     return wants == WANT_SPACE ? &channel->send_spin : NULL;
 }
 
+static void pause_for(uint32_t pauses)
+{
+    while (pauses-- > 0)
+        ewi_relax();
+}
+
+/* Leave the sender its line: see above. True: messages are there now. */
+static bool hold_back(ew_channel *channel)
+{
+    struct channel_spin *state = &channel->recv_spin;
+    uint64_t sent = atomic_load_explicit(&channel->messages_sent, memory_order_relaxed); /* a hint */
+    bool streams = sent == state->sent_seen;
+
+    state->sent_seen = sent;
+    if (!streams)
+        return false;
+    pause_for(state->hold_pauses);
+    streams = ewi_ring_has_record(&channel->reader);
+    state->hold_pauses = streams ? (uint32_t)ewi_min_u64(2 * state->hold_pauses, SPIN_HOLD_PAUSES_MAX)
+                                 : SPIN_HOLD_PAUSES_MIN;
+    return streams;
+}
+
 /* EW_OK: ready. EW_EAGAIN: the budget is spent. EW_ETIMEOUT, EW_EINTR. */
 static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, struct wait wait,
-                uint64_t budget_ns, uint64_t start_ns)
+                uint64_t budget_ns)
 {
     const bool drives = channel->ops->path != EW_PATH_SHM;
+    uint64_t start_ns = 0; /* the clock is not read before it may matter */
 
+    if (!drives && wants == WANT_DATA && hold_back(channel))
+        return EW_OK;
     for (uint32_t looks = 1;; looks++) {
         uint64_t now;
 
@@ -77,10 +109,12 @@ static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, 
             channel->ops->settle(channel); /* what other threads receive meanwhile is told */
         if (is_ready(channel, wants, amount))
             return EW_OK;
-        ewi_relax();
+        pause_for(!drives && wants == WANT_SPACE ? SPIN_SPACE_PAUSES : 1);
         if (!drives && looks % SPIN_CLOCK_EVERY != 0)
             continue;
         now = ewi_now_ns();
+        if (start_ns == 0)
+            start_ns = now;
         if (now >= wait.deadline_ns)
             return EW_ETIMEOUT;
         if (budget_ns != EWI_NEVER && now - start_ns >= budget_ns)
@@ -90,13 +124,20 @@ static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, 
     }
 }
 
+/* Only the holder of the direction's lock counts; others may read. */
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 static void learn_from_spin(struct channel_spin *state, uint64_t cap_ns, bool paid)
 {
     if (paid) {
-        atomic_fetch_add_explicit(&state->paid, 1, memory_order_relaxed);
+        count(&state->paid);
         state->budget_ns = ewi_min_u64(cap_ns, state->budget_ns * 2);
     } else {
-        atomic_fetch_add_explicit(&state->lost, 1, memory_order_relaxed);
+        count(&state->lost);
         state->budget_ns = ewi_max_u64(SPIN_NS_MIN, state->budget_ns / 2);
     }
 }
@@ -155,15 +196,14 @@ int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amo
     int code;
 
     channel->ops->settle(channel);
-    start_ns = ewi_now_ns();
     if (budget_ns > 0) {
-        code = spin(channel, wants, amount, wait, budget_ns, start_ns);
+        code = spin(channel, wants, amount, wait, budget_ns);
         if (state != NULL && budget_ns != EWI_NEVER && code != EW_ETIMEOUT)
             learn_from_spin(state, cap_ns, code == EW_OK);
         if (code != EW_EAGAIN)
             return code;
-        start_ns = ewi_now_ns();
     }
+    start_ns = ewi_now_ns();
     code = sleep_until_ready(channel, wants, amount, wait);
     slept_ns = ewi_now_ns() - start_ns;
     if (state != NULL && code == EW_OK && slept_ns < cap_ns)

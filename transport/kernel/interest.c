@@ -18,6 +18,19 @@ uint32_t ewi_interest_epoll(uint32_t interest)
     return bits;
 }
 
+static int apply_once(int epoll_fd, ewi_stream stream, int fd, uint32_t wanted)
+{
+    struct epoll_event event = {.events = ewi_interest_epoll(wanted), .data.u64 = stream};
+
+    if (wanted & INTEREST_ASIDE)
+        return epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL) == 0 || errno == ENOENT ? 0 : -errno;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+        return 0;
+    if (errno == ENOENT && (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST))
+        return 0; /* EEXIST: another thread put it back, and looks again as we do */
+    return -errno;
+}
+
 /* Any number of threads: the last epoll_ctl of all is followed by a look that found nothing
  * newer. */
 int ewi_interest_apply(int epoll_fd, ewi_stream stream, struct slot *slot)
@@ -26,10 +39,10 @@ int ewi_interest_apply(int epoll_fd, ewi_stream stream, struct slot *slot)
     uint32_t applied;
 
     do {
-        struct epoll_event event = {.events = ewi_interest_epoll(wanted), .data.u64 = stream};
+        int result = apply_once(epoll_fd, stream, ewi_socket_fd(slot), wanted);
 
-        if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, ewi_socket_fd(slot), &event) < 0)
-            return -errno;
+        if (result != 0)
+            return result;
         applied = wanted;
         wanted = atomic_load(&slot->interest); /* K8, pairs with K7 */
     } while (wanted != applied);
@@ -81,6 +94,8 @@ uint32_t ewi_interest_event(int epoll_fd, ewi_stream stream, struct slot *slot, 
     uint32_t interest = atomic_load(&slot->interest); /* K8, pairs with K7 */
     uint32_t bits = 0;
 
+    if (interest & INTEREST_ASIDE)
+        return 0; /* set aside after epoll_wait had it */
     if (interest & STACK_CONNECTED) { /* what else there is comes with the next poll */
         if ((got & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
             return 0;

@@ -3,7 +3,7 @@
  * Purpose    Keep the epoll set in step with what is wanted of a stream, whichever threads want
  *            it, and turn its events into those of stack.h.
  * Shape      slot->interest: STACK_READABLE, STACK_WRITABLE, STACK_ACCEPT; STACK_CONNECTED until it
- *            was reported; INTEREST_EDGE. Level-triggered, but for nothing, CONNECTED and EDGE:
+ *            was reported; INTEREST_EDGE; INTEREST_ASIDE. Level-triggered, but for nothing, CONNECTED and EDGE:
  *            ERR and HUP cannot be switched off in epoll, and they never end.
  * Owner      the caller has entered the slot, and owns the epoll set
  * Threads    set and apply from any; event from the driver. Nothing blocks.
@@ -19,6 +19,7 @@
 #include "transport/kernel/slots.h"
 
 #define INTEREST_EDGE (1u << 31)
+#define INTEREST_ASIDE STACK_ASIDE /* not in the epoll set: every event of the socket costs there */
 
 /* As struct epoll_event has it. */
 uint32_t ewi_interest_epoll(uint32_t interest);

@@ -404,10 +404,10 @@ static int kernel_watch(struct ewi_stack *stack, ewi_stream stream, uint32_t bit
 
     if (slot == NULL)
         return -ESTALE;
-    bits &= STACK_READABLE | STACK_WRITABLE;
+    bits &= STACK_READABLE | STACK_WRITABLE | STACK_ASIDE;
     if (atomic_load_explicit(&slot->phase, memory_order_relaxed) != SLOT_LISTENING) /* for life */
         result = ewi_interest_set(stack->epoll_fd, stream, slot, bits,
-                              (STACK_READABLE | STACK_WRITABLE | INTEREST_EDGE) & ~bits);
+                              (STACK_READABLE | STACK_WRITABLE | STACK_ASIDE | INTEREST_EDGE) & ~bits);
     leave(stack, slot);
     return result;
 }

@@ -30,7 +30,7 @@ static void set_cover(ew_channel *channel, enum stream_cover cover)
 {
     atomic_store_explicit(&channel->link.stream.cover, cover, memory_order_relaxed);
     if (cover != COVER_REACTOR)
-        watch(channel, 0);
+        watch(channel, STACK_ASIDE); /* who drives sees for itself */
 }
 
 /* What becomes of a link that was not driven since the last tick. */
