@@ -125,3 +125,26 @@ uint32_t ewi_ring_offset_of(const struct ring_writer *writer, uint64_t position)
         pad = writer->pad_bytes;
     return writer->ring_bytes - pad - (uint32_t)(behind - writer->offset);
 }
+
+bool ewi_ring_is_boundary(const struct ring_writer *writer, uint64_t position)
+{
+    struct ring_reader reader;
+    struct record record;
+    const uint8_t *payload;
+
+    if (position < writer->freed || position > writer->position)
+        return false;
+    ewi_ring_reader_init(&reader, writer->bytes, writer->ring_bytes,
+                         ewi_ring_offset_of(writer, writer->freed), writer->freed);
+    reader.record_bytes_max = writer->record_bytes_max;
+    while (reader.position < position && ewi_ring_peek(&reader, &record, &payload) == EW_OK)
+        ewi_ring_consume(&reader, record);
+    return reader.position == position;
+}
+
+void ewi_ring_rebase(struct ring_writer *writer, uint64_t position)
+{
+    EWI_ASSERT(writer->freed == writer->position && position % RECORD_ALIGN == 0);
+    writer->position = writer->freed = position;
+    writer->pad_bytes = 0;
+}

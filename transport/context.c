@@ -1,5 +1,6 @@
 #include "transport/context.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ void ewi_context_take(ew_context *context)
 static void destroy(ew_context *context)
 {
     ewi_process_remove_context(context);
+    ewi_process_close_fd(context->nudge_fd);
     if (context->reactor != NULL) {
         ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);
@@ -80,6 +82,36 @@ void ewi_context_forget_channel(ew_context *context, ew_channel *channel)
     ewi_lock_give(&context->lock);
 }
 
+ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16])
+{
+    ew_channel *channel;
+
+    ewi_lock_enter(&context->lock);
+    for (channel = context->channels; channel != NULL; channel = channel->next)
+        if (!channel->opener && memcmp(channel->id, id, sizeof(channel->id)) == 0)
+            break;
+    if (channel != NULL)
+        atomic_fetch_add_explicit(&channel->pins, 1, memory_order_relaxed); /* under the lock */
+    ewi_lock_give(&context->lock);
+    return channel;
+}
+
+void ewi_context_nudge(ew_context *context)
+{
+    const uint64_t one = 1;
+
+    if (write(context->nudge_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
+void ewi_context_calm(ew_context *context)
+{
+    uint64_t ignored;
+
+    if (read(context->nudge_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}
+
 /* Pinned, so that a free beside us waits until the abort is done. */
 static ew_channel *pin_first(ew_context *context)
 {
@@ -91,6 +123,21 @@ static ew_channel *pin_first(ew_context *context)
         atomic_fetch_add_explicit(&channel->pins, 1, memory_order_relaxed); /* under the lock */
     ewi_lock_give(&context->lock);
     return channel;
+}
+
+void ewi_context_drain(ew_context *context, const ew_listener *listener)
+{
+    ewi_lock_enter(&context->lock);
+    for (ew_channel *channel = context->channels; channel != NULL; channel = channel->next) {
+        const struct wait none = {.deadline_ns = 0};
+
+        if (channel->listener != listener || ewi_lock_take(&channel->facts_lock, none) != EW_OK)
+            continue; /* it is ending or moving: a hint only */
+        if (ewi_channel_link_state(channel) == LINK_UP)
+            channel->ops->drain(channel);
+        ewi_lock_give(&channel->facts_lock);
+    }
+    ewi_lock_give(&context->lock);
 }
 
 static void abort_channels(ew_context *context)
@@ -170,6 +217,10 @@ static int take_options(ew_context *context, const ew_context_options *options)
     context->pages = (ew_pages)options->pages;
     context->wait = (ew_wait_policy)options->wait;
     context->hello_ns = options->hello_ns > 0 ? (uint64_t)options->hello_ns : NS_PER_S;
+    context->grace_ns = options->grace_ns > 0 ? (uint64_t)options->grace_ns : 10 * (uint64_t)NS_PER_S;
+    if (options->grace_ns < 0)
+        context->grace_ns = 0;
+    context->shm_stays = options->shm_stays != 0;
     context->allow_any = options->allow_any != 0;
     code = take_list(context->allow_uids, &context->allow_uids_count, "allow_uids",
                      options->allow_uids, options->allow_uids_count);
@@ -215,6 +266,8 @@ static int start(ew_context *context)
     int code = ewi_random(seed, sizeof(seed));
 
     if (code == EW_OK)
+        code = context->nudge_fd = ewi_process_eventfd();
+    if (code >= 0)
         code = ewi_reactor_acquire(&context->reactor);
     if (code == EW_OK)
         code = ewi_cover_open(&context->cover, context->reactor);
@@ -240,6 +293,7 @@ int ew_context_open(const ew_context_options *options, ew_context **out)
         return code;
     }
     context->shares = 1;
+    context->nudge_fd = -1;
     context->budget.huge_sealable = ewi_region_probe_huge_seals(&ewi_os_default);
     context->cpus = ewi_machine_cpus();
     context->spin_ns_max = context->cpus > 1 ? ewi_machine_wake_ns() : 0;

@@ -49,12 +49,14 @@ struct ew_context {
     ew_wait_policy wait;
     uint64_t spin_ns_max;
     uint32_t cpus;
-    uint64_t hello_ns;
+    uint64_t hello_ns, grace_ns;
+    bool shm_stays;
     uint32_t allow_uids[CONTEXT_ALLOW_MAX], allow_gids[CONTEXT_ALLOW_MAX];
     uint32_t allow_uids_count, allow_gids_count;
     bool allow_any;
     struct budget budget;
 
+    int nudge_fd; /* readable: whoever sleeps on a local link looks whether it is to move */
     struct reactor *reactor;
     struct ewi_stack *stack; /* the kernel's */
     struct source *stack_source;
@@ -80,6 +82,13 @@ void ewi_context_take(ew_context *context);
 void ewi_context_give(ew_context *context);
 void ewi_context_add_channel(ew_context *context, ew_channel *channel);
 void ewi_context_forget_channel(ew_context *context, ew_channel *channel); /* twice is fine */
+/* The acceptor's end of a channel, pinned, or NULL. */
+ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16]);
+/* Say DRAIN on the channels of a listener. */
+void ewi_context_drain(ew_context *context, const ew_listener *listener);
+/* Wake the sleepers of all local links for a look; and no more of it. */
+void ewi_context_nudge(ew_context *context);
+void ewi_context_calm(ew_context *context);
 
 /* ---- transport/local/access.c ---- */
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "transport/error.h"
+#include "transport/proof.h"
 
 enum { NS_PER_S = 1000 * 1000 * 1000 };
 
@@ -31,6 +32,10 @@ int ewi_hello_fill(const ew_context *context, const struct dial *dial, struct he
     snprintf(out->protocol, sizeof(out->protocol), "%s", dial->protocol);
     if (dial->instance != NULL)
         memcpy(out->instance, dial->instance, sizeof(out->instance));
+    if (dial->intent == WIRE_RESUME) {
+        memcpy(out->channel, dial->move->channel->id, sizeof(out->channel));
+        return ewi_random(out->nonce, sizeof(out->nonce));
+    }
     if (dial->intent != WIRE_OPEN)
         return EW_OK;
     out->generation = 1;
@@ -77,14 +82,57 @@ int ewi_hello_judge(const struct dial *dial, const struct hello *said, const uin
     return EW_OK;
 }
 
+int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[WIRE_HELLO_BYTES])
+{
+    static const uint8_t no_nonce[16];
+    struct move *move = dial->move;
+    ew_channel *channel = move->channel;
+    struct wait wait = dial->wait;
+    int code;
+
+    wait.deadline_ns = ewi_min_u64(wait.deadline_ns, ewi_now_ns() + MOVE_NS);
+    code = ewi_freeze_await(channel, wait);
+    if (code != EW_OK)
+        return ewi_fail(code, "the channel is in use and did not come to rest");
+    ewi_move_settle(channel);
+    if (move->local) {
+        code = ewi_move_fill(move, channel->writer.freed);
+        if (code != EW_OK)
+            return code;
+    }
+    out->generation = ewi_session_dial(&channel->session);
+    ewi_move_say(move, channel->writer.freed, out);
+    ewi_wire_put_hello(bytes, RECORD_HELLO, out);
+    ewi_proof_put(bytes, channel->session.secret, no_nonce);
+    move->said = true;
+    return EW_OK;
+}
+
+int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
+                      const struct hello *welcome)
+{
+    ew_channel *channel = dial->move->channel;
+
+    if (!ewi_proof_holds(bytes, channel->session.secret, said->nonce))
+        return ewi_fail(EW_EPROTO, "%s does not know the channel's secret", dial->address);
+    if (ewi_move_judge(dial->move, welcome) != EW_OK ||
+        ewi_session_welcomed(&channel->session, welcome->generation, welcome->taken,
+                             channel->writer.position) != EW_OK)
+        return ewi_fail(EW_EPROTO, "%s says that it is where it cannot be", dial->address);
+    return EW_OK;
+}
+
 int ewi_hello_await(int fd, short events, const struct dial *dial)
 {
-    struct pollfd wanted = {.fd = fd, .events = events};
+    struct pollfd wanted[] = {{.fd = fd, .events = events},
+                              {.fd = dial->cancel_fd, .events = POLLIN}};
     uint64_t left = ewi_wait_left(dial->wait, ewi_now_ns());
     struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S),
                                .tv_nsec = (long)(left % NS_PER_S)};
-    int ready = ppoll(&wanted, 1, left == EWI_NEVER ? NULL : &timeout, dial->wait.sigmask);
+    int ready = ppoll(wanted, 2, left == EWI_NEVER ? NULL : &timeout, dial->wait.sigmask);
 
+    if (ready > 0 && wanted[1].revents != 0)
+        return ewi_fail(EW_ECLOSED, "the channel was closed here");
     if (ready > 0)
         return EW_OK;
     if (ready == 0)

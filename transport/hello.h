@@ -14,7 +14,7 @@
 #ifndef EWI_TRANSPORT_HELLO_H
 #define EWI_TRANSPORT_HELLO_H
 
-#include "transport/channel/channel.h"
+#include "transport/channel/move.h"
 #include "transport/context.h"
 
 struct dial {
@@ -23,6 +23,8 @@ struct dial {
     const uint8_t *instance; /* NULL: any */
     enum wire_intent intent;
     struct wait wait;
+    int cancel_fd;     /* -1, or readable: give up */
+    struct move *move; /* RESUME: for this channel, which the caller has claimed; else NULL */
 };
 
 int ewi_random(void *out, size_t bytes);
@@ -31,6 +33,11 @@ int ewi_hello_fill(const ew_context *context, const struct dial *dial, struct he
 /* bytes: the reply. EW_OK and *out for a good welcome, else the code, text set. facts: or NULL. */
 int ewi_hello_judge(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
                     uint32_t length, struct hello *out, char *facts);
+/* RESUME: bring the channel to rest; the positions and, encoded, the hello with its MAC. */
+int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[WIRE_HELLO_BYTES]);
+/* ... and judge the positions and the MAC of the welcome: the session has it then. */
+int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
+                      const struct hello *welcome);
 /* Wait for a descriptor; 0, EW_ETIMEOUT, EW_EINTR. */
 int ewi_hello_await(int fd, short events, const struct dial *dial);
 

@@ -32,6 +32,8 @@ enum link_state {
     LINK_SHUT = 3,    /* closed here */
 };
 
+struct channel_link;
+
 struct link_ops {
     ew_path path;
     /* Records were committed to our ring: see to it that the peer gets them. */
@@ -52,8 +54,8 @@ struct link_ops {
     void (*seen)(void *channel, const struct pollfd *fds, nfds_t count);
     /* The receiving side found nothing: make fileno() unreadable until something comes. */
     void (*rearm)(ew_channel *channel);
-    /* What fileno() polls: [0] the peer makes readable, [1] an eventfd of ours. Armed from now on. */
-    int (*watch_fds)(ew_channel *channel, int fds[LINK_FDS_MAX]);
+    /* For fileno(): the descriptor that the peer makes readable; armed from now on. */
+    int (*watch_fd)(ew_channel *channel);
     /* How far the peer's process (held) and its application (consumed) are. */
     uint64_t (*peer_held)(ew_channel *channel);
     uint64_t (*peer_consumed)(ew_channel *channel);
@@ -62,10 +64,16 @@ struct link_ops {
     void (*closing)(ew_channel *channel);
     /* Wake every thread that sleeps on this link, which is down. */
     void (*wake)(ew_channel *channel);
+    /* ... which goes on until another one takes its place: see transport/channel/freeze.h. */
+    void (*nudge)(ew_channel *channel);
     /* Tell the peer that it is over; clean: CLOSE was delivered. Nothing is freed yet. */
     void (*hang_up)(ew_channel *channel, bool clean);
     /* Nobody uses the link any more. */
-    void (*release)(ew_channel *channel);
+    void (*release)(ew_channel *channel, struct channel_link *link);
+    /* As release, of a link that was replaced; the peer, who dialled, closes it first. */
+    void (*retire)(ew_channel *channel, struct channel_link *link);
+    /* The peer shall go elsewhere: a hint. */
+    void (*drain)(ew_channel *channel);
     void (*describe)(ew_channel *channel, ew_channel_info *out);
 };
 

@@ -78,7 +78,7 @@ static int count_channel(ew_listener *listener, char text[WIRE_TEXT_BYTES_MAX])
     int code = EW_OK;
 
     ewi_lock_enter(&listener->lock);
-    if (listener->closed)
+    if (listener->closed || listener->draining)
         code = EW_EDRAINING;
     else if (listener->channels >= listener->max_channels)
         code = EW_EFULL;
@@ -86,7 +86,7 @@ static int count_channel(ew_listener *listener, char text[WIRE_TEXT_BYTES_MAX])
         listener->channels += 1;
     ewi_lock_give(&listener->lock);
     if (code == EW_EDRAINING)
-        snprintf(text, WIRE_TEXT_BYTES_MAX, "the listener is closing");
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "the listener is going away");
     if (code == EW_EFULL)
         snprintf(text, WIRE_TEXT_BYTES_MAX, "the listener has %u channels, its max_channels",
                  listener->max_channels);
@@ -125,10 +125,7 @@ int ewi_listener_judge(ew_context *context, ew_listener *local, const struct hel
     ew_listener *listener;
     int code;
 
-    if (hello->intent == WIRE_RESUME) {
-        snprintf(text, WIRE_TEXT_BYTES_MAX, "this channel is not known here");
-        return EW_ELOST;
-    }
+    EWI_ASSERT(hello->intent != WIRE_RESUME); /* transport/channel/incoming.c */
     if (hello->intent == WIRE_QUERY && local != NULL) { /* whoever it is, it asks this socket */
         *out = local;
         return EW_OK;
@@ -402,6 +399,17 @@ int ew_listener_get_info(ew_listener *listener, ew_listener_info *out)
     out->channels = listener->channels;
     out->waiting = listener->waiting;
     ewi_lock_give(&listener->lock);
+    return EW_OK;
+}
+
+int ew_listener_drain(ew_listener *listener)
+{
+    if (ewi_context_is_forked(listener->context))
+        return ewi_context_forked_error();
+    ewi_lock_enter(&listener->lock);
+    listener->draining = true;
+    ewi_lock_give(&listener->lock);
+    ewi_context_drain(listener->context, listener);
     return EW_OK;
 }
 

@@ -36,7 +36,7 @@ struct ew_listener {
     struct tcp_port *port; /* NULL: no TCP */
 
     struct lock lock; /* the rest */
-    bool closed;
+    bool closed, draining;
     char facts[WIRE_FACTS_BYTES_MAX + 8];
     ew_channel *first, **last; /* waiting; linked by channel->queued */
     uint32_t channels;         /* alive, waiting ones included */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "transport/address.h"
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/hello.h"
@@ -32,46 +33,6 @@ const char *ew_error_name(int code)
     return ewi_error_name(code);
 }
 
-/* ---- one address ---- */
-
-static int split_local(const char *address, char directory[PATH_BYTES], const char **name)
-{
-    const char *path = address + strlen("shm:");
-    const char *slash = strrchr(path, '/');
-
-    if (slash == NULL || slash == path || (size_t)(slash - path) >= PATH_BYTES ||
-        !ewi_rundir_is_socket_name(slash + 1))
-        return ewi_fail(EW_EINVAL, "address \"%s\": must be shm:DIRECTORY/SOCKET with the name of "
-                                   "a listener of this boot",
-                        address);
-    memcpy(directory, path, (size_t)(slash - path));
-    directory[slash - path] = '\0';
-    *name = slash + 1;
-    return EW_OK;
-}
-
-static int dial(ew_context *context, const struct dial *wanted, ew_channel **out,
-                ew_query_info *query)
-{
-    char directory[PATH_BYTES];
-    struct stack_addr remote;
-    const char *name = NULL;
-    int code;
-
-    if (strncmp(wanted->address, "shm:", 4) == 0) {
-        code = split_local(wanted->address, directory, &name);
-        if (code != EW_OK)
-            return code;
-        return ewi_local_connect(context, directory, name, wanted, out, query);
-    }
-    if (strncmp(wanted->address, "tcp://", 6) != 0 ||
-        ewi_addr_parse(wanted->address + 6, &remote) != EW_OK)
-        return ewi_fail(EW_EINVAL, "address \"%s\": must be shm:DIRECTORY/SOCKET, "
-                                   "tcp://A.B.C.D:PORT or tcp://[A::B]:PORT",
-                        wanted->address);
-    return ewi_stream_connect(context, &remote, wanted, out, query);
-}
-
 /* ---- a name, looked up in runtime directories ---- */
 
 struct search {
@@ -89,7 +50,7 @@ static bool try_socket(void *object, const char *name)
 
     snprintf(address, sizeof(address), "shm:%s/%s", search->directory, name);
     search->dial.address = address;
-    search->code = dial(search->context, &search->dial, search->out, NULL);
+    search->code = ewi_address_dial(search->context, &search->dial, search->out, NULL);
     return search->code != EW_OK && search->code != EW_EINTR; /* the next one, if there is */
 }
 
@@ -148,6 +109,7 @@ int ew_connect(ew_context *context, const ew_connect_options *options, ew_channe
                           .protocol = options->protocol != NULL ? options->protocol : "",
                           .instance = options->instance,
                           .intent = WIRE_OPEN,
+                          .cancel_fd = -1,
                           .wait = ewi_wait_from(options->timeout_ns, options->sigmask)};
     int code;
 
@@ -157,7 +119,7 @@ int ew_connect(ew_context *context, const ew_connect_options *options, ew_channe
     if (code != EW_OK)
         return code;
     if (wanted.address != NULL)
-        return dial(context, &wanted, out, NULL);
+        return ewi_address_dial(context, &wanted, out, NULL);
     if (options->runtime_dirs == NULL)
         return ewi_fail(EW_EINVAL, "connect needs an address or runtime_dirs");
     return search(context, &wanted, options->runtime_dirs, out);
@@ -170,13 +132,14 @@ int ew_query(ew_context *context, const char *address, const char *service, int6
                                 .service = service != NULL ? service : "",
                                 .protocol = "",
                                 .intent = WIRE_QUERY,
+                                .cancel_fd = -1,
                                 .wait = ewi_wait_from(timeout_ns, sigmask)};
 
     if (ewi_context_is_forked(context))
         return ewi_context_forked_error();
     if (strlen(wanted.service) > SERVICE_BYTES_MAX)
         return ewi_fail(EW_EINVAL, "a service name has 1 to %d bytes", SERVICE_BYTES_MAX);
-    return dial(context, &wanted, NULL, out);
+    return ewi_address_dial(context, &wanted, NULL, out);
 }
 
 int ew_rundir_check(const char *directory, int create)

@@ -102,6 +102,8 @@ typedef struct ew_context_options {
     uint32_t allow_gids_count;
     uint32_t allow_any;          /* 1: every local uid except the overflow uid */
     int64_t hello_ns;            /* how long a new connection may take to say hello; 1 s */
+    int64_t grace_ns;            /* a lost stream: how long to try for another; 10 s, < 0: not at all */
+    uint32_t shm_stays;          /* 1: what was opened over shared memory never moves to a stream */
 } ew_context_options;
 
 EW_API int ew_context_open(const ew_context_options *options, ew_context **out);
@@ -232,6 +234,29 @@ EW_API void ew_channel_recv_cancel(ew_channel *channel);
  * side was given back; EW_EAGAIN: this message is not all here, nothing changed: use copy. */
 EW_API int ew_channel_recv_next(ew_channel *channel, void *data, size_t *bytes);
 
+/* ---- moving ---- */
+
+/* Put the channel on another link to the same instance, while it is in use: nothing is lost, repeated
+ * or reordered. The end that connected calls it. The old link is left when the new one is there; on
+ * failure the channel goes on as before, or tries for its grace time if the peer may have moved. */
+EW_API int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,
+                             const void *sigmask);
+/* Tell the peers of all channels of a listener to go elsewhere, and refuse new ones. */
+EW_API int ew_listener_drain(ew_listener *listener);
+
+enum { EW_PATH_CHANGES_KEPT = 8 };
+
+typedef struct ew_path_change {
+    uint64_t generation; /* of the link that it led to */
+    int32_t from, to;    /* enum ew_path */
+    int64_t at_ns;       /* CLOCK_MONOTONIC */
+    int64_t took_ns;     /* from the beginning of the switch, or from the loss of the old link */
+    char reason[80];
+} ew_path_change;
+
+/* The last changes, oldest first; how many were written, at most room. */
+EW_API int ew_channel_get_path_changes(ew_channel *channel, ew_path_change *out, uint32_t room);
+
 /* ---- end ---- */
 
 /* Commits CLOSE, discards input, waits until the peer holds everything; EW_ETIMEOUT: aborted. */
@@ -264,6 +289,8 @@ typedef struct ew_channel_info {
     char death_watch[64];          /* "socket, pidfd" */
     char end[256];                 /* why the channel ended, or "" */
     int32_t end_code;              /* enum ew_err, 0 while it lives */
+    uint32_t draining;             /* 1: the peer asks us to go elsewhere */
+    int64_t lost_ns;               /* without a link for so long, 0: it has one */
 } ew_channel_info;
 
 EW_API int ew_channel_get_info(ew_channel *channel, ew_channel_info *out);

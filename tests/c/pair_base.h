@@ -55,8 +55,10 @@ static inline void open_listener(struct pair *pair, bool tcp)
 static inline void open_contexts(struct pair *pair, bool tcp)
 {
     *pair = (struct pair){0};
-    CHECK_EQ(ew_context_open(NULL, &pair->server), EW_OK);
-    CHECK_EQ(ew_context_open(NULL, &pair->client), EW_OK);
+    const ew_context_options options = {.grace_ns = -1}; /* a lost stream ends its channel at once */
+
+    CHECK_EQ(ew_context_open(&options, &pair->server), EW_OK);
+    CHECK_EQ(ew_context_open(&options, &pair->client), EW_OK);
     open_listener(pair, tcp);
 }
 

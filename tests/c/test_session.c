@@ -109,10 +109,19 @@ static void a_peer_that_took_what_was_not_sent_is_refused(void)
     CHECK_EQ(ewi_session_accept(&session, 2, 4, SENT), EW_EPROTO);
     CHECK_EQ(ewi_session_accept(&session, 2, UINT64_MAX - 7, SENT), EW_EPROTO);
     CHECK_EQ(ack(&session, 512, 0, INBOX), EW_OK);
-    CHECK_EQ(ewi_session_accept(&session, 2, 504, SENT), EW_EPROTO); /* less than before */
     CHECK(session.attached && session.generation == 1); /* the link that is up stays up */
     CHECK_EQ(ewi_session_accept(&session, 2, 520, SENT), EW_OK);
     CHECK_EQ(ewi_session_attach(&session, 512, INBOX), 520);
+}
+
+/* catches: learn_taken that refuses less than before, or believes it */
+static void a_hello_that_was_overtaken_by_an_ack_takes_nothing_back(void)
+{
+    struct session session = attached(false);
+
+    CHECK_EQ(ack(&session, 512, 0, INBOX), EW_OK);
+    CHECK_EQ(ewi_session_accept(&session, 2, 504, SENT), EW_OK);
+    CHECK_EQ(ewi_session_attach(&session, 0, INBOX), 512);
 }
 
 /* catches: attach that takes the link's limit as it is */
@@ -315,6 +324,7 @@ int main(void)
     RUN(an_equal_or_lower_generation_is_refused_and_changes_nothing);
     RUN(only_the_welcome_to_the_last_dial_counts);
     RUN(a_peer_that_took_what_was_not_sent_is_refused);
+    RUN(a_hello_that_was_overtaken_by_an_ack_takes_nothing_back);
     RUN(a_new_link_does_not_lower_the_limit);
     RUN(on_a_new_link_everything_is_said_again);
     RUN(the_end_of_an_old_link_does_not_detach_the_new_one);

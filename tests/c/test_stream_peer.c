@@ -21,10 +21,12 @@ struct server {
 
 static struct server open_server(const ew_context_options *options)
 {
+    ew_context_options used = options != NULL ? *options : (ew_context_options){0};
     const ew_listen_options listen = {.service = "echo", .bind = "tcp://127.0.0.1:0"};
     struct server server;
 
-    CHECK_EQ(ew_context_open(options, &server.context), EW_OK);
+    used.grace_ns = -1; /* these peers do not come back */
+    CHECK_EQ(ew_context_open(&used, &server.context), EW_OK);
     CHECK_EQ(ew_listen(server.context, &listen, &server.listener), EW_OK);
     CHECK_EQ(ew_listener_get_info(server.listener, &server.info), EW_OK);
     return server;

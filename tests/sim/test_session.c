@@ -58,6 +58,7 @@ struct end {
     struct ring_writer inbox;
     struct ring_reader received;
     int current, dialled; /* links, or NONE */
+    bool doubt;           /* the acceptor may have gone to a link whose welcome was lost */
     uint64_t sent, got;   /* records */
     uint32_t laziness;    /* of its application: it receives one time in so many */
     uint8_t ring[RING_BYTES_MAX], inbox_ring[INBOX_RING_BYTES];
@@ -193,7 +194,7 @@ static void cut(struct link *link)
 
 static struct hello greeting(struct end *end, uint64_t generation)
 {
-    struct wire_ack ack = ewi_session_make_ack(&end->session, end->received.position);
+    struct wire_ack ack = ewi_session_greeting(&end->session, end->received.position);
 
     return (struct hello){.version = WIRE_VERSION,
                           .version_min = WIRE_VERSION,
@@ -252,6 +253,7 @@ static void dial(void)
 {
     struct end *end = &sim.end[OPENER];
     int index = unused_link();
+    uint8_t bytes[WIRE_HELLO_BYTES];
     struct link *link;
     struct hello hello;
 
@@ -267,13 +269,14 @@ static void dial(void)
         link->side[i].generation = 0;
         link->side[i].have = 0;
     }
-    forget_output(end);
-    end->current = NONE;
+    if (end->current != NONE && chance(2)) /* else make before break */
+        leave(OPENER, end->current);
     end->dialled = index;
+    end->doubt = true;
     link->side[OPENER].generation = ewi_session_dial(&end->session);
     hello = greeting(end, link->side[OPENER].generation);
-    ewi_wire_put_hello(end->control, RECORD_HELLO, &hello);
-    CHECK_EQ(put(link, OPENER, end->control, WIRE_HELLO_BYTES), WIRE_HELLO_BYTES);
+    ewi_wire_put_hello(bytes, RECORD_HELLO, &hello);
+    CHECK_EQ(put(link, OPENER, bytes, WIRE_HELLO_BYTES), WIRE_HELLO_BYTES);
 }
 
 static int on_hello(int index, const struct hello *hello)
@@ -302,8 +305,13 @@ static int on_welcome(int index, const struct hello *welcome)
                                     end->writer.position);
 
     CHECK_EQ(code, index == end->dialled ? EW_OK : EW_EAGAIN);
-    if (code == EW_OK)
-        attach(OPENER, index, welcome->limit);
+    if (code != EW_OK)
+        return code;
+    if (end->current != NONE)
+        leave(OPENER, end->current);
+    forget_output(end);
+    end->doubt = false;
+    attach(OPENER, index, welcome->limit);
     return code;
 }
 
@@ -464,6 +472,7 @@ static void start_end(int who)
     ewi_ring_reader_init(&end->received, end->inbox_ring, INBOX_RING_BYTES, 0, 0);
     end->inbox.record_bytes_max = end->received.record_bytes_max = RECORD_BYTES_MAX;
     end->current = end->dialled = NONE;
+    end->doubt = false;
     end->sent = end->got = 0;
     end->laziness = (uint32_t)(chance(3) ? harness_between(&sim.random, 10, 60)
                                          : harness_between(&sim.random, 1, 4));
@@ -484,7 +493,7 @@ static void check_end(int who)
     CHECK(session->limit <= peer->session.limit_said);
     CHECK(session->taken - end->received.position <= INBOX_BYTES); /* I4 */
     CHECK(session->taken == end->inbox.position);                  /* I1 */
-    CHECK(session->attached == (end->current != NONE));
+    CHECK(session->attached == (end->current != NONE)); /* what was left was detached */
 }
 
 /* Everything is there, and the sender knows that the other application has got it. */
@@ -530,7 +539,8 @@ static void step(void)
     read_link((int)below(2), index);
     if (!sim.calm)
         disturb();
-    if (sim.end[OPENER].current == NONE && sim.end[OPENER].dialled == NONE && chance(20))
+    if ((sim.end[OPENER].current == NONE || sim.end[OPENER].doubt) &&
+        sim.end[OPENER].dialled == NONE && chance(20))
         dial();
     check_end(OPENER);
     check_end(ACCEPTOR);
@@ -565,7 +575,8 @@ static void run_seed(uint64_t seed)
 
 /* catches, each alone in session.c: START = sent (the naive way, with or without a receiver that
  * believes it); START that sets taken; START, record or ACK of an old link believed; repetitions
- * taken; accept or welcomed with any generation; dial that does not raise it, or does not detach;
+ * taken; accept or welcomed with any generation, or without detaching; dial that does not raise it, or
+ * that detaches; a greeting that sets `said`;
  * detach of any link, or of none; `sent` without max; `started` not reset; limit from taken; limit of
  * a new link ignored; limit_said not kept; consumed not compared in ack_differs; `said` kept by attach
  * (the ACK of `consumed` was lost with its link: flush hangs); an ACK of which a part is not stored;

@@ -15,7 +15,9 @@
  *            I2  taken_word is published before any wait.
  *            I3  a message that was begun to be received survives an interrupted call.
  * Ordering   C1/C2 link_state (transport/link.h), T1/T2 taken (shm/outbox.h), C3 release-store of
- *            shut  pairs with  C4 acquire-load.
+ *            shut  pairs with  C4 acquire-load. F1 release-store of peer_taken, peer_consumed and
+ *            peer_ended  pairs with  F2 acquire-load. D3 release-store of note_fd  pairs with  D4
+ *            acquire-load before it is written or read.
  * Source     design, sections 4 and 5; docs/adr/0001-session-and-links.md
  */
 #ifndef EWI_TRANSPORT_CHANNEL_H
@@ -23,10 +25,10 @@
 
 #include <pthread.h>
 
-#include "shm/lock.h"
 #include "shm/outbox.h"
 #include "shm/region.h"
 #include "shm/waitroom.h"
+#include "transport/channel/freeze.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
 #include "transport/stream/link.h"
@@ -64,10 +66,18 @@ struct channel_spin { /* of one direction; only its lock's holder uses it */
     _Atomic uint64_t paid, lost;
 };
 
+struct incoming;
+
+struct channel_inbox { /* where a stream's records wait; made for the first stream, then kept */
+    struct region region;
+    struct ring_writer writer;
+};
+
 struct ew_channel {
     ew_context *context;
     ew_channel *next, **previous; /* the context's list */
-    const struct link_ops *ops;
+    const struct link_ops *ops;    /* of the link; changed by a move only (move.h) */
+    struct channel_link *link;     /* one of the two in links */
     _Atomic uint32_t link_state; /* enum link_state */
     _Atomic uint32_t shut;       /* enum channel_shut */
     _Atomic uint32_t pins;       /* held by ew_context_close */
@@ -77,6 +87,7 @@ struct ew_channel {
     const _Atomic uint64_t *freed_word;  /* how far the peer is */
     const _Atomic uint32_t *ended_word;  /* enum outbox_ended, as the peer says */
     uint64_t peer_message_bytes_max;
+    uint64_t moved_at;         /* where our records began on this link: `taken` may lag behind it */
     bool eof_sent;
     struct {
         _Atomic(const ew_part *) parts; /* the send that a signal interrupted half way, or NULL */
@@ -92,6 +103,8 @@ struct ew_channel {
     struct ring_reader reader;
     _Atomic uint64_t *taken_word; /* where we publish how far we are */
     uint64_t space_looked;        /* position at the last look at the peer's wants-space */
+    bool has_after;           /* the reader is on the inbox still, then on this: */
+    struct ring_reader after;
     bool got_eof, got_close;
     struct channel_head head;
     struct channel_partial partial;
@@ -102,8 +115,9 @@ struct ew_channel {
     _Atomic uint64_t sleeps, wakeups;
     _Atomic uint32_t send_waiting, recv_waiting;
     struct lock drain_lock; /* flush and close wait for positions */
-    struct lock facts_lock; /* fileno, info, stats against release */
+    struct lock facts_lock; /* fileno, info, stats against release and moves */
     _Atomic int epoll_fd; /* fileno(), -1: not asked for */
+    _Atomic int note_fd;  /* in its set: readable when there is something to look at; -1 */
 
     struct lock end_lock; /* end_code and end_text, written once */
     int end_code;
@@ -119,10 +133,35 @@ struct ew_channel {
     ew_channel *queued; /* the next one that waits to be accepted */
     struct region outbox_region;
     struct outbox_shared *outbox;
-    union {
-        struct local_link local;
-        struct stream_link stream;
-    } link;
+
+    struct channel_freeze freeze; /* moving: freeze.h, move.h */
+    struct incoming *incoming;    /* under the reactor's lock */
+    struct channel_resume {       /* under the reactor's lock, but cancel_fd */
+        struct source *source;
+        uint32_t attempts;
+        bool dialling, stopped;
+        _Atomic int cancel_fd; /* -1: nobody has dialled yet */
+    } resume;
+    _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */
+    ew_path_change changes[EW_PATH_CHANGES_KEPT];
+    _Atomic uint64_t changes_count;
+    _Atomic bool draining;        /* the peer asked us to go elsewhere */
+    bool began_local;             /* it was opened over shared memory */
+    uint32_t peer_uid;            /* ... by or to this user */
+    struct channel_link { /* the link, and the one that takes its place in a move */
+        union {
+            struct local_link local;
+            struct stream_link stream;
+        };
+    } links[2];
+
+    /* what survives a link: see transport/session/session.h */
+    struct session session; /* with a stream's drive lock; in a move by who has frozen the channel */
+    struct channel_inbox inbox;
+    alignas(EWI_CACHE_LINE) _Atomic uint64_t consumed; /* over a stream: published by the receiver */
+    alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken; /* over a stream: as the peer's ACKs say */
+    _Atomic uint64_t peer_consumed;
+    _Atomic uint32_t peer_ended; /* enum outbox_ended */
 };
 
 /* ---- create.c ---- */
@@ -162,6 +201,13 @@ void ewi_channel_publish(ew_channel *channel);
 /* ---- info.c ---- */
 
 void ewi_channel_release_fileno(ew_channel *channel);
+/* fileno() becomes readable, if it is in use; and not any more. */
+void ewi_channel_note(ew_channel *channel);
+void ewi_channel_quieten(ew_channel *channel);
+static inline int ewi_channel_note_fd(const ew_channel *channel)
+{
+    return atomic_load_explicit(&channel->note_fd, memory_order_acquire); /* D4, pairs with D3 */
+}
 
 /* ---- end.c ---- */
 
@@ -170,8 +216,20 @@ static inline uint32_t ewi_channel_link_state(const ew_channel *channel)
     return atomic_load_explicit(&channel->link_state, memory_order_acquire); /* C2, pairs with C1 */
 }
 
+/* A direction's lock, for one call; steps aside while a move wants it. */
+static inline int ewi_channel_take(ew_channel *channel, struct lock *lock, struct wait wait)
+{
+    int code = EW_OK;
+
+    if (ewi_freeze_is_wanted(&channel->freeze))
+        code = ewi_freeze_pass(channel, wait);
+    return code == EW_OK ? ewi_lock_take(lock, wait) : code;
+}
+
 /* 0, or why no call can work: shut here, forked. Sets the error text. */
 int ewi_channel_usable(ew_channel *channel);
+/* The peer said DRAIN. */
+void ewi_channel_drained(ew_channel *channel);
 /* The first reason wins and stays. Takes the link down when it is up. */
 int ewi_channel_break(ew_channel *channel, int code, const char *text);
 void ewi_channel_link_down(ew_channel *channel, enum link_state state);

@@ -7,11 +7,14 @@
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/listener.h"
+#include "transport/process.h"
 
 static void fill(ew_channel *channel, const struct channel_options *options)
 {
     channel->opener = options->opener;
-    channel->epoll_fd = -1;
+    channel->epoll_fd = channel->note_fd = channel->resume.cancel_fd = -1;
+    channel->link = &channel->links[0];
+    channel->began_local = options->outbox == REGION_SHARED;
     channel->recv_spin.budget_ns = channel->send_spin.budget_ns = channel->context->spin_ns_max;
     channel->message_bytes_max = channel->context->message_bytes_max;
     if (options->peer != NULL)
@@ -49,7 +52,7 @@ int ewi_channel_create(ew_context *context, const struct channel_options *option
     channel->outbox = ewi_outbox_init(channel->outbox_region.base, channel->outbox_region.bytes);
     ewi_ring_writer_init(&channel->writer, channel->outbox->ring,
                          ewi_outbox_ring_bytes(channel->outbox_region.bytes), 0);
-    ewi_session_init(&channel->link.stream.session, options->opener, options->id, options->secret,
+    ewi_session_init(&channel->session, options->opener, options->id, options->secret,
                      context->inbox_bytes);
     ewi_context_take(context);
     *out = channel;
@@ -61,6 +64,8 @@ void ewi_channel_discard(ew_channel *channel)
     if (channel->listener != NULL)
         ewi_listener_give_channel(channel->listener);
     ewi_region_release(&ewi_os_default, &channel->outbox_region);
+    ewi_region_release(&ewi_os_default, &channel->inbox.region);
+    ewi_process_close_fd(atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed));
     free(channel->partial.bytes);
     ewi_context_give(channel->context);
     free(channel->peer_address);

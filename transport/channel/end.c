@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include "transport/channel/move.h"
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/listener.h"
@@ -43,6 +44,12 @@ void ewi_channel_link_down(ew_channel *channel, enum link_state state)
         return;
     channel->ops->wake(channel);
     ewi_channel_wake(channel);
+}
+
+void ewi_channel_drained(ew_channel *channel)
+{
+    atomic_store_explicit(&channel->draining, true, memory_order_relaxed); /* for people */
+    ewi_channel_note(channel);
 }
 
 int ewi_channel_end_reason(ew_channel *channel)
@@ -110,7 +117,7 @@ static uint64_t commit_close(ew_channel *channel)
 /* The peer's process holds everything up to `position`, is gone, or the time is up. */
 static int linger(ew_channel *channel, uint64_t position, struct wait wait)
 {
-    int code = ewi_lock_take(&channel->drain_lock, wait);
+    int code = ewi_channel_take(channel, &channel->drain_lock, wait);
 
     if (code != EW_OK)
         return code;
@@ -131,15 +138,19 @@ static void end_link(ew_channel *channel, bool clean)
     if (before == CHANNEL_CLOSED)
         return;
     cancel_own_send(channel);
+    ewi_resume_stop(channel);
+    ewi_incoming_stop(channel);
+    ewi_lock_enter(&channel->facts_lock); /* no move replaces the link meanwhile, or after */
     channel->ops->hang_up(channel, clean);
     ewi_channel_link_down(channel, LINK_SHUT);
+    ewi_lock_give(&channel->facts_lock);
     ewi_channel_wake(channel);
     /* Who waits has been woken and leaves; then nobody touches what is freed now. */
     ewi_lock_enter(&channel->send_lock);
     ewi_lock_enter(&channel->recv_lock);
     ewi_lock_enter(&channel->drain_lock);
     ewi_lock_enter(&channel->facts_lock);
-    channel->ops->release(channel);
+    channel->ops->release(channel, channel->link);
     ewi_region_release(&ewi_os_default, &channel->outbox_region); /* a peer keeps what it mapped */
     ewi_channel_release_fileno(channel);
     ewi_lock_give(&channel->facts_lock);

@@ -15,10 +15,16 @@ static void copy_text(char *to, size_t room, const char *from)
     snprintf(to, room, "%s", from);
 }
 
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
 {
     if (ewi_context_is_forked(channel->context))
         return ewi_context_forked_error();
+    ewi_lock_enter(&channel->facts_lock); /* the link is neither released nor replaced meanwhile */
     *out = (ew_channel_info){
         .path = (int32_t)channel->ops->path,
         .wait = (int32_t)channel->context->wait,
@@ -33,9 +39,12 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->protocol, sizeof(out->protocol), channel->protocol);
     copy_text(out->peer_address, sizeof(out->peer_address), channel->peer_address);
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
-    ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
     channel->ops->describe(channel, out);
     ewi_lock_give(&channel->facts_lock);
+    out->draining = atomic_load_explicit(&channel->draining, memory_order_relaxed); /* a hint */
+    out->lost_ns = (int64_t)load(&channel->lost_ns);
+    if (out->lost_ns != 0)
+        out->lost_ns = (int64_t)ewi_now_ns() - out->lost_ns;
     ewi_lock_enter(&channel->end_lock);
     out->end_code = channel->end_code;
     copy_text(out->end, sizeof(out->end), channel->end_text);
@@ -62,9 +71,21 @@ static uint64_t unread_bytes(const ew_channel *channel)
     return reader.position - begin;
 }
 
-static uint64_t load(const _Atomic uint64_t *counter)
+/* The last links' changes are few and small: a copy under the lock. */
+int ew_channel_get_path_changes(ew_channel *channel, ew_path_change *out, uint32_t room)
 {
-    return atomic_load_explicit(counter, memory_order_relaxed);
+    uint64_t count, first;
+    uint32_t given = 0;
+
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
+    ewi_lock_enter(&channel->facts_lock);
+    count = load(&channel->changes_count);
+    first = count - ewi_min_u64(ewi_min_u64(count, EW_PATH_CHANGES_KEPT), room);
+    for (uint64_t at = first; at < count; at++)
+        out[given++] = channel->changes[at % EW_PATH_CHANGES_KEPT];
+    ewi_lock_give(&channel->facts_lock);
+    return (int)given;
 }
 
 /* The thread that waits for the link, and those that wait behind it for the lock. */
@@ -93,6 +114,7 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
         .spins_paid = load(&channel->recv_spin.paid) + load(&channel->send_spin.paid),
         .spins_lost = load(&channel->recv_spin.lost) + load(&channel->send_spin.lost),
         .position_sent = load(&channel->position_sent),
+        .path_changes = load(&channel->changes_count),
     };
     ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
     if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) { /* C4 */
@@ -100,7 +122,7 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
             ewi_min_u64(channel->ops->peer_held(channel), out->position_sent);
         out->position_peer_consumed = channel->ops->peer_consumed(channel);
         out->position_taken = load(channel->taken_word);
-        out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link.local.bell.kicks) : 0;
+        out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link->local.bell.kicks) : 0;
         if (ewi_lock_take(&channel->send_lock, none) == EW_OK) { /* a sender at work: unknown */
             ewi_channel_refresh_room(channel);
             out->send_free_bytes = ewi_ring_bytes_free(&channel->writer);
@@ -131,30 +153,54 @@ static bool may_have_data(ew_channel *channel)
     return unread || ewi_channel_link_state(channel) != LINK_UP;
 }
 
+static int watch(int epoll_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? EW_OK : -errno;
+}
+
 static int make_epoll(ew_channel *channel)
 {
-    const uint64_t one = 1;
-    int fds[LINK_FDS_MAX]; /* what the peer makes readable, and what we do */
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    int count;
+    int note_fd = ewi_process_eventfd();
+    int code = note_fd;
 
-    if (epoll_fd < 0)
-        return ewi_fail_os(-errno, "epoll_create1");
-    count = channel->ops->watch_fds(channel, fds);
-    for (int i = 0; i < count; i++) {
-        struct epoll_event event = {.events = EPOLLIN};
-
-        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[i], &event) != 0)
-            count = -errno;
+    if (epoll_fd >= 0 && note_fd >= 0)
+        code = watch(epoll_fd, note_fd);
+    if (epoll_fd >= 0 && code == EW_OK)
+        code = ewi_process_add_fd(epoll_fd);
+    if (epoll_fd < 0 || code != EW_OK) {
+        if (epoll_fd >= 0)
+            close(epoll_fd);
+        ewi_process_close_fd(note_fd);
+        return ewi_fail(epoll_fd < 0 || code >= 0 ? EW_EMEMORY : code,
+                        "no descriptor for the channel");
     }
-    if (count < 0 || ewi_process_add_fd(epoll_fd) != EW_OK) {
-        close(epoll_fd);
-        return ewi_fail(count < 0 ? count : EW_EMEMORY, "no descriptor for the channel");
-    }
+    atomic_store_explicit(&channel->note_fd, note_fd, memory_order_release); /* D3, pairs with D4 */
     atomic_store_explicit(&channel->epoll_fd, epoll_fd, memory_order_relaxed);
-    if (may_have_data(channel) && write(fds[1], &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+    (void)watch(epoll_fd, channel->ops->watch_fd(channel)); /* of a lost link: nothing to watch */
+    if (may_have_data(channel))
+        ewi_channel_note(channel);
     return epoll_fd;
+}
+
+void ewi_channel_note(ew_channel *channel)
+{
+    int note_fd = ewi_channel_note_fd(channel);
+    const uint64_t one = 1;
+
+    if (note_fd >= 0 && write(note_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
+void ewi_channel_quieten(ew_channel *channel)
+{
+    int note_fd = ewi_channel_note_fd(channel);
+    uint64_t ignored;
+
+    if (note_fd >= 0 && read(note_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
 }
 
 int ew_channel_fileno(ew_channel *channel)
@@ -176,5 +222,7 @@ int ew_channel_fileno(ew_channel *channel)
 void ewi_channel_release_fileno(ew_channel *channel)
 {
     ewi_process_close_fd(atomic_load_explicit(&channel->epoll_fd, memory_order_relaxed));
+    ewi_process_close_fd(ewi_channel_note_fd(channel));
+    atomic_store_explicit(&channel->note_fd, -1, memory_order_relaxed); /* nobody is here any more */
     atomic_store_explicit(&channel->epoll_fd, -1, memory_order_relaxed);
 }

@@ -13,6 +13,11 @@ void ewi_channel_publish(ew_channel *channel)
 {
     atomic_store_explicit(channel->taken_word, channel->reader.position,
                           memory_order_release); /* T1, pairs with T2 */
+    if (__builtin_expect(channel->has_after, 0) &&
+        channel->reader.position == channel->after.position) { /* the inbox is empty */
+        channel->reader = channel->after;
+        channel->has_after = false;
+    }
     if (channel->ops->published != NULL)
         channel->ops->published(channel);
     if (channel->reader.position - channel->space_looked >= channel->reader.ring_bytes / 8) {
@@ -270,7 +275,7 @@ int ew_channel_recv_begin(ew_channel *channel, size_t *bytes, int64_t timeout_ns
 
     if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
         return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
-    code = ewi_lock_take(&channel->recv_lock, wait);
+    code = ewi_channel_take(channel, &channel->recv_lock, wait);
     if (code != EW_OK)
         return timed_out(code);
     code = ewi_channel_usable(channel);
@@ -428,7 +433,7 @@ int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
 
     if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
         return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
-    code = ewi_lock_take(&channel->recv_lock, wait);
+    code = ewi_channel_take(channel, &channel->recv_lock, wait);
     if (code != EW_OK)
         return timed_out(code);
     code = ewi_channel_usable(channel);

@@ -43,6 +43,8 @@ void ewi_channel_refresh_room(ew_channel *channel)
 {
     uint64_t taken = atomic_load_explicit(channel->freed_word, memory_order_acquire); /* T2 / F2 */
 
+    if (taken < channel->moved_at) /* it reads what came over the link before */
+        return;
     if (ewi_ring_free(&channel->writer, taken) != EW_OK)
         ewi_channel_break(channel, EW_EPROTO, "the peer announced a position it cannot have");
 }
@@ -214,6 +216,7 @@ static int send_long(ew_channel *channel, struct cursor *cursor, uint64_t total,
         channel->suspended.part_at = cursor->at;
         channel->suspended.left = left;
         channel->suspended.thread = pthread_self();
+        ewi_freeze_offer(channel, FREEZE_SEND); /* the link may change while it is away */
         return code;
     }
     if (ewi_channel_link_state(channel) == LINK_UP)
@@ -252,6 +255,7 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
     if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
         return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     if (parts != NULL && suspended(channel) == parts) { /* our thread holds the lock */
+        ewi_freeze_reclaim(channel, FREEZE_SEND);
         EWI_ASSERT(channel->suspended.parts_count == parts_count);
         cursor.part = channel->suspended.part;
         cursor.at = channel->suspended.part_at;
@@ -259,7 +263,7 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
     } else {
         if (total > channel->peer_message_bytes_max)
             return too_big(channel, total);
-        code = ewi_lock_take(&channel->send_lock, wait);
+        code = ewi_channel_take(channel, &channel->send_lock, wait);
         if (code != EW_OK)
             return timed_out(code, "send");
     }
@@ -286,6 +290,7 @@ void ew_channel_send_cancel(ew_channel *channel, const ew_part *parts)
 {
     if (parts == NULL || suspended(channel) != parts)
         return;
+    ewi_freeze_reclaim(channel, FREEZE_SEND);
     suspend(channel, NULL);
     if (ewi_channel_link_state(channel) == LINK_UP)
         give_up_message(channel);
@@ -307,7 +312,7 @@ int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, int64_t
         wait.sigmask = NULL; /* a part on our stack cannot be suspended: signals wait */
         return ew_channel_send_parts(channel, &part, 1, timeout_ns, NULL);
     }
-    code = ewi_lock_take(&channel->send_lock, wait);
+    code = ewi_channel_take(channel, &channel->send_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "send");
     code = check_can_send(channel);
@@ -343,7 +348,7 @@ int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_
         code = ew_channel_send_parts(channel, messages, 1, timeout_ns, sigmask);
         return code == EW_OK ? 1 : code;
     }
-    code = ewi_lock_take(&channel->send_lock, wait);
+    code = ewi_channel_take(channel, &channel->send_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "send_many");
     code = check_can_send(channel);
@@ -412,12 +417,12 @@ int ew_channel_flush(ew_channel *channel, int64_t timeout_ns, const void *sigmas
 
     if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
         return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
-    code = ewi_lock_take(&channel->send_lock, wait);
+    code = ewi_channel_take(channel, &channel->send_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "flush");
     position = channel->writer.position;
     ewi_lock_give(&channel->send_lock);
-    code = ewi_lock_take(&channel->drain_lock, wait);
+    code = ewi_channel_take(channel, &channel->drain_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "flush");
     code = await_consumed(channel, position, wait);

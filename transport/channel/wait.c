@@ -45,6 +45,7 @@ static bool is_ready(ew_channel *channel, enum channel_wants wants, uint64_t amo
         break;
     }
     return ready || ewi_channel_link_state(channel) != LINK_UP ||
+           ewi_freeze_is_wanted(&channel->freeze) ||
            (wants == WANT_HELD ? shut == CHANNEL_CLOSED : shut != CHANNEL_OPEN);
 }
 
@@ -186,6 +187,13 @@ static int sleep_until_ready(ew_channel *channel, enum channel_wants wants, uint
     }
 }
 
+static enum freeze_lock lock_of(enum channel_wants wants)
+{
+    if (wants == WANT_DATA)
+        return FREEZE_RECV;
+    return wants == WANT_SPACE ? FREEZE_SEND : FREEZE_DRAIN;
+}
+
 int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amount,
                      struct wait wait)
 {
@@ -195,6 +203,8 @@ int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amo
     uint64_t start_ns, slept_ns;
     int code;
 
+    if (ewi_freeze_is_wanted(&channel->freeze))
+        return ewi_freeze_lend(channel, lock_of(wants), wait);
     channel->ops->settle(channel);
     if (budget_ns > 0) {
         code = spin(channel, wants, amount, wait, budget_ns);

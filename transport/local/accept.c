@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "transport/channel/channel.h"
+#include "transport/channel/move.h"
 #include "transport/error.h"
 #include "transport/listener.h"
 #include "transport/local/open.h"
@@ -77,9 +77,12 @@ static int start_channel(struct guest *guest, ew_listener *listener, const struc
         goto fail_attach;
     ewi_reactor_remove(listener->context->reactor, guest->source); /* the link watches it now */
     guest->source = NULL;
-    code = ewi_local_link_start(channel, &parts);
+    code = ewi_local_link_prepare(channel, channel->link, &parts);
     if (code != EW_OK)
         goto fail_create;
+    (void)ewi_session_accept(&channel->session, hello->generation, 0, 0); /* judged: it is not 0 */
+    channel->peer_uid = guest->peer.uid;
+    ewi_local_link_open(channel);
     *out = channel;
     return EW_OK;
 
@@ -125,6 +128,34 @@ static void answer_query(struct guest *guest, ew_listener *listener, const struc
     (void)ewi_local_send(guest->socket, bytes, length, -1);
 }
 
+/* A channel of ours goes over to this socket. */
+static int resume(struct guest *guest, const struct hello *hello, const uint8_t *bytes,
+                  int memory_fd, char text[WIRE_TEXT_BYTES_MAX])
+{
+    ew_context *context = guest->listener->context;
+    struct incoming_link link = {.fd = guest->socket, .peer = guest->peer};
+    ew_channel *channel;
+    int code = ewi_incoming_find(context, hello, bytes, &channel, text);
+
+    if (code != EW_OK)
+        return code;
+    if (channel->began_local && channel->peer_uid != guest->peer.uid) {
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "the channel belongs to another user");
+        return EW_EACCESS;
+    }
+    code = ewi_local_attach(context, &guest->peer, hello, memory_fd, &link.peers);
+    if (code != EW_OK) {
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "%s", ewi_error_text());
+        return code;
+    }
+    ewi_reactor_remove(context->reactor, guest->source); /* the link will watch it */
+    guest->source = NULL;
+    code = ewi_incoming_start(channel, hello, &link, text);
+    if (code != EW_OK)
+        ewi_local_detach(context, &guest->peer, &link.peers);
+    return code;
+}
+
 /* Returns true when the socket has become a channel's. */
 static bool on_hello(struct guest *guest, const uint8_t *bytes, uint32_t length, int memory_fd)
 {
@@ -140,9 +171,14 @@ static bool on_hello(struct guest *guest, const uint8_t *bytes, uint32_t length,
     if (code == EW_EVERSION)
         snprintf(text, sizeof(text), "this listener speaks version %d, you speak %u to %u",
                  WIRE_VERSION, hello.version_min, hello.version);
-    else
+    else if (hello.intent == WIRE_RESUME) {
+        code = resume(guest, &hello, bytes, memory_fd, text);
+        if (code == EW_OK)
+            return true;
+    } else {
         code = ewi_listener_judge(guest->listener->context, guest->listener, &hello, &listener,
                                   text);
+    }
     if (code == EW_OK && hello.intent == WIRE_QUERY) {
         answer_query(guest, listener, &hello);
         return false;

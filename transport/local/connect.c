@@ -82,15 +82,13 @@ static int check_server(struct call *call)
                     call->dial->address, call->peer.uid);
 }
 
-/* Say hello and wait for the answer. */
-static int talk(struct call *call, int memory_fd)
+/* Say an encoded hello and wait for the answer. */
+static int talk(struct call *call, const uint8_t bytes[WIRE_HELLO_BYTES], int memory_fd)
 {
-    uint8_t bytes[WIRE_HELLO_BYTES];
     int64_t length;
     int code;
 
-    ewi_wire_put_hello(bytes, RECORD_HELLO, &call->said);
-    code = ewi_local_send(call->socket, bytes, sizeof(bytes), memory_fd);
+    code = ewi_local_send(call->socket, bytes, WIRE_HELLO_BYTES, memory_fd);
     if (code < 0 && code != -EPIPE && code != -ECONNRESET) /* then its refusal is still to be read */
         return ewi_fail_os(code, "%s: hello", call->dial->address);
     EWI_CRASH_POINT("hello.after_send");
@@ -112,20 +110,25 @@ static int talk(struct call *call, int memory_fd)
 
 static int start(struct call *call, ew_channel *channel, const struct hello *welcome)
 {
-    struct local_link_parts parts = {
-        .fd = call->socket, .peer = call->peer, .offset = welcome->offset};
+    struct local_link_parts parts = {.fd = call->socket, .peer = call->peer};
     int code = ewi_local_attach(call->context, &call->peer, welcome, call->reply_fd, &parts.peers);
 
     if (code != EW_OK)
         return code;
     memcpy(channel->instance, welcome->instance, sizeof(channel->instance));
     channel->peer_message_bytes_max = welcome->message_bytes_max;
-    code = ewi_local_link_start(channel, &parts);
-    if (code == EW_OK)
-        ewi_channel_open(channel);
-    else
+    channel->peer_uid = call->peer.uid;
+    parts.offset = welcome->offset;
+    code = ewi_local_link_prepare(channel, channel->link, &parts);
+    if (code != EW_OK) {
         ewi_local_detach(call->context, &call->peer, &parts.peers);
-    return code;
+        return code;
+    }
+    (void)ewi_session_dial(&channel->session); /* the hello's; a later link has a higher one */
+    (void)ewi_session_welcomed(&channel->session, welcome->generation, 0, 0);
+    ewi_local_link_open(channel);
+    ewi_channel_open(channel);
+    return EW_OK;
 }
 
 static int open_channel(struct call *call, ew_channel **out)
@@ -135,6 +138,7 @@ static int open_channel(struct call *call, ew_channel **out)
                                       .service = call->dial->service,
                                       .protocol = call->dial->protocol,
                                       .peer_address = call->dial->address};
+    uint8_t bytes[WIRE_HELLO_BYTES];
     struct hello welcome;
     ew_channel *channel;
     int code;
@@ -145,7 +149,8 @@ static int open_channel(struct call *call, ew_channel **out)
     if (code != EW_OK)
         return code;
     call->said.outbox_bytes = channel->outbox_region.bytes;
-    code = talk(call, channel->outbox_region.fd);
+    ewi_wire_put_hello(bytes, RECORD_HELLO, &call->said);
+    code = talk(call, bytes, channel->outbox_region.fd);
     if (code == EW_OK)
         code = ewi_hello_judge(call->dial, &call->said, call->reply, call->reply_bytes, &welcome,
                                NULL);
@@ -158,13 +163,59 @@ static int open_channel(struct call *call, ew_channel **out)
     return code;
 }
 
+static int prepare(struct call *call, const struct hello *welcome)
+{
+    struct local_link_parts parts = {.fd = call->socket,
+                                     .peer = call->peer,
+                                     .start = welcome->start,
+                                     .offset = welcome->offset};
+    struct move *move = call->dial->move;
+    int code = ewi_local_attach(call->context, &call->peer, welcome, call->reply_fd, &parts.peers);
+
+    if (code != EW_OK)
+        return code;
+    code = ewi_local_link_prepare(move->channel, move->link, &parts);
+    move->prepared = code == EW_OK;
+    if (code != EW_OK)
+        ewi_local_detach(call->context, &call->peer, &parts.peers);
+    return code;
+}
+
+/* The channel comes to rest, says where it is, and goes over. */
+static int move_channel(struct call *call)
+{
+    struct move *move = call->dial->move;
+    uint8_t bytes[WIRE_HELLO_BYTES];
+    struct hello welcome;
+    int code = ewi_hello_resume(call->dial, &call->said, bytes);
+
+    if (code == EW_OK)
+        code = talk(call, bytes, move->outbox.fd);
+    if (code == EW_OK)
+        code = ewi_hello_judge(call->dial, &call->said, call->reply, call->reply_bytes, &welcome,
+                               NULL);
+    if (code == EW_OK)
+        code = prepare(call, &welcome);
+    if (code != EW_OK)
+        return code;
+    code = ewi_hello_resumed(call->dial, &call->said, call->reply, &welcome);
+    if (code == EW_OK)
+        code = ewi_move_finish(move, &welcome);
+    if (code != EW_OK)
+        ewi_local_detach(call->context, &call->peer, &move->link->local.peers_region);
+    return code;
+}
+
 static int ask(struct call *call, ew_query_info *query)
 {
     char facts[WIRE_FACTS_BYTES_MAX + 8];
     uint64_t began = ewi_now_ns();
+    uint8_t bytes[WIRE_HELLO_BYTES];
     struct hello welcome;
-    int code = talk(call, -1);
+    int code;
 
+    ewi_wire_put_hello(bytes, RECORD_HELLO, &call->said);
+    code = talk(call, bytes, -1);
     if (code == EW_OK)
         code = ewi_hello_judge(call->dial, &call->said, call->reply, call->reply_bytes, &welcome,
                                facts);
@@ -174,6 +225,19 @@ static int ask(struct call *call, ew_query_info *query)
     query->pid = call->peer.pid;
     query->uid = call->peer.uid;
     return EW_OK;
+}
+
+static int converse(struct call *call, ew_channel **out, ew_query_info *query)
+{
+    switch (call->dial->intent) {
+    case WIRE_OPEN:
+        return open_channel(call, out);
+    case WIRE_RESUME:
+        return move_channel(call);
+    case WIRE_QUERY:
+        break;
+    }
+    return ask(call, query);
 }
 
 int ewi_local_connect(ew_context *context, const char *directory, const char *name,
@@ -188,10 +252,10 @@ int ewi_local_connect(ew_context *context, const char *directory, const char *na
         return code;
     code = check_server(&call);
     if (code == EW_OK)
-        code = dial->intent == WIRE_OPEN ? open_channel(&call, out) : ask(&call, query);
+        code = converse(&call, out, query);
     if (call.reply_fd >= 0)
         close(call.reply_fd);
-    if (code != EW_OK || dial->intent != WIRE_OPEN)
+    if (code != EW_OK || dial->intent == WIRE_QUERY)
         ewi_process_close_fd(call.socket);
     return code;
 }

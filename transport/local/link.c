@@ -12,12 +12,13 @@
 #include "transport/local/process_watch.h"
 #include "transport/local/open.h"
 #include "transport/process.h"
+#include "transport/retired.h"
 
 enum { DRAIN_MAX = 64, MESSAGE_BYTES_MAX = 64 };
 
 static struct local_link *link_of(ew_channel *channel)
 {
-    return &channel->link.local;
+    return &channel->link->local;
 }
 
 /* ---- telling the peer ---- */
@@ -48,7 +49,8 @@ static void drive(ew_channel *channel)
 static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
 {
     fds[0] = (struct pollfd){.fd = link_of(channel)->bell.fd, .events = POLLIN};
-    return 1;
+    fds[1] = (struct pollfd){.fd = channel->context->nudge_fd, .events = POLLIN};
+    return 2;
 }
 
 static void announce(ew_channel *channel, uint32_t wants)
@@ -56,19 +58,20 @@ static void announce(ew_channel *channel, uint32_t wants)
     ewi_bell_announce(&link_of(channel)->bell, wants);
 }
 
-static int note_fd_of(ew_channel *channel)
-{
-    return atomic_load_explicit(&link_of(channel)->note_fd, memory_order_acquire); /* set once */
-}
-
+/* With fileno() in use wants-data stays announced. */
 static void retract(ew_channel *channel, uint32_t wants)
 {
-    struct local_link *link = link_of(channel);
-
-    if (note_fd_of(channel) >= 0)
+    if (ewi_channel_note_fd(channel) >= 0)
         wants &= ~(uint32_t)BELL_DATA;
     if (wants != 0)
-        ewi_bell_retract(&link->bell, wants);
+        ewi_bell_retract(&link_of(channel)->bell, wants);
+}
+
+static bool is_drain(const uint8_t *message)
+{
+    struct record record = ewi_record_decode(ewi_wire_get_header(message));
+
+    return record.kind == RECORD_DRAIN && ewi_wire_check_control(record) == EW_OK;
 }
 
 /* Take kicks out of the socket. A hang-up may hide behind them, and ECONNRESET in front of them. */
@@ -82,9 +85,10 @@ static void drain(ew_channel *channel)
 
         if (length == 1 || (length < 0 && (errno == EINTR || errno == ECONNRESET)))
             continue;
-        if (length == 0 && atomic_load_explicit(&channel->shut, memory_order_acquire) ==
-                               CHANNEL_OPEN) /* C4; else it is our own SHUT_RD */
+        if (length == 0 && !link_of(channel)->quiet) /* else it is our own SHUT_RD */
             ewi_channel_link_down(channel, LINK_HUNG_UP);
+        else if (length == WIRE_DRAIN_BYTES && is_drain(message))
+            ewi_channel_drained(channel);
         else if (length > 1)
             ewi_channel_break(channel, EW_EPROTO, "the peer sent a message that this version does "
                                                   "not know on the local socket");
@@ -95,14 +99,11 @@ static void drain(ew_channel *channel)
 static void seen(void *context, const struct pollfd *fds, nfds_t count)
 {
     ew_channel *channel = context;
-    int note_fd = note_fd_of(channel);
-    const uint64_t one = 1;
 
-    EWI_ASSERT(count == 1);
+    EWI_ASSERT(count == 2); /* the nudge is for one look */
     if (fds[0].revents & POLLIN)
         drain(channel);
-    if (note_fd >= 0 && write(note_fd, &one, sizeof(one)) < 0) /* the kick may have been for others */
-        EWI_ASSERT(errno == EAGAIN);
+    ewi_channel_note(channel); /* the kick may have been for others */
     if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
         ewi_channel_link_down(channel, LINK_HUNG_UP);
 }
@@ -110,31 +111,19 @@ static void seen(void *context, const struct pollfd *fds, nfds_t count)
 /* With fileno() in use: the ring was found empty, so the kicks up to now are answered. */
 static void rearm(ew_channel *channel)
 {
-    int note_fd = note_fd_of(channel);
-    uint64_t ignored;
-
-    if (note_fd < 0)
+    if (ewi_channel_note_fd(channel) < 0)
         return;
-    if (read(note_fd, &ignored, sizeof(ignored)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+    ewi_channel_quieten(channel);
     drain(channel);
     ewi_bell_announce(&link_of(channel)->bell, BELL_DATA);
 }
 
-static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
+static int watch_fd(ew_channel *channel)
 {
     struct local_link *link = link_of(channel);
-    int note_fd = note_fd_of(channel);
 
-    if (note_fd < 0)
-        note_fd = ewi_process_eventfd();
-    if (note_fd < 0)
-        return note_fd;
-    atomic_store_explicit(&link->note_fd, note_fd, memory_order_release); /* set once */
     ewi_bell_announce(&link->bell, BELL_DATA);
-    fds[0] = link->bell.fd;
-    fds[1] = note_fd;
-    return 2;
+    return link->bell.fd;
 }
 
 /* ---- how far the peer is ---- */
@@ -154,7 +143,13 @@ static uint64_t peer_consumed(ew_channel *channel)
 
 static void closing(ew_channel *channel)
 {
+    atomic_store_explicit(&link_of(channel)->quiet, true, memory_order_relaxed); /* before it is seen */
     shutdown(link_of(channel)->bell.fd, SHUT_RD); /* wakes our pollers; the peer sees nothing */
+}
+
+static void nudge(ew_channel *channel)
+{
+    ewi_context_nudge(channel->context);
 }
 
 static void wake(ew_channel *channel)
@@ -169,17 +164,34 @@ static void hang_up(ew_channel *channel, bool clean)
     EWI_CRASH_POINT("end.after_ended");
 }
 
-static void release(ew_channel *channel)
+/* All but the socket. */
+static void release_memory(ew_channel *channel, struct local_link *link)
 {
-    struct local_link *link = link_of(channel);
     ew_context *context = channel->context;
 
     ewi_reactor_remove(context->reactor, link->source);
     ewi_process_unwatch(context, link->process);
-    ewi_process_close_fd(link->bell.fd);
-    ewi_process_close_fd(note_fd_of(channel));
     ewi_access_discharge(context, link->uid, link->peers_region.bytes);
     ewi_region_release(&ewi_os_default, &link->peers_region);
+}
+
+static void release(ew_channel *channel, struct channel_link *of)
+{
+    release_memory(channel, &of->local);
+    ewi_process_close_fd(of->local.bell.fd);
+}
+
+static void retire(ew_channel *channel, struct channel_link *of)
+{
+    release_memory(channel, &of->local);
+    ewi_retire_socket(channel->context, of->local.bell.fd);
+}
+
+static void say_drain(ew_channel *channel)
+{
+    uint8_t bytes[WIRE_DRAIN_BYTES];
+
+    (void)ewi_local_send(link_of(channel)->bell.fd, bytes, ewi_wire_put_drain(bytes), -1);
 }
 
 static void describe(ew_channel *channel, ew_channel_info *out)
@@ -188,7 +200,7 @@ static void describe(ew_channel *channel, ew_channel_info *out)
 
     out->peer_pid = link->pid;
     out->peer_uid = link->uid;
-    out->generation = 1;
+    out->generation = channel->session.generation;
     out->peer_outbox_bytes = link->peers_region.bytes;
     snprintf(out->death_watch, sizeof(out->death_watch), "%s",
              link->process != NULL ? "socket, pidfd" : "socket");
@@ -198,36 +210,77 @@ static void describe(ew_channel *channel, ew_channel_info *out)
 
 static void on_hang_up(void *object, uint32_t events, uint64_t now_ns)
 {
+    struct local_link *link = object;
+
     (void)events, (void)now_ns;
-    ewi_channel_link_down(object, LINK_HUNG_UP);
+    link->hung_up = true;
+    if (&link->channel->link->local == link) /* else it is not adopted yet */
+        ewi_channel_link_down(link->channel, LINK_HUNG_UP);
 }
 
-int ewi_local_link_start(ew_channel *channel, const struct local_link_parts *parts)
+void ewi_local_link_look(ew_channel *channel)
 {
-    struct local_link *link = link_of(channel);
+    const struct local_link *link = link_of(channel);
+
+    if (link->hung_up || ewi_process_is_dead(link->process))
+        ewi_channel_link_down(channel, LINK_HUNG_UP);
+}
+
+int ewi_local_link_prepare(ew_channel *channel, struct channel_link *of,
+                           const struct local_link_parts *parts)
+{
+    struct local_link *link = &of->local;
     ew_context *context = channel->context;
     int code;
 
-    channel->link.local = (struct local_link){.note_fd = -1};
-    link->theirs = parts->peers.base;
-    link->peers_region = parts->peers;
-    link->pid = parts->peer.pid;
-    link->uid = parts->peer.uid;
-    link->bell.mine = &channel->outbox->sleep;
+    *link = (struct local_link){.channel = channel,
+                                .theirs = parts->peers.base,
+                                .peers_region = parts->peers,
+                                .pid = parts->peer.pid,
+                                .uid = parts->peer.uid,
+                                .start = parts->start,
+                                .offset = parts->offset};
     link->bell.peers = &link->theirs->sleep;
     link->bell.fd = parts->fd;
-    channel->ops = &ewi_local_link;
-    channel->freed_word = &link->theirs->taken;
-    channel->ended_word = &link->theirs->ended;
-    channel->taken_word = &channel->outbox->taken;
-    ewi_ring_reader_init(&channel->reader, link->theirs->ring,
-                         ewi_outbox_ring_bytes(parts->peers.bytes), parts->offset, 0);
     link->process = ewi_process_watch(context, parts->fd, &parts->peer);
-    code = ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, channel,
+    code = ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, link,
                            &link->source); /* EPOLLHUP and EPOLLERR come unasked */
     if (code != EW_OK)
         ewi_process_unwatch(context, link->process);
     return code;
+}
+
+void ewi_local_link_open(ew_channel *channel)
+{
+    ewi_local_link_reader(channel->link, &channel->reader);
+    ewi_local_link_adopt(channel, channel->link);
+    ewi_local_link_look(channel);
+}
+
+void ewi_local_link_abandon(ew_channel *channel, struct channel_link *of)
+{
+    ewi_reactor_remove(channel->context->reactor, of->local.source);
+    ewi_process_unwatch(channel->context, of->local.process);
+}
+
+void ewi_local_link_adopt(ew_channel *channel, struct channel_link *of)
+{
+    struct local_link *link = &of->local;
+
+    link->bell.mine = &channel->outbox->sleep;
+    channel->link = of;
+    channel->ops = &ewi_local_link;
+    channel->freed_word = &link->theirs->taken;
+    channel->ended_word = &link->theirs->ended;
+    channel->taken_word = &channel->outbox->taken;
+}
+
+void ewi_local_link_reader(const struct channel_link *of, struct ring_reader *out)
+{
+    const struct local_link *link = &of->local;
+
+    ewi_ring_reader_init(out, link->theirs->ring, ewi_outbox_ring_bytes(link->peers_region.bytes),
+                         link->offset, link->start);
 }
 
 const struct link_ops ewi_local_link = {
@@ -242,12 +295,15 @@ const struct link_ops ewi_local_link = {
     .look = NULL,
     .seen = seen,
     .rearm = rearm,
-    .watch_fds = watch_fds,
+    .watch_fd = watch_fd,
     .peer_held = peer_held,
     .peer_consumed = peer_consumed,
     .closing = closing,
     .wake = wake,
+    .nudge = nudge,
     .hang_up = hang_up,
     .release = release,
+    .retire = retire,
+    .drain = say_drain,
     .describe = describe,
 };

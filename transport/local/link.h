@@ -26,14 +26,17 @@
 struct peer_process;
 
 struct local_link {
+    ew_channel *channel;
     struct bell bell;
     const struct outbox_shared *theirs;
     struct region peers_region;
     struct peer_process *process; /* NULL: no pidfd to be had */
     struct source *source;        /* hang-up, watched by the reactor */
+    uint64_t start;               /* of the peer's records in its ring ... */
+    uint32_t offset;              /* ... and where that one lies */
+    bool hung_up;                 /* under the reactor's lock */
+    _Atomic bool quiet;           /* our reading half was shut: the end of it is not the peer's */
     uint32_t pid, uid;
-    _Atomic int note_fd;          /* < 0 until fileno(); then wants-data stays announced, and it
-                                     is readable when a kick was taken and the ring not emptied */
 };
 
 #endif

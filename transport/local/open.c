@@ -94,7 +94,8 @@ int ewi_local_attach(ew_context *context, const struct local_peer *peer, const s
     if (fd < 0)
         return ewi_fail(EW_EPROTO, "the peer sent no memory");
     if (!ewi_outbox_bytes_valid(hello->outbox_bytes) ||
-        hello->offset >= ewi_outbox_ring_bytes(hello->outbox_bytes) || hello->start != 0)
+        hello->offset >= ewi_outbox_ring_bytes(hello->outbox_bytes) ||
+        (hello->start != 0 && hello->intent != WIRE_RESUME))
         return ewi_fail(EW_EPROTO, "the peer's memory has %llu bytes, ring offset %u: not possible",
                         (unsigned long long)hello->outbox_bytes, hello->offset);
     code = ewi_access_charge(context, peer->uid, hello->outbox_bytes);

@@ -15,13 +15,17 @@
 #ifndef EWI_TRANSPORT_LOCAL_OPEN_H
 #define EWI_TRANSPORT_LOCAL_OPEN_H
 
+#include "shm/ring.h"
 #include "transport/context.h"
+
+struct channel_link;
 
 struct local_link_parts {
     int fd; /* listed in transport/process.h */
     struct local_peer peer;
     struct region peers;
-    uint32_t offset; /* in the peer's ring, where its records start */
+    uint64_t start;  /* position of the peer's first record ... */
+    uint32_t offset; /* ... and where it lies in the peer's ring */
 };
 
 /* > 0: sent. -EAGAIN, -errno. fd < 0: no descriptor goes along. */
@@ -33,7 +37,18 @@ int64_t ewi_local_receive(int socket, void *bytes, size_t room, int *fd);
 int ewi_local_attach(ew_context *context, const struct local_peer *peer, const struct hello *hello,
                      int fd, struct region *out);
 void ewi_local_detach(ew_context *context, const struct local_peer *peer, struct region *region);
-/* On success the parts belong to the channel; on failure they stay the caller's. */
-int ewi_local_link_start(ew_channel *channel, const struct local_link_parts *parts);
+/* On success the parts belong to the link; on failure they stay the caller's. Nothing of the channel
+ * changes before adopt, which cannot fail. */
+int ewi_local_link_prepare(ew_channel *channel, struct channel_link *of,
+                           const struct local_link_parts *parts);
+void ewi_local_link_adopt(ew_channel *channel, struct channel_link *of);
+/* Adopt, of a new channel. */
+void ewi_local_link_open(ew_channel *channel);
+/* It was prepared and is not adopted: the parts are the caller's again. */
+void ewi_local_link_abandon(ew_channel *channel, struct channel_link *of);
+/* After adopt: did it end before? Then the link goes down. */
+void ewi_local_link_look(ew_channel *channel);
+/* A view of the peer's ring, from its first record on. */
+void ewi_local_link_reader(const struct channel_link *of, struct ring_reader *out);
 
 #endif

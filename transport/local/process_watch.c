@@ -55,9 +55,14 @@ static void on_death(void *object, uint32_t events, uint64_t now_ns)
     process->source = NULL;
     ewi_lock_enter(&context->lock);
     for (ew_channel *channel = context->channels; channel != NULL; channel = channel->next)
-        if (channel->ops == &ewi_local_link && channel->link.local.process == process)
+        if (channel->ops == &ewi_local_link && channel->link->local.process == process)
             ewi_channel_link_down(channel, LINK_HUNG_UP);
     ewi_lock_give(&context->lock);
+}
+
+bool ewi_process_is_dead(const struct peer_process *process)
+{
+    return process != NULL && process->dead;
 }
 
 static struct peer_process *find(ew_context *context, uint32_t pid)

@@ -19,6 +19,8 @@
 
 struct peer_process *ewi_process_watch(ew_context *context, int socket,
                                        const struct local_peer *peer);
+/* Under the reactor's lock. */
+bool ewi_process_is_dead(const struct peer_process *process);
 void ewi_process_unwatch(ew_context *context, struct peer_process *process);
 
 #endif

@@ -12,22 +12,31 @@ void ewi_session_init(struct session *session, bool opener, const uint8_t channe
     memcpy(session->secret, secret, sizeof(session->secret));
 }
 
+void ewi_session_learn(struct session *session, const struct session_facts *facts)
+{
+    EWI_ASSERT(facts->sent >= session->sent && facts->taken >= session->taken);
+    session->sent = facts->sent;
+    session->peer_taken = ewi_max_u64(session->peer_taken, facts->peer_taken);
+    session->peer_consumed = ewi_max_u64(session->peer_consumed, facts->peer_taken);
+    session->taken = facts->taken;
+    session->peer_eof |= facts->peer_eof;
+    session->peer_closed |= facts->peer_closed;
+}
+
 uint64_t ewi_session_dial(struct session *session)
 {
     EWI_ASSERT(session->opener); /* I3 */
-    session->attached = false;
-    session->generation += 1;
-    return session->generation;
+    session->dialled += 1;
+    return session->dialled;
 }
 
-/* The peer's taken as its hello or welcome says it: it may have moved while no link was up, and
- * never beyond what we have committed and sent. */
+/* The peer's taken as its hello or welcome says it: never beyond what we have committed and sent. It
+ * may be less than an ACK has told since, on the link that goes on until the new one is there. */
 static int learn_taken(struct session *session, uint64_t peer_taken, uint64_t committed)
 {
-    if (peer_taken % RECORD_ALIGN != 0 || peer_taken < session->peer_taken ||
-        peer_taken > session->sent || peer_taken > committed)
+    if (peer_taken % RECORD_ALIGN != 0 || peer_taken > session->sent || peer_taken > committed)
         return EW_EPROTO;
-    session->peer_taken = peer_taken; /* I2 */
+    session->peer_taken = ewi_max_u64(session->peer_taken, peer_taken); /* I2 */
     return EW_OK;
 }
 
@@ -48,9 +57,13 @@ int ewi_session_welcomed(struct session *session, uint64_t generation, uint64_t 
                          uint64_t committed)
 {
     EWI_ASSERT(session->opener);
-    if (generation != session->generation)
-        return generation < session->generation ? EW_EAGAIN : EW_EPROTO;
-    return learn_taken(session, peer_taken, committed);
+    if (generation != session->dialled || generation <= session->generation)
+        return generation < session->dialled ? EW_EAGAIN : EW_EPROTO;
+    if (learn_taken(session, peer_taken, committed) != EW_OK)
+        return EW_EPROTO;
+    session->attached = false;
+    session->generation = generation;
+    return EW_OK;
 }
 
 uint64_t ewi_session_attach(struct session *session, uint64_t freed, uint64_t limit)
@@ -151,12 +164,17 @@ bool ewi_session_ack_urgent(const struct session *session, uint64_t consumed)
     return consumed - session->said.consumed >= session->inbox_bytes / 4;
 }
 
-struct wire_ack ewi_session_make_ack(struct session *session, uint64_t consumed)
+struct wire_ack ewi_session_greeting(struct session *session, uint64_t consumed)
 {
     EWI_ASSERT(consumed <= session->taken);
-    session->said = (struct wire_ack){.taken = session->taken,
-                                      .consumed = consumed,
-                                      .limit = consumed + session->inbox_bytes};
-    session->limit_said = ewi_max_u64(session->limit_said, session->said.limit);
+    session->limit_said = ewi_max_u64(session->limit_said, consumed + session->inbox_bytes);
+    return (struct wire_ack){.taken = session->taken,
+                             .consumed = consumed,
+                             .limit = consumed + session->inbox_bytes};
+}
+
+struct wire_ack ewi_session_make_ack(struct session *session, uint64_t consumed)
+{
+    session->said = ewi_session_greeting(session, consumed);
     return session->said;
 }

@@ -32,6 +32,7 @@ struct session {
     bool peer_eof, peer_closed; /* taken from the peer's records */
     uint8_t channel[16], secret[16];
     uint64_t generation;
+    uint64_t dialled;        /* the last one that was put into a hello */
     /* sending */
     uint64_t sent;           /* handed to the current link, and all earlier ones */
     uint64_t peer_taken, peer_consumed, limit;
@@ -48,12 +49,19 @@ void ewi_session_init(struct session *session, bool opener, const uint8_t channe
 
 /* ---- attach: both ends go through dial or accept, then attached ---- */
 
-/* Opener: the generation to put into the next hello. */
+/* What happened on a link that needs no session: shared memory. Positions only grow. */
+struct session_facts {
+    uint64_t sent, peer_taken; /* of what we send */
+    uint64_t taken;            /* of what we receive */
+    bool peer_eof, peer_closed;
+};
+void ewi_session_learn(struct session *session, const struct session_facts *facts);
+/* Opener: the generation to put into the next hello. The current link goes on. */
 uint64_t ewi_session_dial(struct session *session);
 /* Acceptor: a hello with this generation and the opener's `taken`. Replaces the current link. */
 int ewi_session_accept(struct session *session, uint64_t generation, uint64_t peer_taken,
                        uint64_t committed);
-/* Opener: the welcome to dial's hello. */
+/* Opener: the welcome to dial's hello. Replaces the current link. */
 int ewi_session_welcomed(struct session *session, uint64_t generation, uint64_t peer_taken,
                          uint64_t committed);
 /* The link is up; limit is what the peer's hello said. Returns where our records start on it. */
@@ -79,5 +87,7 @@ bool ewi_session_ack_differs(const struct session *session, uint64_t consumed);
 /* ... that it should know at once: a quarter of the inbox is free again. */
 bool ewi_session_ack_urgent(const struct session *session, uint64_t consumed);
 struct wire_ack ewi_session_make_ack(struct session *session, uint64_t consumed);
+/* The same for a hello or welcome, which may be lost while the current link goes on. */
+struct wire_ack ewi_session_greeting(struct session *session, uint64_t consumed);
 
 #endif

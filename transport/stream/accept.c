@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/channel/channel.h"
+#include "transport/channel/move.h"
 #include "transport/error.h"
 #include "transport/listener.h"
 
@@ -77,7 +77,6 @@ static int start_channel(struct guest *guest, ew_listener *listener, const struc
                                       .stack = guest->context->stack,
                                       .stream = guest->stream,
                                       .user = guest->user,
-                                      .peer_limit = hello->limit,
                                       .early = guest->bytes};
     struct stack_addr local, remote;
     char address[80] = "tcp://";
@@ -93,13 +92,14 @@ static int start_channel(struct guest *guest, ew_listener *listener, const struc
     code = ewi_channel_create(guest->context, &options, &channel);
     if (code != EW_OK)
         return code;
-    code = ewi_session_accept(&channel->link.stream.session, hello->generation, hello->taken, 0);
+    code = ewi_session_accept(&channel->session, hello->generation, hello->taken, 0);
     if (code == EW_OK)
-        code = ewi_stream_link_start(channel, &parts);
+        code = ewi_stream_link_prepare(channel, channel->link, &parts);
     if (code != EW_OK) {
         ewi_channel_discard(channel);
         return code;
     }
+    ewi_stream_link_open(channel, hello->limit);
     *out = channel;
     return EW_OK;
 }
@@ -134,6 +134,22 @@ static void answer_query(struct guest *guest, ew_listener *listener, const struc
     say(guest, bytes, ewi_wire_put_welcome_facts(bytes, &welcome, facts));
 }
 
+/* A channel of ours goes over to this stream. */
+static int resume(struct guest *guest, const struct hello *hello, char text[WIRE_TEXT_BYTES_MAX])
+{
+    const struct incoming_link link = {.fd = -1,
+                                       .ops = ops,
+                                       .stack = guest->context->stack,
+                                       .stream = guest->stream,
+                                       .user = guest->user};
+    ew_channel *channel;
+    int code = ewi_incoming_find(guest->context, hello, guest->bytes, &channel, text);
+
+    ops->watch(guest->context->stack, guest->stream, 0);
+    ewi_stream_user_set(guest->context->reactor, guest->user, NULL, NULL);
+    return code == EW_OK ? ewi_incoming_start(channel, hello, &link, text) : code;
+}
+
 /* True when the stream has become a channel's. */
 static bool on_hello(struct guest *guest)
 {
@@ -149,8 +165,13 @@ static bool on_hello(struct guest *guest)
     if (code == EW_EVERSION)
         snprintf(text, sizeof(text), "this listener speaks version %d, you speak %u to %u",
                  WIRE_VERSION, hello.version_min, hello.version);
-    else
+    else if (hello.intent == WIRE_RESUME) {
+        code = resume(guest, &hello, text);
+        if (code == EW_OK)
+            return true;
+    } else {
         code = ewi_listener_judge(guest->context, NULL, &hello, &listener, text);
+    }
     if (code == EW_OK && hello.intent == WIRE_QUERY) {
         answer_query(guest, listener, &hello);
         return false;

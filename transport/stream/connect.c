@@ -51,7 +51,14 @@ static int say_hello(struct call *call)
     uint8_t bytes[WIRE_HELLO_BYTES];
     size_t sent = 0;
 
-    ewi_wire_put_hello(bytes, RECORD_HELLO, &call->said);
+    if (call->dial->intent == WIRE_RESUME) {
+        int code = ewi_hello_resume(call->dial, &call->said, bytes);
+
+        if (code != EW_OK)
+            return code;
+    } else {
+        ewi_wire_put_hello(bytes, RECORD_HELLO, &call->said);
+    }
     while (sent < sizeof(bytes)) {
         struct stack_span span = {bytes + sent, sizeof(bytes) - sent};
         int64_t length = call->ops->send(call->stack, call->stream, &span, 1);
@@ -115,10 +122,8 @@ static int open_channel(struct call *call, struct stream_user *user, const struc
                                       .stack = call->stack,
                                       .stream = call->stream,
                                       .user = user,
-                                      .peer_limit = welcome->limit,
                                       .early = call->bytes + call->reply_bytes,
                                       .early_bytes = call->have - call->reply_bytes};
-    struct session *session;
     ew_channel *channel;
     int code;
 
@@ -128,19 +133,37 @@ static int open_channel(struct call *call, struct stream_user *user, const struc
     code = ewi_channel_create(call->context, &options, &channel);
     if (code != EW_OK)
         return code;
-    session = &channel->link.stream.session;
-    if (ewi_session_dial(session) != call->said.generation ||
-        ewi_session_welcomed(session, welcome->generation, welcome->taken, 0) != EW_OK)
+    if (ewi_session_dial(&channel->session) != call->said.generation ||
+        ewi_session_welcomed(&channel->session, welcome->generation, welcome->taken, 0) != EW_OK)
         code = ewi_fail(EW_EPROTO, "%s answered with impossible positions", call->dial->address);
     if (code == EW_OK)
-        code = ewi_stream_link_start(channel, &parts);
+        code = ewi_stream_link_prepare(channel, channel->link, &parts);
     if (code != EW_OK) {
         ewi_channel_discard(channel);
         return code;
     }
+    ewi_stream_link_open(channel, welcome->limit);
     ewi_channel_open(channel);
     *out = channel;
     return EW_OK;
+}
+
+/* The channel is at rest, the peer has answered: go over. */
+static int move_channel(struct call *call, struct stream_user *user, const struct hello *welcome)
+{
+    const struct stream_link_parts parts = {.ops = call->ops,
+                                            .stack = call->stack,
+                                            .stream = call->stream,
+                                            .user = user,
+                                            .early = call->bytes + call->reply_bytes,
+                                            .early_bytes = call->have - call->reply_bytes};
+    struct move *move = call->dial->move;
+    int code = ewi_stream_link_prepare(move->channel, move->link, &parts);
+
+    move->prepared = code == EW_OK;
+    if (code == EW_OK)
+        code = ewi_hello_resumed(call->dial, &call->said, call->bytes, welcome);
+    return code == EW_OK ? ewi_move_finish(move, welcome) : code;
 }
 
 static int ask(struct call *call, const struct hello *welcome, const char *facts, uint64_t began_ns,
@@ -171,6 +194,8 @@ static int talk(struct call *call, struct stream_user *user, ew_channel **out,
         return code;
     if (call->dial->intent == WIRE_OPEN)
         return open_channel(call, user, &welcome, out);
+    if (call->dial->intent == WIRE_RESUME)
+        return move_channel(call, user, &welcome);
     return ask(call, &welcome, facts, began, query);
 }
 
@@ -193,7 +218,7 @@ int ewi_stream_connect(ew_context *context, const struct stack_addr *address,
             return unreachable(&call, code);
         }
         code = talk(&call, user, out, query);
-        if (code == EW_OK && dial->intent == WIRE_OPEN)
+        if (code == EW_OK && dial->intent != WIRE_QUERY)
             return EW_OK;
         ewi_stream_finish(context->reactor, call.ops, call.stack, call.stream, user, true);
         return code;

@@ -6,7 +6,7 @@
 /* What the stack shall report: level-triggered, so room only while we want it. */
 static void watch(ew_channel *channel, uint32_t bits)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
 
     if (bits != link->watched)
         link->ops->watch(link->stack, link->stream, bits);
@@ -17,10 +17,11 @@ void ewi_cover_watch(ew_channel *channel)
 {
     uint32_t bits = STACK_READABLE;
 
-    if (atomic_load_explicit(&channel->link.stream.cover, memory_order_relaxed) != COVER_REACTOR)
+    if (atomic_load_explicit(&channel->link->stream.cover, memory_order_relaxed) != COVER_REACTOR)
         return; /* the application took it back meanwhile */
-    if (ewi_channel_link_state(channel) != LINK_UP)
-        bits = 0;
+    if (ewi_channel_link_state(channel) != LINK_UP ||
+        atomic_load_explicit(&channel->link->stream.lost, memory_order_relaxed)) /* a hint */
+        bits = STACK_ASIDE;
     else if (ewi_stream_link_is_blocked(channel))
         bits |= STACK_WRITABLE;
     watch(channel, bits);
@@ -28,7 +29,7 @@ void ewi_cover_watch(ew_channel *channel)
 
 static void set_cover(ew_channel *channel, enum stream_cover cover)
 {
-    atomic_store_explicit(&channel->link.stream.cover, cover, memory_order_relaxed);
+    atomic_store_explicit(&channel->link->stream.cover, cover, memory_order_relaxed);
     if (cover != COVER_REACTOR)
         watch(channel, STACK_ASIDE); /* who drives sees for itself */
 }
@@ -36,7 +37,8 @@ static void set_cover(ew_channel *channel, enum stream_cover cover)
 /* What becomes of a link that was not driven since the last tick. */
 static enum stream_cover next_cover(ew_channel *channel)
 {
-    if (ewi_channel_link_state(channel) != LINK_UP)
+    if (ewi_channel_link_state(channel) != LINK_UP ||
+        atomic_load_explicit(&channel->link->stream.lost, memory_order_relaxed)) /* a hint */
         return COVER_NONE;
     if (ewi_waitroom_has_poller(&channel->room))
         return COVER_NONE; /* a thread sleeps on the stream itself */
@@ -46,12 +48,12 @@ static enum stream_cover next_cover(ew_channel *channel)
 static void on_tick(void *object, uint32_t events, uint64_t now_ns)
 {
     struct stream_cover_list *list = object;
-    ew_channel **at = &list->first;
+    struct stream_link **at = &list->first;
 
     (void)events;
     while (*at != NULL) {
-        ew_channel *channel = *at;
-        struct stream_link *link = &channel->link.stream;
+        struct stream_link *link = *at;
+        ew_channel *channel = link->channel;
         uint32_t driven = atomic_load_explicit(&link->driven, memory_order_relaxed);
         enum stream_cover cover = COVER_TICK;
 
@@ -59,7 +61,7 @@ static void on_tick(void *object, uint32_t events, uint64_t now_ns)
             cover = next_cover(channel);
         link->driven_seen = driven;
         if (cover == COVER_TICK) {
-            at = &channel->link.stream.cover_next;
+            at = &link->cover_next;
             continue;
         }
         *at = link->cover_next;
@@ -93,14 +95,14 @@ void ewi_cover_close(struct stream_cover_list *list)
 void ewi_cover_activate(ew_channel *channel)
 {
     struct stream_cover_list *list = &channel->context->cover;
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
     bool start = false;
 
     ewi_reactor_lock(list->reactor);
     if (!link->cover_listed && !link->cover_gone) {
         link->cover_listed = true;
         link->cover_next = list->first;
-        list->first = channel;
+        list->first = link;
         set_cover(channel, COVER_TICK);
         start = !list->ticking;
         list->ticking = true;
@@ -110,16 +112,15 @@ void ewi_cover_activate(ew_channel *channel)
         ewi_reactor_set_deadline(list->reactor, list->tick, ewi_now_ns() + COVER_TICK_NS);
 }
 
-void ewi_cover_forget(ew_channel *channel)
+void ewi_cover_forget(struct stream_link *link)
 {
-    struct stream_cover_list *list = &channel->context->cover;
-    struct stream_link *link = &channel->link.stream;
-    ew_channel **at;
+    struct stream_cover_list *list = &link->channel->context->cover;
+    struct stream_link **at;
 
     ewi_reactor_lock(list->reactor);
     link->cover_gone = true;
-    for (at = &list->first; link->cover_listed && *at != NULL; at = &(*at)->link.stream.cover_next) {
-        if (*at == channel) {
+    for (at = &list->first; link->cover_listed && *at != NULL; at = &(*at)->cover_next) {
+        if (*at == link) {
             *at = link->cover_next;
             link->cover_listed = false;
             break;

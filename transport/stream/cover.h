@@ -23,10 +23,12 @@
 
 enum { COVER_TICK_NS = 1000 * 1000 };
 
+struct stream_link;
+
 struct stream_cover_list {
     struct reactor *reactor;
     struct source *tick;
-    ew_channel *first;
+    struct stream_link *first;
     bool ticking;
 };
 
@@ -37,6 +39,6 @@ void ewi_cover_activate(ew_channel *channel);
 /* The reactor has driven a link that it covers: what it waits for may have changed. */
 void ewi_cover_watch(ew_channel *channel);
 /* The link goes away. */
-void ewi_cover_forget(ew_channel *channel);
+void ewi_cover_forget(struct stream_link *link);
 
 #endif

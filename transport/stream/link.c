@@ -9,24 +9,21 @@
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/process.h"
+#include "transport/retired.h"
 #include "transport/stream/pump.h"
 
 enum bells { BELL_OUT = 1, BELL_IN = 2 };
 
 static struct stream_link *link_of(ew_channel *channel)
 {
-    return &channel->link.stream;
+    return &channel->link->stream;
 }
 
 /* ---- driving ---- */
 
 static void note_progress(ew_channel *channel)
 {
-    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_acquire); /* D4 */
-    const uint64_t one = 1;
-
-    if (note_fd >= 0 && write(note_fd, &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN); /* readable already */
+    ewi_channel_note(channel);
     ewi_waitroom_tell(&channel->room);
 }
 
@@ -127,6 +124,8 @@ static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
     struct stream_link *link = link_of(channel);
 
     fds[0] = (struct pollfd){.fd = link->fd, .events = POLLIN}; /* look may add POLLOUT */
+    if (atomic_load_explicit(&link->lost, memory_order_relaxed)) /* a hint: poll returns at once */
+        fds[0].fd = -1; /* it is wake_fd that tells of another link */
     if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
         return 1;
     fds[1] = (struct pollfd){.fd = link->wake_fd, .events = POLLIN};
@@ -194,39 +193,25 @@ static void seen(void *channel, const struct pollfd *fds, nfds_t count)
 
 static void rearm(ew_channel *channel)
 {
-    int note_fd = atomic_load_explicit(&link_of(channel)->note_fd, memory_order_acquire); /* D4 */
-    uint64_t ignored;
-
     settle(channel);
-    if (note_fd >= 0 && read(note_fd, &ignored, sizeof(ignored)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+    ewi_channel_quieten(channel);
 }
 
-static int watch_fds(ew_channel *channel, int fds[LINK_FDS_MAX])
+static int watch_fd(ew_channel *channel)
 {
-    struct stream_link *link = link_of(channel);
-    int note_fd = atomic_load_explicit(&link->note_fd, memory_order_relaxed); /* facts_lock is held */
-
-    if (note_fd < 0)
-        note_fd = ewi_process_eventfd();
-    if (note_fd < 0)
-        return note_fd;
-    atomic_store_explicit(&link->note_fd, note_fd, memory_order_release); /* D3, pairs with D4 */
-    fds[0] = link->fd;
-    fds[1] = note_fd;
-    return 2;
+    return link_of(channel)->fd;
 }
 
 /* ---- how far the peer is ---- */
 
 static uint64_t peer_held(ew_channel *channel)
 {
-    return atomic_load_explicit(&link_of(channel)->peer_taken, memory_order_acquire); /* F2, F1 */
+    return atomic_load_explicit(&channel->peer_taken, memory_order_acquire); /* F2, F1 */
 }
 
 static uint64_t peer_consumed(ew_channel *channel)
 {
-    return atomic_load_explicit(&link_of(channel)->peer_consumed, memory_order_acquire); /* F2, F1 */
+    return atomic_load_explicit(&channel->peer_consumed, memory_order_acquire); /* F2, F1 */
 }
 
 /* ---- end ---- */
@@ -249,27 +234,60 @@ static void wake(ew_channel *channel)
     link->ops->break_off(link->stack, link->stream);
 }
 
+/* Between two records there is room for a last word; else the peer finds out when it dials. */
 static void hang_up(ew_channel *channel, bool clean)
-{
-    link_of(channel)->clean = clean;
-}
-
-static void release(ew_channel *channel)
 {
     struct stream_link *link = link_of(channel);
 
-    ewi_cover_forget(channel);
+    link->clean = clean;
+    if (clean)
+        return;
+    ewi_lock_enter(&link->drive_lock);
+    ewi_pump_last_word(channel);
+    ewi_lock_give(&link->drive_lock);
+}
+
+/* All but the stream. */
+static void release_rest(struct stream_link *link)
+{
+    ewi_cover_forget(link);
+    ewi_process_close_fd(link->wake_fd);
+    ewi_region_release(&ewi_os_default, &link->memory);
+}
+
+static void release(ew_channel *channel, struct channel_link *of)
+{
+    struct stream_link *link = &of->stream;
+
+    ewi_cover_forget(link);
     ewi_stream_finish(channel->context->reactor, link->ops, link->stack, link->stream, link->user,
                       !link->clean);
-    ewi_process_close_fd(link->wake_fd);
-    ewi_process_close_fd(atomic_load_explicit(&link->note_fd, memory_order_relaxed));
-    ewi_region_release(&ewi_os_default, &link->memory);
+    release_rest(link);
+}
+
+static void retire(ew_channel *channel, struct channel_link *of)
+{
+    struct stream_link *link = &of->stream;
+
+    release_rest(link);
+    ewi_retire_stream(channel->context, link->ops, link->stack, link->stream, link->user);
+}
+
+static void nudge(ew_channel *channel)
+{
+    wake_poller(link_of(channel));
+}
+
+static void say_drain(ew_channel *channel)
+{
+    atomic_store_explicit(&link_of(channel)->drain_wanted, true, memory_order_relaxed); /* by the lock */
+    ring(channel, BELL_OUT);
 }
 
 static void describe(ew_channel *channel, ew_channel_info *out)
 {
-    out->generation = link_of(channel)->session.generation;
-    out->peer_outbox_bytes = link_of(channel)->session.inbox_bytes;
+    out->generation = channel->session.generation;
+    out->peer_outbox_bytes = channel->session.inbox_bytes;
     snprintf(out->death_watch, sizeof(out->death_watch), "TCP connection");
 }
 
@@ -284,34 +302,48 @@ static void on_event(void *object, uint32_t bits, uint64_t now_ns)
 
 uint64_t ewi_stream_link_memory_bytes(uint64_t inbox_bytes)
 {
-    return ewi_align_up(inbox_bytes + STREAM_INBOX_SLACK_BYTES + STREAM_STAGING_BYTES, 4096);
+    return ewi_align_up(inbox_bytes + STREAM_INBOX_SLACK_BYTES, 4096) + STREAM_STAGING_BYTES;
 }
 
-static int set_up_inbox(ew_channel *channel)
+static int make_region(ew_channel *channel, uint64_t bytes, const char *what, struct region *out)
 {
-    struct stream_link *link = link_of(channel);
-    uint64_t bytes = ewi_stream_link_memory_bytes(channel->context->inbox_bytes);
-    uint32_t ring_bytes = (uint32_t)(bytes - STREAM_STAGING_BYTES);
     char error[160];
     int code = ewi_region_create(&ewi_os_default, &channel->context->budget, REGION_PRIVATE, bytes,
-                                 EW_PAGES_SMALL, &link->memory, error);
+                                 EW_PAGES_SMALL, out, error);
 
+    return code == EW_OK ? code : ewi_fail(code, "a stream's %s: %s", what, error);
+}
+
+/* The first stream of a channel brings the inbox, which stays. */
+static int set_up_inbox(ew_channel *channel)
+{
+    uint64_t bytes = ewi_align_up(channel->context->inbox_bytes + STREAM_INBOX_SLACK_BYTES, 4096);
+    struct channel_inbox *inbox = &channel->inbox;
+    int code;
+
+    if (inbox->region.base != NULL)
+        return EW_OK;
+    code = make_region(channel, bytes, "inbox", &inbox->region);
     if (code != EW_OK)
-        return ewi_fail(code, "a stream's inbox: %s", error); /* there is no link to break yet */
-    ewi_ring_writer_init(&link->inbox, link->memory.base, ring_bytes, 0);
-    ewi_ring_reader_init(&channel->reader, link->memory.base, ring_bytes, 0, 0);
-    link->inbox.record_bytes_max = RECORD_BYTES_MAX; /* of the peer's ring, whatever our size */
-    channel->reader.record_bytes_max = RECORD_BYTES_MAX;
-    link->staging = (uint8_t *)link->memory.base + ring_bytes;
+        return code; /* there is no link to break yet */
+    ewi_ring_writer_init(&inbox->writer, inbox->region.base, (uint32_t)bytes, 0);
+    inbox->writer.record_bytes_max = RECORD_BYTES_MAX; /* of the peer's ring, whatever our size */
     return EW_OK;
 }
 
-int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *parts)
+int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
+                            const struct stream_link_parts *parts)
 {
-    struct stream_link *link = link_of(channel);
-    uint64_t start;
+    struct stream_link *link = &of->stream;
     int code = set_up_inbox(channel);
 
+    *link = (struct stream_link){.channel = channel,
+                                 .ops = parts->ops,
+                                 .stack = parts->stack,
+                                 .stream = parts->stream,
+                                 .user = parts->user};
+    if (code == EW_OK)
+        code = make_region(channel, STREAM_STAGING_BYTES, "staging", &link->memory);
     if (code != EW_OK)
         return code;
     link->wake_fd = ewi_process_eventfd();
@@ -319,25 +351,45 @@ int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *p
         ewi_region_release(&ewi_os_default, &link->memory);
         return link->wake_fd;
     }
-    link->ops = parts->ops;
-    link->stack = parts->stack;
-    link->stream = parts->stream;
     link->fd = parts->ops->stream_fd(parts->stack, parts->stream);
-    link->user = parts->user;
-    link->note_fd = -1;
-    channel->ops = &ewi_stream_link;
-    channel->freed_word = &link->peer_taken;
-    channel->ended_word = &link->ended;
-    channel->taken_word = &link->consumed;
-    start = ewi_session_attach(&link->session, channel->writer.freed, parts->peer_limit);
-    ewi_ring_reader_init(&link->out, channel->writer.bytes, channel->writer.ring_bytes,
-                         ewi_ring_offset_of(&channel->writer, start), start);
-    link->control_to = ewi_wire_put_u64(link->control, RECORD_START, start);
+    link->staging = link->memory.base;
     memcpy(link->staging, parts->early, parts->early_bytes);
     link->staged_to = parts->early_bytes;
+    return EW_OK;
+}
+
+void ewi_stream_link_open(ew_channel *channel, uint64_t peer_limit)
+{
+    const struct channel_inbox *inbox = &channel->inbox;
+
+    ewi_ring_reader_init(&channel->reader, inbox->writer.bytes, inbox->writer.ring_bytes, 0, 0);
+    channel->reader.record_bytes_max = RECORD_BYTES_MAX;
+    ewi_stream_link_adopt(channel, channel->link, peer_limit);
+}
+
+void ewi_stream_link_abandon(struct channel_link *of)
+{
+    ewi_process_close_fd(of->stream.wake_fd);
+    ewi_region_release(&ewi_os_default, &of->stream.memory);
+}
+
+void ewi_stream_link_adopt(ew_channel *channel, struct channel_link *of, uint64_t peer_limit)
+{
+    struct stream_link *link = &of->stream;
+    uint64_t start;
+
+    channel->link = of;
+    channel->ops = &ewi_stream_link;
+    channel->freed_word = &channel->peer_taken;
+    channel->ended_word = &channel->peer_ended;
+    channel->taken_word = &channel->consumed;
+    start = ewi_session_attach(&channel->session, channel->writer.freed, peer_limit);
+    ewi_ring_reader_init(&link->out, channel->writer.bytes, channel->writer.ring_bytes,
+                         ewi_ring_offset_of(&channel->writer, start), start);
+    link->out.record_bytes_max = channel->writer.record_bytes_max;
+    link->control_to = ewi_wire_put_u64(link->control, RECORD_START, start);
     ewi_stream_user_set(channel->context->reactor, link->user, on_event, channel);
     ewi_cover_activate(channel); /* what came early is parsed by the next drive */
-    return EW_OK;
 }
 
 const struct link_ops ewi_stream_link = {
@@ -353,12 +405,15 @@ const struct link_ops ewi_stream_link = {
     .look = look,
     .seen = seen,
     .rearm = rearm,
-    .watch_fds = watch_fds,
+    .watch_fd = watch_fd,
     .peer_held = peer_held,
     .peer_consumed = peer_consumed,
     .closing = closing,
     .wake = wake,
+    .nudge = nudge,
     .hang_up = hang_up,
     .release = release,
+    .retire = retire,
+    .drain = say_drain,
     .describe = describe,
 };

@@ -15,9 +15,7 @@
  * Invariants I1  the reader never stops for lack of room: the inbox holds all that limit allows.
  *            I2  control frames are only sent between records.
  * Ordering   D1 seq_cst store of bells  pairs with  D2 seq_cst exchange after the lock was given
- *            back. D3 release-store of note_fd  pairs with  D4 acquire-load before it is written or
- *            read. F1 release-store of peer_taken, peer_consumed, ended  pairs with  F2 acquire-
- *            load in the channel.
+ *            back.
  * Source     design, section 5 (stream link); docs/adr/0009-stream-link.md
  */
 #ifndef EWI_TRANSPORT_STREAM_LINK_H
@@ -46,7 +44,8 @@ enum stream_cover { /* who sees to the stream when the application does not */
 };
 
 struct stream_link {
-    ew_channel *cover_next; /* in the list of COVER_TICK, under the reactor's lock */
+    ew_channel *channel;
+    struct stream_link *cover_next; /* in the list of COVER_TICK, under the reactor's lock */
     bool cover_listed, cover_gone;
     _Atomic uint32_t cover;  /* enum stream_cover */
     _Atomic uint32_t driven; /* counts drives by applications */
@@ -64,10 +63,11 @@ struct stream_link {
     _Atomic uint32_t bells; /* somebody wants a drive */
     _Atomic uint32_t ack_wanted; /* ... and that the peer learns how far we are */
     _Atomic bool blocked;        /* the stack took less than we had; a hint outside the lock */
+    _Atomic bool lost;           /* the stream has ended, the channel waits for another link */
+    _Atomic bool drain_wanted;   /* say DRAIN */
     bool clean;                  /* CLOSE was delivered */
 
-    struct session session; /* and all below: drive_lock */
-    struct ring_reader out;
+    struct ring_reader out; /* and all below: drive_lock */
     const uint8_t *run;
     uint32_t run_left;
     uint8_t control[STREAM_CONTROL_BYTES];
@@ -75,34 +75,35 @@ struct stream_link {
     bool ack_now;   /* the peer asked */
     bool discarding;
     uint64_t pong;  /* token to answer, 0: none */
-    struct ring_writer inbox;
-    uint8_t *staging;
+    uint8_t *staging; /* STREAM_STAGING_BYTES */
     uint32_t staged_from, staged_to;
     uint8_t *record_rest; /* where the rest of a long record goes */
     uint32_t record_left;
     struct record record;
 
-    alignas(EWI_CACHE_LINE) _Atomic uint64_t consumed; /* published by the receiving side */
-    alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken;
-    _Atomic uint64_t peer_consumed;
-    _Atomic uint32_t ended; /* enum outbox_ended */
-    int wake_fd;          /* readable: the poller looks again; once this end is closing, for good */
-    _Atomic int note_fd;  /* readable when something was stored; -1 until fileno() */
+    int wake_fd; /* readable: the poller looks again; once this end is closing, for good */
 };
 
+struct channel_link;
 
 struct stream_link_parts {
     const struct stack_ops *ops;
     struct ewi_stack *stack;
     ewi_stream stream;
     struct stream_user *user;
-    uint64_t peer_limit;    /* from its hello */
     const uint8_t *early;   /* bytes that came behind the hello */
     uint32_t early_bytes;
 };
 
-/* The session is attached; the channel has a private outbox. On failure the stream is the caller's. */
-int ewi_stream_link_start(ew_channel *channel, const struct stream_link_parts *parts);
+/* On failure the stream is the caller's. Nothing of the channel changes before adopt, which cannot
+ * fail; the session knows the link's generation by then. peer_limit: from its hello. */
+int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
+                            const struct stream_link_parts *parts);
+void ewi_stream_link_adopt(ew_channel *channel, struct channel_link *of, uint64_t peer_limit);
+/* Adopt, of a new channel. */
+void ewi_stream_link_open(ew_channel *channel, uint64_t peer_limit);
+/* It was prepared and is not adopted: the stream is the caller's again. */
+void ewi_stream_link_abandon(struct channel_link *of);
 /* The reactor's turn: drive a link whose application is away. False: somebody polls it. */
 bool ewi_stream_link_cover(ew_channel *channel);
 /* More is to be written than the stack took. */

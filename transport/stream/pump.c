@@ -4,32 +4,40 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "transport/channel/channel.h"
+#include "transport/channel/move.h"
 #include "transport/error.h"
 
 enum { DIRECT_BYTES_MIN = 4096 }; /* a rest of this length is received into the inbox itself */
 
-/* ---- out ---- */
-
-static uint64_t consumed_by(const struct stream_link *link)
+static bool is_lost(const struct stream_link *link)
 {
-    if (link->discarding)
-        return link->session.taken;
-    return atomic_load_explicit(&link->consumed, memory_order_acquire); /* T2, pairs with T1 */
+    return atomic_load_explicit(&link->lost, memory_order_relaxed); /* by the lock */
 }
 
-static void put_controls(struct stream_link *link, bool with_data)
+/* ---- out ---- */
+
+static uint64_t consumed_by(const ew_channel *channel)
 {
-    uint64_t consumed = consumed_by(link);
+    if (channel->link->stream.discarding)
+        return channel->session.taken;
+    return atomic_load_explicit(&channel->consumed, memory_order_acquire); /* T2, pairs with T1 */
+}
+
+static void put_controls(ew_channel *channel, bool with_data)
+{
+    struct stream_link *link = &channel->link->stream;
+    uint64_t consumed = consumed_by(channel);
     bool wanted = atomic_exchange_explicit(&link->ack_wanted, 0, memory_order_relaxed) != 0;
 
-    if (link->ack_now || ewi_session_ack_urgent(&link->session, consumed) ||
-        ((wanted || with_data) && ewi_session_ack_differs(&link->session, consumed))) {
-        struct wire_ack ack = ewi_session_make_ack(&link->session, consumed);
+    if (link->ack_now || ewi_session_ack_urgent(&channel->session, consumed) ||
+        ((wanted || with_data) && ewi_session_ack_differs(&channel->session, consumed))) {
+        struct wire_ack ack = ewi_session_make_ack(&channel->session, consumed);
 
         link->control_to += ewi_wire_put_ack(link->control + link->control_to, &ack);
         link->ack_now = false;
     }
+    if (atomic_exchange_explicit(&link->drain_wanted, false, memory_order_relaxed)) /* by the lock */
+        link->control_to += ewi_wire_put_drain(link->control + link->control_to);
     if (link->pong != 0) {
         link->control_to +=
             ewi_wire_put_u64(link->control + link->control_to, RECORD_PONG, link->pong);
@@ -40,30 +48,31 @@ static void put_controls(struct stream_link *link, bool with_data)
 /* Choose what goes next; false: nothing. */
 static bool prepare(ew_channel *channel)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
 
     if (link->run_left == 0) { /* at a record boundary: control frames may pass (I2) */
-        int64_t run = ewi_ring_take_run(&link->out, link->session.limit, STREAM_RUN_BYTES_MAX,
+        int64_t run = ewi_ring_take_run(&link->out, channel->session.limit, STREAM_RUN_BYTES_MAX,
                                         &link->run);
 
         EWI_ASSERT(run >= 0); /* our own ring */
         if (link->control_from == link->control_to)
             link->control_from = link->control_to = 0;
         if (link->control_from == 0 && link->control_to <= WIRE_START_BYTES)
-            put_controls(link, run > 0);
+            put_controls(channel, run > 0);
         link->run_left = (uint32_t)run;
     }
     return link->control_from < link->control_to || link->run_left > 0;
 }
 
-static void advance(struct stream_link *link, uint32_t sent)
+static void advance(ew_channel *channel, uint32_t sent)
 {
+    struct stream_link *link = &channel->link->stream;
     uint32_t control = (uint32_t)ewi_min_u64(sent, link->control_to - link->control_from);
 
     link->control_from += control;
     link->run += sent - control;
     link->run_left -= sent - control;
-    ewi_session_on_sent(&link->session, link->out.position - link->run_left);
+    ewi_session_on_sent(&channel->session, link->out.position - link->run_left);
 }
 
 static void set_blocked(struct stream_link *link, bool blocked)
@@ -73,14 +82,14 @@ static void set_blocked(struct stream_link *link, bool blocked)
 
 void ewi_pump_out(ew_channel *channel)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
 
     for (int round = 0; round < PUMP_ROUNDS; round++) {
         struct stack_span spans[2];
         uint32_t wanted;
         int64_t sent;
 
-        if (ewi_channel_link_state(channel) != LINK_UP || !prepare(channel)) {
+        if (ewi_channel_link_state(channel) != LINK_UP || is_lost(link) || !prepare(channel)) {
             set_blocked(link, false);
             return;
         }
@@ -98,11 +107,25 @@ void ewi_pump_out(ew_channel *channel)
             set_blocked(link, false);
             return;
         }
-        advance(link, (uint32_t)sent);
+        advance(channel, (uint32_t)sent);
         if (sent < wanted)
             break;
     }
     set_blocked(link, true); /* the stack takes no more, or it had its share of our time (I1) */
+}
+
+void ewi_pump_last_word(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link->stream;
+    uint8_t bytes[WIRE_FINAL_BYTES];
+    struct stack_span span = {bytes, sizeof(bytes)};
+
+    ewi_pump_out(channel);
+    if (is_lost(link) || link->run_left > 0 || link->control_from < link->control_to)
+        return;
+    ewi_wire_put_u64(bytes, RECORD_FINAL, channel->session.taken);
+    if (link->ops->send(link->stack, link->stream, &span, 1) == sizeof(bytes))
+        link->clean = true; /* a reset would overtake it */
 }
 
 /* ---- in ---- */
@@ -115,23 +138,22 @@ static bool violated(ew_channel *channel, const char *what)
 
 static bool on_ack(ew_channel *channel, const uint8_t *payload)
 {
-    struct stream_link *link = &channel->link.stream;
     struct wire_ack ack = ewi_wire_get_ack(payload);
 
-    if (ewi_session_on_ack(&link->session, link->session.generation, &ack) != EW_OK)
+    if (ewi_session_on_ack(&channel->session, channel->session.generation, &ack) != EW_OK)
         return violated(channel, "an ACK that cannot be");
-    atomic_store_explicit(&link->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
-    atomic_store_explicit(&link->peer_taken, ack.taken, memory_order_release);       /* F1, with F2 */
+    atomic_store_explicit(&channel->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
+    atomic_store_explicit(&channel->peer_taken, ack.taken, memory_order_release);       /* F1, with F2 */
     return true;
 }
 
 static bool on_control(ew_channel *channel, struct record record, const uint8_t *payload)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
 
     switch (record.kind) {
     case RECORD_START:
-        if (ewi_session_on_start(&link->session, link->session.generation,
+        if (ewi_session_on_start(&channel->session, channel->session.generation,
                                  ewi_wire_get_u64(payload)) != EW_OK)
             return violated(channel, "a START that cannot be");
         return true;
@@ -140,9 +162,15 @@ static bool on_control(ew_channel *channel, struct record record, const uint8_t 
     case RECORD_PING:
         link->pong = ewi_wire_get_u64(payload);
         return true;
-    case RECORD_PONG:  /* nobody has asked yet */
-    case RECORD_DRAIN: /* there is no other link to go to yet */
+    case RECORD_PONG: /* nobody has asked yet */
         return true;
+    case RECORD_DRAIN:
+        ewi_channel_drained(channel);
+        return true;
+    case RECORD_FINAL: /* it was aborted there */
+        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_release); /* F1 */
+        ewi_channel_link_down(channel, LINK_HUNG_UP);
+        return false;
     default:
         return violated(channel, "a frame that does not belong on an open link");
     }
@@ -150,33 +178,33 @@ static bool on_control(ew_channel *channel, struct record record, const uint8_t 
 
 static void on_taken(ew_channel *channel, struct record record)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
 
     if (record.kind != RECORD_CLOSE)
         return;
-    atomic_store_explicit(&link->ended, OUTBOX_CLOSED, memory_order_release); /* F1, pairs with F2 */
+    atomic_store_explicit(&channel->peer_ended, OUTBOX_CLOSED, memory_order_release); /* F1, pairs with F2 */
     link->ack_now = true; /* the peer lingers for it */
 }
 
-static void refresh_inbox(struct stream_link *link)
+static void refresh_inbox(ew_channel *channel)
 {
-    int code = ewi_ring_free(&link->inbox,
-                             atomic_load_explicit(&link->consumed, memory_order_acquire)); /* T2 */
+    int code = ewi_ring_free(&channel->inbox.writer,
+                             atomic_load_explicit(&channel->consumed, memory_order_acquire)); /* T2 */
     EWI_ASSERT(code == EW_OK); /* our own reader */
 }
 
 /* A complete record lies in the staging. */
 static bool store(ew_channel *channel, struct record record, const uint8_t *payload)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
     bool take = false;
 
-    if (ewi_session_on_record(&link->session, link->session.generation, record, &take) != EW_OK)
+    if (ewi_session_on_record(&channel->session, channel->session.generation, record, &take) != EW_OK)
         return violated(channel, "a record where none can be");
     if (take && !link->discarding) {
-        if (ewi_ring_append(&link->inbox, record, payload) != EW_OK) {
-            refresh_inbox(link);
-            EWI_ASSERT(ewi_ring_append(&link->inbox, record, payload) == EW_OK); /* I1 */
+        if (ewi_ring_append(&channel->inbox.writer, record, payload) != EW_OK) {
+            refresh_inbox(channel);
+            EWI_ASSERT(ewi_ring_append(&channel->inbox.writer, record, payload) == EW_OK); /* I1 */
         }
     }
     if (take)
@@ -188,16 +216,16 @@ static bool store(ew_channel *channel, struct record record, const uint8_t *payl
 static bool begin_direct(ew_channel *channel, struct record record, const uint8_t *payload,
                          uint32_t have)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
     uint32_t payload_bytes = record.bytes - RECORD_HEADER_BYTES;
     uint8_t *room;
 
-    if (link->discarding || !ewi_session_may_store(&link->session, record))
+    if (link->discarding || !ewi_session_may_store(&channel->session, record))
         return false;
-    room = ewi_ring_reserve(&link->inbox, payload_bytes);
+    room = ewi_ring_reserve(&channel->inbox.writer, payload_bytes);
     if (room == NULL) {
-        refresh_inbox(link);
-        room = ewi_ring_reserve(&link->inbox, payload_bytes);
+        refresh_inbox(channel);
+        room = ewi_ring_reserve(&channel->inbox.writer, payload_bytes);
         EWI_ASSERT(room != NULL); /* I1 */
     }
     memcpy(room, payload, have);
@@ -209,22 +237,22 @@ static bool begin_direct(ew_channel *channel, struct record record, const uint8_
 
 static bool end_direct(ew_channel *channel)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
     bool take = false;
 
     link->record_rest = NULL;
-    if (ewi_session_on_record(&link->session, link->session.generation, link->record, &take) !=
+    if (ewi_session_on_record(&channel->session, channel->session.generation, link->record, &take) !=
         EW_OK)
         return violated(channel, "a record where none can be");
     EWI_ASSERT(take);
-    ewi_ring_commit(&link->inbox, link->record.bytes - RECORD_HEADER_BYTES, link->record.flags);
+    ewi_ring_commit(&channel->inbox.writer, link->record.bytes - RECORD_HEADER_BYTES, link->record.flags);
     return true;
 }
 
 /* One frame or record at the front of the staging. False: stop (incomplete, or the link broke). */
 static bool parse_one(ew_channel *channel)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
     const uint8_t *at = link->staging + link->staged_from;
     uint32_t have = link->staged_to - link->staged_from;
     struct record record;
@@ -272,16 +300,24 @@ static void compact(struct stream_link *link)
     link->staged_to = have;
 }
 
-static void stream_ended(ew_channel *channel, int64_t why)
+/* A FIN or an error: either way the link is gone. The channel may wait for another. */
+static void stream_ended(ew_channel *channel)
 {
-    (void)why; /* a FIN or an error: either way the peer's end of the link is gone */
-    ewi_channel_link_down(channel, LINK_HUNG_UP);
+    struct stream_link *link = &channel->link->stream;
+
+    if (channel->session.peer_closed || !ewi_resume_lost(channel)) {
+        ewi_channel_link_down(channel, LINK_HUNG_UP);
+        return;
+    }
+    ewi_session_detach(&channel->session, channel->session.generation);
+    link->record_rest = NULL;
+    atomic_store_explicit(&link->lost, true, memory_order_relaxed); /* by the lock; a hint outside */
 }
 
 /* Read once. > 0: there may be more; 0: not now, or the link is down. */
 static int64_t read_once(ew_channel *channel)
 {
-    struct stream_link *link = &channel->link.stream;
+    struct stream_link *link = &channel->link->stream;
     int64_t got;
 
     if (link->record_rest != NULL) {
@@ -302,7 +338,7 @@ static int64_t read_once(ew_channel *channel)
     if (got == -EAGAIN)
         return 0;
     if (got <= 0) {
-        stream_ended(channel, got);
+        stream_ended(channel);
         return 0;
     }
     return got;
@@ -310,9 +346,12 @@ static int64_t read_once(ew_channel *channel)
 
 bool ewi_pump_in(ew_channel *channel)
 {
-    struct stream_link *link = &channel->link.stream;
-    bool progress = parse_all(channel); /* what came with the hello */
+    struct stream_link *link = &channel->link->stream;
+    bool progress;
 
+    if (is_lost(link))
+        return false;
+    progress = parse_all(channel); /* what came with the hello */
     for (int round = 0; round < PUMP_ROUNDS; round++) {
         bool direct = link->record_rest != NULL;
         uint32_t staged = link->staged_to - link->staged_from;

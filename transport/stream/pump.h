@@ -19,6 +19,8 @@
 enum { PUMP_ROUNDS = 16 };
 
 void ewi_pump_out(ew_channel *channel);
+/* FINAL, if the stack takes it now: this end is gone, and how far it got. */
+void ewi_pump_last_word(ew_channel *channel);
 /* True: records, positions or the end arrived. */
 bool ewi_pump_in(ew_channel *channel);
 

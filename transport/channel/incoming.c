@@ -1,0 +1,248 @@
+/* A peer dials us with RESUME: bring the channel to rest, answer, and go over to the new link. All of
+ * it under the reactor's lock, which never waits: what is not at rest yet is looked at again. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "transport/channel/move.h"
+#include "transport/context.h"
+#include "transport/error.h"
+#include "transport/hello.h"
+#include "transport/listener.h"
+#include "transport/local/open.h"
+#include "transport/process.h"
+#include "transport/proof.h"
+#include "transport/stream/link.h"
+
+enum { LOOK_NS = 1000 * 1000 };
+
+struct incoming {
+    ew_channel *channel;
+    struct source *source; /* the next look */
+    uint64_t until_ns;
+    struct hello hello;
+    struct incoming_link link;
+    bool claimed;
+};
+
+static bool is_local(const struct incoming *incoming)
+{
+    return incoming->link.fd >= 0;
+}
+
+static void say(struct incoming *incoming, const uint8_t *bytes, uint32_t length, int memory_fd)
+{
+    const struct incoming_link *link = &incoming->link;
+    struct stack_span span = {bytes, length};
+
+    /* It fits the buffer of a new connection. If not, the peer times out, and so does the link. */
+    if (is_local(incoming))
+        (void)ewi_local_send(link->fd, bytes, length, memory_fd);
+    else
+        (void)link->ops->send(link->stack, link->stream, &span, 1);
+}
+
+static void drop_link(ew_context *context, struct incoming_link *link)
+{
+    if (link->fd < 0) {
+        ewi_stream_finish(context->reactor, link->ops, link->stack, link->stream, link->user, false);
+        return;
+    }
+    ewi_process_close_fd(link->fd);
+    ewi_local_detach(context, &link->peer, &link->peers);
+}
+
+/* The attempt is over; its link was adopted, or is dropped here. */
+static void end(struct incoming *incoming, bool adopted)
+{
+    ew_channel *channel = incoming->channel;
+    ew_context *context = channel->context;
+
+    channel->incoming = NULL;
+    ewi_reactor_remove(context->reactor, incoming->source);
+    if (incoming->claimed)
+        ewi_freeze_thaw(channel);
+    if (!adopted)
+        drop_link(context, &incoming->link);
+    free(incoming);
+}
+
+static void refuse(struct incoming *incoming, int code, const char *text)
+{
+    uint8_t bytes[WIRE_REFUSE_BYTES_MAX];
+
+    say(incoming, bytes, ewi_wire_put_refuse(bytes, code <= EW_EAGAIN ? code : EW_EMEMORY, text), -1);
+    end(incoming, false);
+}
+
+static int prepare(struct incoming *incoming, struct move *move)
+{
+    const struct local_link_parts local = {.fd = incoming->link.fd,
+                                           .peer = incoming->link.peer,
+                                           .peers = incoming->link.peers,
+                                           .start = incoming->hello.start,
+                                           .offset = incoming->hello.offset};
+    const struct stream_link_parts stream = {.ops = incoming->link.ops,
+                                             .stack = incoming->link.stack,
+                                             .stream = incoming->link.stream,
+                                             .user = incoming->link.user,
+                                             .early = (const uint8_t *)""};
+    int code = move->local ? ewi_local_link_prepare(move->channel, move->link, &local)
+                           : ewi_stream_link_prepare(move->channel, move->link, &stream);
+
+    move->prepared = code == EW_OK;
+    return code;
+}
+
+static void put_welcome(struct incoming *incoming, const struct move *move,
+                        uint8_t bytes[WIRE_HELLO_BYTES])
+{
+    ew_channel *channel = incoming->channel;
+    struct hello welcome;
+
+    ewi_listener_welcome(channel->listener, &incoming->hello, &welcome, NULL);
+    ewi_move_say(move, incoming->hello.taken, &welcome);
+    if (ewi_random(welcome.nonce, sizeof(welcome.nonce)) != EW_OK)
+        memset(welcome.nonce, 0, sizeof(welcome.nonce)); /* the dialler's nonce is fresh */
+    ewi_wire_put_hello(bytes, RECORD_WELCOME, &welcome);
+    ewi_proof_put(bytes, channel->session.secret, incoming->hello.nonce);
+}
+
+/* The channel is at rest. */
+static int go_over(struct incoming *incoming, struct move *move)
+{
+    ew_channel *channel = incoming->channel;
+    const struct hello *hello = &incoming->hello;
+    uint8_t welcome[WIRE_HELLO_BYTES];
+    int code;
+
+    ewi_move_settle(channel);
+    code = ewi_move_judge(move, hello);
+    if (code == EW_OK && move->local)
+        code = ewi_move_fill(move, hello->taken);
+    if (code == EW_OK)
+        code = prepare(incoming, move);
+    if (code != EW_OK)
+        return code;
+    code = ewi_session_accept(&channel->session, hello->generation, hello->taken,
+                              channel->writer.position);
+    if (code != EW_OK)
+        return ewi_fail(EW_EPROTO, "a resume that is older than the link");
+    put_welcome(incoming, move, welcome);
+    EWI_CRASH_POINT("resume.before_welcome");
+    say(incoming, welcome, sizeof(welcome), move->local ? move->outbox.fd : -1);
+    EWI_CRASH_POINT("resume.after_welcome");
+    return ewi_move_adopt(move, hello, false);
+}
+
+static void look(struct incoming *incoming, uint64_t now_ns)
+{
+    ew_channel *channel = incoming->channel;
+    const struct wait none = {.deadline_ns = 0};
+    struct move move;
+    int code;
+
+    if (!incoming->claimed)
+        incoming->claimed = ewi_freeze_claim(channel) == EW_OK;
+    if (!incoming->claimed || ewi_freeze_try(channel) != EW_OK ||
+        ewi_lock_take(&channel->facts_lock, none) != EW_OK) {
+        if (now_ns >= incoming->until_ns)
+            refuse(incoming, EW_EAGAIN, "the channel is in use and did not come to rest");
+        else
+            ewi_reactor_set_deadline(channel->context->reactor, incoming->source, now_ns + LOOK_NS);
+        return;
+    }
+    ewi_move_begin(channel, is_local(incoming),
+                   atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0
+                       ? "the link was lost"
+                       : "the peer asked for it",
+                   &move);
+    code = go_over(incoming, &move);
+    if (code != EW_OK)
+        ewi_move_abandon(&move);
+    ewi_lock_give(&channel->facts_lock);
+    if (code != EW_OK && channel->session.generation == incoming->hello.generation)
+        ewi_channel_break(channel, EW_EPROTO, ewi_error_text()); /* it has left the old link */
+    if (code == EW_OK)
+        end(incoming, true);
+    else
+        refuse(incoming, code, ewi_error_text());
+}
+
+static void on_look(void *object, uint32_t events, uint64_t now_ns)
+{
+    (void)events;
+    look(object, now_ns);
+}
+
+/* ---- what the doors call ---- */
+
+int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint8_t *bytes,
+                      ew_channel **out, char text[WIRE_TEXT_BYTES_MAX])
+{
+    static const uint8_t none[16];
+    ew_channel *channel = ewi_context_find_channel(context, hello->channel);
+    int code = EW_OK;
+
+    if (channel == NULL || !ewi_proof_holds(bytes, channel->session.secret, none) ||
+        strcmp(channel->service, hello->service) != 0 ||
+        atomic_load_explicit(&channel->shut, memory_order_acquire) == CHANNEL_CLOSED || /* C4 */
+        ewi_channel_link_state(channel) != LINK_UP) {
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "this channel is not known here");
+        code = EW_ELOST;
+    } else if (hello->outbox_bytes == 0 && channel->began_local && context->shm_stays) {
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "a channel opened over shared memory stays there");
+        code = EW_EACCESS;
+    }
+    if (channel != NULL) /* under the reactor's lock its end waits for us: ewi_incoming_stop */
+        atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+    *out = channel;
+    return code;
+}
+
+int ewi_incoming_start(ew_channel *channel, const struct hello *hello,
+                       const struct incoming_link *link, char text[WIRE_TEXT_BYTES_MAX])
+{
+    struct reactor *reactor = channel->context->reactor;
+    struct incoming *incoming;
+
+    if (channel->incoming != NULL && hello->generation <= channel->incoming->hello.generation) {
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "a resume that is older than another one");
+        return EW_EPROTO;
+    }
+    incoming = calloc(1, sizeof(*incoming));
+    if (incoming == NULL || ewi_reactor_add(reactor, -1, 0, on_look, incoming, &incoming->source) != 0) {
+        free(incoming);
+        snprintf(text, WIRE_TEXT_BYTES_MAX, "no memory for a link");
+        return EW_EMEMORY;
+    }
+    if (channel->incoming != NULL)
+        end(channel->incoming, false);
+    incoming->channel = channel;
+    incoming->hello = *hello;
+    incoming->link = *link;
+    incoming->until_ns = ewi_now_ns() + MOVE_NS;
+    channel->incoming = incoming;
+    look(incoming, ewi_now_ns());
+    return EW_OK;
+}
+
+void ewi_move_knock(ew_channel *channel)
+{
+    struct reactor *reactor = channel->context->reactor;
+
+    ewi_reactor_lock(reactor);
+    if (channel->incoming != NULL)
+        ewi_reactor_set_deadline(reactor, channel->incoming->source, 0);
+    ewi_reactor_unlock(reactor);
+}
+
+void ewi_incoming_stop(ew_channel *channel)
+{
+    ewi_reactor_lock(channel->context->reactor);
+    if (channel->incoming != NULL)
+        end(channel->incoming, false);
+    ewi_reactor_unlock(channel->context->reactor);
+}

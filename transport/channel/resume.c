@@ -1,0 +1,204 @@
+/* A stream was lost: the opener dials again until it has another link or the grace time is over, the
+ * acceptor waits as long. The dialling blocks, so it is done by a thread of its own. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "transport/channel/move.h"
+#include "transport/context.h"
+#include "transport/hello.h"
+#include "transport/process.h"
+
+enum {
+    BACKOFF_NS_MIN = 5 * 1000 * 1000,
+    BACKOFF_NS_MAX = 1000 * 1000 * 1000,
+    BACKOFF_DOUBLINGS = 8,
+    ATTEMPT_NS = 2000 * 1000 * 1000, /* for one dial */
+    STACK_BYTES = 256 * 1024,
+};
+
+static const char why[] = "the link was lost";
+
+static bool over(const ew_channel *channel, uint64_t now_ns)
+{
+    uint64_t lost_ns = atomic_load_explicit(&channel->lost_ns, memory_order_relaxed);
+
+    return now_ns >= lost_ns + channel->context->grace_ns;
+}
+
+/* Under the reactor's lock. */
+static void look_again(ew_channel *channel, uint64_t at_ns)
+{
+    uint64_t end = atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) +
+                   channel->context->grace_ns;
+
+    if (!channel->resume.stopped)
+        ewi_reactor_set_deadline(channel->context->reactor, channel->resume.source,
+                                 ewi_min_u64(at_ns, end));
+}
+
+static uint64_t back_off(ew_channel *channel)
+{
+    uint32_t doublings = channel->resume.attempts++;
+    uint64_t pause = (uint64_t)BACKOFF_NS_MIN
+                     << (doublings < BACKOFF_DOUBLINGS ? doublings : BACKOFF_DOUBLINGS);
+    uint32_t jitter = 0;
+
+    (void)ewi_random(&jitter, sizeof(jitter)); /* no stampede: half to all of it */
+    pause = ewi_min_u64(pause, BACKOFF_NS_MAX);
+    return pause / 2 + pause / 2 * (jitter % 1024) / 1024;
+}
+
+static void end_as_lost(ew_channel *channel)
+{
+    ewi_channel_link_down(channel, LINK_HUNG_UP);
+    ewi_channel_note(channel);
+}
+
+/* ---- dialling ---- */
+
+static void after_dial(ew_channel *channel, int code)
+{
+    struct reactor *reactor = channel->context->reactor;
+
+    ewi_reactor_lock(reactor);
+    channel->resume.dialling = false;
+    if (code == EW_OK)
+        channel->resume.attempts = 0;
+    if (!channel->resume.stopped && atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0)
+        look_again(channel, ewi_now_ns() + back_off(channel));
+    ewi_reactor_unlock(reactor);
+    if (code == EW_ELOST) /* it answers, and does not know the channel */
+        end_as_lost(channel);
+    atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+}
+
+static void *dial(void *object)
+{
+    ew_channel *channel = object;
+    const struct wait wait = {.deadline_ns = ewi_now_ns() + ATTEMPT_NS};
+    int cancel_fd = atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed);
+    int code = EW_EMEMORY;
+    bool doubtful; /* it is in doubt already */
+    char *address;
+
+    ewi_lock_enter(&channel->facts_lock);
+    address = strdup(channel->peer_address);
+    ewi_lock_give(&channel->facts_lock);
+    if (address != NULL)
+        code = ewi_move_dial(channel, address, wait, cancel_fd, why, &doubtful);
+    free(address);
+    after_dial(channel, code);
+    return NULL;
+}
+
+/* Under the reactor's lock. False: look again later. */
+static bool start_dial(ew_channel *channel)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    bool started;
+
+    atomic_fetch_add_explicit(&channel->pins, 1, memory_order_relaxed); /* it is on the list */
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    started = pthread_create(&thread, &attributes, dial, channel) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (!started)
+        atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+    channel->resume.dialling = started;
+    return started;
+}
+
+static void on_due(void *object, uint32_t events, uint64_t now_ns)
+{
+    ew_channel *channel = object;
+
+    (void)events;
+    if (channel->resume.stopped || channel->resume.dialling ||
+        atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) == 0)
+        return; /* the dial looks again at its end */
+    if (over(channel, now_ns))
+        end_as_lost(channel);
+    else if (!channel->opener)
+        look_again(channel, UINT64_MAX);
+    else if (!start_dial(channel))
+        look_again(channel, now_ns + back_off(channel));
+}
+
+/* ---- what the channel calls ---- */
+
+/* Under the reactor's lock. */
+static bool make_source(ew_channel *channel)
+{
+    struct channel_resume *resume = &channel->resume;
+
+    if (resume->source != NULL)
+        return true;
+    if (channel->opener) {
+        int fd = ewi_process_eventfd();
+
+        if (fd < 0)
+            return false;
+        atomic_store_explicit(&resume->cancel_fd, fd, memory_order_relaxed); /* before the thread */
+    }
+    return ewi_reactor_add(channel->context->reactor, -1, 0, on_due, channel, &resume->source) == 0;
+}
+
+bool ewi_resume_lost(ew_channel *channel)
+{
+    struct reactor *reactor = channel->context->reactor;
+    bool waits;
+
+    if (channel->context->grace_ns == 0)
+        return false;
+    ewi_reactor_lock(reactor);
+    waits = !channel->resume.stopped && make_source(channel);
+    if (waits) {
+        atomic_store_explicit(&channel->lost_ns, ewi_now_ns(), memory_order_relaxed);
+        channel->resume.attempts = 0;
+        look_again(channel, channel->opener ? 0 : UINT64_MAX);
+    }
+    ewi_reactor_unlock(reactor);
+    return waits;
+}
+
+void ewi_resume_doubt(ew_channel *channel)
+{
+    if (!ewi_resume_lost(channel))
+        ewi_channel_break(channel, EW_ELOST, "the peer was lost while the channel moved, and there is "
+                                             "no grace time to find it again");
+}
+
+void ewi_resume_found(ew_channel *channel)
+{
+    atomic_store_explicit(&channel->lost_ns, 0, memory_order_relaxed);
+    ewi_reactor_lock(channel->context->reactor);
+    if (channel->resume.source != NULL)
+        ewi_reactor_set_deadline(channel->context->reactor, channel->resume.source, EWI_NEVER);
+    ewi_reactor_unlock(channel->context->reactor);
+}
+
+void ewi_resume_stop(ew_channel *channel)
+{
+    struct channel_resume *resume = &channel->resume;
+    const uint64_t one = 1;
+    int cancel_fd;
+
+    ewi_reactor_lock(channel->context->reactor);
+    resume->stopped = true;
+    ewi_reactor_remove(channel->context->reactor, resume->source);
+    resume->source = NULL;
+    cancel_fd = atomic_load_explicit(&resume->cancel_fd, memory_order_relaxed);
+    ewi_reactor_unlock(channel->context->reactor);
+    if (cancel_fd >= 0 && write(cancel_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}

@@ -1,0 +1,104 @@
+#include "transport/retired.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "transport/process.h"
+
+enum { JUNK_BYTES = 4096, JUNK_ROUNDS = 16 };
+
+struct retired {
+    ew_context *context;
+    struct source *source; /* the deadline, and of a socket its hang-up */
+    int fd;                /* -1: a stream */
+    const struct stack_ops *ops;
+    struct ewi_stack *stack;
+    ewi_stream stream;
+    struct stream_user *user;
+};
+
+static void end(struct retired *retired)
+{
+    ew_context *context = retired->context;
+
+    ewi_reactor_remove(context->reactor, retired->source);
+    if (retired->fd >= 0)
+        ewi_process_close_fd(retired->fd);
+    else
+        ewi_stream_finish(context->reactor, retired->ops, retired->stack, retired->stream,
+                          retired->user, true);
+    free(retired);
+    ewi_context_give(context);
+}
+
+static void on_hang_up_or_deadline(void *object, uint32_t events, uint64_t now_ns)
+{
+    (void)events, (void)now_ns;
+    end(object);
+}
+
+static void on_stream(void *object, uint32_t bits, uint64_t now_ns)
+{
+    struct retired *retired = object;
+    uint8_t junk[JUNK_BYTES];
+
+    (void)bits, (void)now_ns;
+    for (int round = 0; round < JUNK_ROUNDS; round++) {
+        int64_t got = retired->ops->recv_into(retired->stack, retired->stream, junk, sizeof(junk));
+
+        if (got == -EAGAIN)
+            return;
+        if (got <= 0) {
+            end(retired);
+            return;
+        }
+    }
+}
+
+static struct retired *create(ew_context *context, int fd, uint32_t events)
+{
+    struct retired *retired = calloc(1, sizeof(*retired));
+
+    if (retired == NULL)
+        return NULL;
+    retired->context = context;
+    retired->fd = fd;
+    ewi_reactor_lock(context->reactor); /* no event before it is complete */
+    if (ewi_reactor_add(context->reactor, fd, events, on_hang_up_or_deadline, retired,
+                        &retired->source) != EW_OK) {
+        ewi_reactor_unlock(context->reactor);
+        free(retired);
+        return NULL;
+    }
+    ewi_context_take(context);
+    ewi_reactor_set_deadline(context->reactor, retired->source, ewi_now_ns() + RETIRED_NS);
+    ewi_reactor_unlock(context->reactor);
+    return retired;
+}
+
+void ewi_retire_socket(ew_context *context, int fd)
+{
+    if (create(context, fd, EPOLLET) == NULL) /* EPOLLHUP comes unasked */
+        ewi_process_close_fd(fd);
+}
+
+void ewi_retire_stream(ew_context *context, const struct stack_ops *ops, struct ewi_stack *stack,
+                       ewi_stream stream, struct stream_user *user)
+{
+    struct retired *retired;
+
+    ewi_reactor_lock(context->reactor);
+    retired = create(context, -1, 0);
+    if (retired == NULL) {
+        ewi_stream_finish(context->reactor, ops, stack, stream, user, true);
+    } else {
+        retired->ops = ops;
+        retired->stack = stack;
+        retired->stream = stream;
+        retired->user = user;
+        ewi_stream_user_set(context->reactor, user, on_stream, retired);
+        ops->watch(stack, stream, STACK_READABLE);
+    }
+    ewi_reactor_unlock(context->reactor);
+}

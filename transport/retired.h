@@ -1,0 +1,26 @@
+/* transport/retired.h - what is left of a link that was replaced: open until the peer closes it.
+ *
+ * Purpose    Only the end that dialled closes a replaced link, after it has heard the welcome on the
+ *            new one. If the other end closed it first, the dialler could take that for a loss.
+ * Shape      a descriptor or a stream, and a deadline
+ * Owner      the reactor; each has a share of its context
+ * Threads    any; never blocks
+ * Trust      what still arrives is thrown away, a bounded amount at a time
+ * Errors     none: without memory it is closed at once
+ * Invariants I1  gone after RETIRED_NS at the latest.
+ * Ordering   the reactor's lock
+ * Source     design, section 5 (Session)
+ */
+#ifndef EWI_TRANSPORT_RETIRED_H
+#define EWI_TRANSPORT_RETIRED_H
+
+#include "transport/context.h"
+#include "transport/stream/user.h"
+
+enum { RETIRED_NS = 1000 * 1000 * 1000 };
+
+void ewi_retire_socket(ew_context *context, int fd);
+void ewi_retire_stream(ew_context *context, const struct stack_ops *ops, struct ewi_stack *stack,
+                       ewi_stream stream, struct stream_user *user);
+
+#endif
