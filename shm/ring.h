@@ -97,7 +97,7 @@ uint32_t ewi_ring_offset_of(const struct ring_writer *writer, uint64_t position)
 
 /* Does a record begin, or the next one, at this position? */
 bool ewi_ring_is_boundary(const struct ring_writer *writer, uint64_t position);
-/* An empty ring goes on at another position. */
+/* A ring whose reader has passed everything goes on at a later position. */
 void ewi_ring_rebase(struct ring_writer *writer, uint64_t position);
 
 #include "shm/ring_inline.h"

@@ -50,6 +50,8 @@ static int refused(const struct dial *dial, const uint8_t *bytes, uint32_t lengt
     char text[WIRE_TEXT_BYTES_MAX + 1];
     int code = ewi_wire_get_refuse(bytes, length, text);
 
+    if (dial->move != NULL)
+        dial->move->said = false; /* it has not moved */
     return ewi_fail(code, "%s refused: %s", dial->address, text[0] != '\0' ? text : "(no reason)");
 }
 
@@ -88,37 +90,37 @@ int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[W
     struct move *move = dial->move;
     ew_channel *channel = move->channel;
     struct wait wait = dial->wait;
+    struct lock *session_lock;
     int code;
 
     wait.deadline_ns = ewi_min_u64(wait.deadline_ns, ewi_now_ns() + MOVE_NS);
     code = ewi_freeze_await(channel, wait);
     if (code != EW_OK)
         return ewi_fail(code, "the channel is in use and did not come to rest");
+    session_lock = ewi_move_session_lock(channel);
+    if (session_lock != NULL)
+        ewi_lock_enter(session_lock);
     ewi_move_settle(channel);
-    if (move->local) {
+    if (move->local)
         code = ewi_move_fill(move, channel->writer.freed);
-        if (code != EW_OK)
-            return code;
-    }
     out->generation = ewi_session_dial(&channel->session);
     ewi_move_say(move, channel->writer.freed, out);
+    if (session_lock != NULL)
+        ewi_lock_give(session_lock);
+    if (code != EW_OK)
+        return code;
     ewi_wire_put_hello(bytes, RECORD_HELLO, out);
     ewi_proof_put(bytes, channel->session.secret, no_nonce);
     move->said = true;
     return EW_OK;
 }
 
-int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
-                      const struct hello *welcome)
+int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const uint8_t *bytes)
 {
     ew_channel *channel = dial->move->channel;
 
     if (!ewi_proof_holds(bytes, channel->session.secret, said->nonce))
         return ewi_fail(EW_EPROTO, "%s does not know the channel's secret", dial->address);
-    if (ewi_move_judge(dial->move, welcome) != EW_OK ||
-        ewi_session_welcomed(&channel->session, welcome->generation, welcome->taken,
-                             channel->writer.position) != EW_OK)
-        return ewi_fail(EW_EPROTO, "%s says that it is where it cannot be", dial->address);
     return EW_OK;
 }
 

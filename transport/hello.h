@@ -35,9 +35,8 @@ int ewi_hello_judge(const struct dial *dial, const struct hello *said, const uin
                     uint32_t length, struct hello *out, char *facts);
 /* RESUME: bring the channel to rest; the positions and, encoded, the hello with its MAC. */
 int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[WIRE_HELLO_BYTES]);
-/* ... and judge the positions and the MAC of the welcome: the session has it then. */
-int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
-                      const struct hello *welcome);
+/* ... and the MAC of the welcome to it. */
+int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const uint8_t *bytes);
 /* Wait for a descriptor; 0, EW_ETIMEOUT, EW_EINTR. */
 int ewi_hello_await(int fd, short events, const struct dial *dial);
 

@@ -54,9 +54,9 @@ static inline void open_listener(struct pair *pair, bool tcp)
 /* Contexts and listener, no channel yet. */
 static inline void open_contexts(struct pair *pair, bool tcp)
 {
-    *pair = (struct pair){0};
     const ew_context_options options = {.grace_ns = -1}; /* a lost stream ends its channel at once */
 
+    *pair = (struct pair){0};
     CHECK_EQ(ew_context_open(&options, &pair->server), EW_OK);
     CHECK_EQ(ew_context_open(&options, &pair->client), EW_OK);
     open_listener(pair, tcp);

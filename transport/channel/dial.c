@@ -8,23 +8,35 @@
 #include "transport/error.h"
 #include "transport/hello.h"
 
+static int go_over(struct move *move, const struct hello *welcome)
+{
+    ew_channel *channel = move->channel;
+
+    if (ewi_move_judge(move, welcome) != EW_OK ||
+        ewi_session_welcomed(&channel->session, welcome->generation, welcome->taken,
+                             channel->writer.position) != EW_OK)
+        return ewi_fail(EW_EPROTO, "the peer says that it is where it cannot be");
+    return ewi_move_adopt(move, welcome, true);
+}
+
 /* The link and the reactor are ours for the moment that it takes. */
 int ewi_move_finish(struct move *move, const struct hello *welcome)
 {
     ew_channel *channel = move->channel;
+    struct lock *session_lock;
     int code;
 
     ewi_lock_enter(&channel->facts_lock);
+    session_lock = ewi_move_session_lock(channel);
+    if (session_lock != NULL)
+        ewi_lock_enter(session_lock);
     ewi_reactor_lock(channel->context->reactor);
-    code = ewi_move_adopt(move, welcome, true);
+    code = go_over(move, welcome);
     ewi_reactor_unlock(channel->context->reactor);
+    if (session_lock != NULL)
+        ewi_lock_give(session_lock);
     ewi_lock_give(&channel->facts_lock);
     return code;
-}
-
-static bool is_refusal(int code)
-{
-    return code <= EW_EACCESS || code == EW_ELOST || code == EW_ENOTFOUND;
 }
 
 int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, int cancel_fd,
@@ -49,7 +61,7 @@ int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, in
     code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
     if (code != EW_OK)
         ewi_move_abandon(&move);
-    *doubtful = code != EW_OK && move.said && !is_refusal(code);
+    *doubtful = code != EW_OK && move.said;
     ewi_freeze_thaw(channel);
     return code;
 }

@@ -103,7 +103,7 @@ static void put_welcome(struct incoming *incoming, const struct move *move,
     struct hello welcome;
 
     ewi_listener_welcome(channel->listener, &incoming->hello, &welcome, NULL);
-    ewi_move_say(move, incoming->hello.taken, &welcome);
+    ewi_move_say(move, ewi_move_start(move, &incoming->hello), &welcome);
     if (ewi_random(welcome.nonce, sizeof(welcome.nonce)) != EW_OK)
         memset(welcome.nonce, 0, sizeof(welcome.nonce)); /* the dialler's nonce is fresh */
     ewi_wire_put_hello(bytes, RECORD_WELCOME, &welcome);
@@ -121,7 +121,7 @@ static int go_over(struct incoming *incoming, struct move *move)
     ewi_move_settle(channel);
     code = ewi_move_judge(move, hello);
     if (code == EW_OK && move->local)
-        code = ewi_move_fill(move, hello->taken);
+        code = ewi_move_fill(move, ewi_move_start(move, hello));
     if (code == EW_OK)
         code = prepare(incoming, move);
     if (code != EW_OK)
@@ -137,17 +137,29 @@ static int go_over(struct incoming *incoming, struct move *move)
     return ewi_move_adopt(move, hello, false);
 }
 
+/* Those that others hold for a moment only, without waiting. */
+static bool take_locks(ew_channel *channel, struct lock **session_lock)
+{
+    if (!ewi_lock_try(&channel->facts_lock))
+        return false;
+    *session_lock = ewi_move_session_lock(channel);
+    if (*session_lock == NULL || ewi_lock_try(*session_lock))
+        return true;
+    ewi_lock_give(&channel->facts_lock);
+    return false;
+}
+
 static void look(struct incoming *incoming, uint64_t now_ns)
 {
     ew_channel *channel = incoming->channel;
-    const struct wait none = {.deadline_ns = 0};
+    struct lock *session_lock = NULL;
     struct move move;
     int code;
 
     if (!incoming->claimed)
         incoming->claimed = ewi_freeze_claim(channel) == EW_OK;
     if (!incoming->claimed || ewi_freeze_try(channel) != EW_OK ||
-        ewi_lock_take(&channel->facts_lock, none) != EW_OK) {
+        !take_locks(channel, &session_lock)) {
         if (now_ns >= incoming->until_ns)
             refuse(incoming, EW_EAGAIN, "the channel is in use and did not come to rest");
         else
@@ -162,6 +174,8 @@ static void look(struct incoming *incoming, uint64_t now_ns)
     code = go_over(incoming, &move);
     if (code != EW_OK)
         ewi_move_abandon(&move);
+    if (session_lock != NULL)
+        ewi_lock_give(session_lock);
     ewi_lock_give(&channel->facts_lock);
     if (code != EW_OK && channel->session.generation == incoming->hello.generation)
         ewi_channel_break(channel, EW_EPROTO, ewi_error_text()); /* it has left the old link */

@@ -23,6 +23,11 @@ void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct 
     snprintf(out->reason, sizeof(out->reason), "%s", reason);
 }
 
+struct lock *ewi_move_session_lock(ew_channel *channel)
+{
+    return channel->ops == &ewi_stream_link ? &channel->link->stream.drive_lock : NULL;
+}
+
 /* Up to where we have the peer's records. */
 static uint64_t taken_by(const ew_channel *channel)
 {
@@ -34,12 +39,15 @@ static uint64_t taken_by(const ew_channel *channel)
 void ewi_move_settle(ew_channel *channel)
 {
     struct session_facts facts;
+    uint64_t read; /* by the peer's application: less than taken while it reads its inbox */
 
     ewi_channel_refresh_room(channel);
     if (channel->ops != &ewi_local_link)
         return;
+    read = atomic_load_explicit(channel->freed_word, memory_order_acquire); /* T2, pairs with T1 */
     facts = (struct session_facts){.sent = channel->writer.position,
                                    .peer_taken = channel->writer.freed,
+                                   .peer_consumed = ewi_min_u64(read, channel->writer.freed),
                                    .taken = taken_by(channel),
                                    .peer_eof = channel->got_eof,
                                    .peer_closed = channel->got_close};
@@ -96,11 +104,16 @@ void ewi_move_say(const struct move *move, uint64_t start, struct hello *hello)
         hello->outbox_bytes = move->outbox.bytes; /* its ring begins with the record at start */
 }
 
+uint64_t ewi_move_start(const struct move *move, const struct hello *hello)
+{
+    return ewi_max_u64(hello->taken, move->channel->writer.freed); /* an ACK may have overtaken it */
+}
+
 int ewi_move_judge(const struct move *move, const struct hello *hello)
 {
     ew_channel *channel = move->channel;
 
-    if (!ewi_ring_is_boundary(&channel->writer, hello->taken) ||
+    if (!ewi_ring_is_boundary(&channel->writer, ewi_move_start(move, hello)) ||
         (move->local && (hello->start > channel->session.taken || hello->offset != 0)))
         return ewi_fail(EW_EPROTO, "the peer says that it is where it cannot be");
     return EW_OK;

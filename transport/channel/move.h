@@ -40,12 +40,17 @@ struct move {
 };
 
 void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out);
+/* The lock under which the current link uses the session, NULL: it does not. Taken around everything
+ * here that names the session: the reactor may drive a stream for a channel that is at rest. */
+struct lock *ewi_move_session_lock(ew_channel *channel);
 /* The session knows what the current link was used for. */
 void ewi_move_settle(ew_channel *channel);
 /* New memory for our records from that position on; text set on failure. */
 int ewi_move_fill(struct move *move, uint64_t from);
 /* Our positions and geometry, for HELLO or WELCOME. */
 void ewi_move_say(const struct move *move, uint64_t start, struct hello *hello);
+/* Where our records begin on the new link. */
+uint64_t ewi_move_start(const struct move *move, const struct hello *hello);
 /* May a link begin where the peer says that it is? */
 int ewi_move_judge(const struct move *move, const struct hello *hello);
 /* The prepared link takes over. dialled: we close the old one, else the peer does. */

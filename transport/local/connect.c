@@ -198,7 +198,7 @@ static int move_channel(struct call *call)
         code = prepare(call, &welcome);
     if (code != EW_OK)
         return code;
-    code = ewi_hello_resumed(call->dial, &call->said, call->reply, &welcome);
+    code = ewi_hello_resumed(call->dial, &call->said, call->reply);
     if (code == EW_OK)
         code = ewi_move_finish(move, &welcome);
     if (code != EW_OK)

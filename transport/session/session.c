@@ -17,7 +17,7 @@ void ewi_session_learn(struct session *session, const struct session_facts *fact
     EWI_ASSERT(facts->sent >= session->sent && facts->taken >= session->taken);
     session->sent = facts->sent;
     session->peer_taken = ewi_max_u64(session->peer_taken, facts->peer_taken);
-    session->peer_consumed = ewi_max_u64(session->peer_consumed, facts->peer_taken);
+    session->peer_consumed = ewi_max_u64(session->peer_consumed, facts->peer_consumed);
     session->taken = facts->taken;
     session->peer_eof |= facts->peer_eof;
     session->peer_closed |= facts->peer_closed;

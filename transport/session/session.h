@@ -51,8 +51,8 @@ void ewi_session_init(struct session *session, bool opener, const uint8_t channe
 
 /* What happened on a link that needs no session: shared memory. Positions only grow. */
 struct session_facts {
-    uint64_t sent, peer_taken; /* of what we send */
-    uint64_t taken;            /* of what we receive */
+    uint64_t sent, peer_taken, peer_consumed; /* of what we send */
+    uint64_t taken;                           /* of what we receive */
     bool peer_eof, peer_closed;
 };
 void ewi_session_learn(struct session *session, const struct session_facts *facts);

@@ -162,7 +162,7 @@ static int move_channel(struct call *call, struct stream_user *user, const struc
 
     move->prepared = code == EW_OK;
     if (code == EW_OK)
-        code = ewi_hello_resumed(call->dial, &call->said, call->bytes, welcome);
+        code = ewi_hello_resumed(call->dial, &call->said, call->bytes);
     return code == EW_OK ? ewi_move_finish(move, welcome) : code;
 }
 
