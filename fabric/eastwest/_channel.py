@@ -1,14 +1,25 @@
 """Channel: the message path of the extension, and the control side in Python."""
 
+import logging
 from types import TracebackType
-from typing import Self, final
+from typing import Protocol, Self, final, runtime_checkable
 
 from . import _native
 from ._errors import InternalError
 from ._explain import explain_channel
 from ._message import Port
 from ._native_values import ChannelInfo
-from ._values import ChannelStats, Explanation, Path, Peer
+from ._values import PATHS, ChannelStats, Explanation, Path, Peer
+
+log = logging.getLogger("eastwest")
+
+
+@runtime_checkable
+class _Finds(Protocol):
+    """What a channel needs of its context."""
+
+    def address_of(self, service: str, instance: str, path: str) -> str:
+        """Return where an instance is reached on a path."""
 
 
 @final
@@ -60,6 +71,37 @@ class Channel(Port):
         else:
             self.abort()
 
+    # ------------------------------------------------------------------ moving
+
+    def switch(self, to: Path | str, *, timeout: float | None = 5.0) -> None:
+        """Move the channel to another path while it is in use, for tools and tests.
+
+        Nothing is lost, repeated or reordered, and whoever sends or receives meanwhile notices
+        nothing. The end that connected calls it. When it fails the channel goes on as before.
+
+        Args:
+            to: "shm" or "tcp", or an address: "shm:DIRECTORY/SOCKET", "tcp://ADDR:PORT".
+            timeout: seconds; None waits for as long as it takes.
+
+        Raises:
+            Unreachable: the instance has no such path, or does not answer there.
+            Refused: it says no.
+            ConfigurationError: this is the end that accepted, or the address is not one.
+        """
+        info = self._info()
+        owner = self._owner
+        where = to
+        if to in PATHS and isinstance(owner, _Finds):
+            where = owner.address_of(info.service, info.instance, to)
+        _native.channel_switch(self._handle, where, timeout)
+        log.info(
+            "path_changed service=%s from=%s to=%s peer=%s",
+            info.service,
+            info.path,
+            self.path,
+            self._info().peer_address,
+        )
+
     # ------------------------------------------------------------------ facts
 
     @property
@@ -74,6 +116,11 @@ class Channel(Port):
         if path is None:
             raise InternalError("the channel has no path")
         return path
+
+    @property
+    def draining(self) -> bool:
+        """Whether the listener at the other end asks us to go elsewhere: ``Listener.drain``."""
+        return self._info().draining
 
     @property
     def peer(self) -> Peer:

@@ -14,13 +14,19 @@ from types import TracebackType
 from typing import Self, final
 
 from . import _exit, _native, _rundir
-from ._addresses import is_unspecified
+from ._addresses import SHM, is_unspecified
 from ._channel import Channel, adopt
 from ._config import Config
 from ._config_checks import bind as check_bind
 from ._config_checks import check_exposure
 from ._connect import Connector, Request, probe
-from ._errors import ClosedHere, ConfigurationError, EastwestError, ForkedError
+from ._errors import (
+    ClosedHere,
+    ConfigurationError,
+    EastwestError,
+    ForkedError,
+    Unreachable,
+)
 from ._explain import off_paths
 from ._facts import WEIGHT, Facts, compose
 from ._find import Finder
@@ -114,6 +120,25 @@ class Context:
         rng = random.Random(0)
         good = order(found, zone=request.zone, pick="nearest", rng=rng)
         return (*good, *(each for each in found if not each.weight))
+
+    def address_of(self, service: str, instance: str, path: str) -> str:
+        """Return where an instance is reached on a path. For ``Channel.switch``.
+
+        Raises:
+            Unreachable: discovery knows no such address of it.
+        """
+        prefix = SHM if path == "shm" else "tcp:"
+        _, finder = self._open()
+        for each in finder.look_up(service, PROBE_SECONDS).instances:
+            if each.id not in (instance, ""):
+                continue
+            for address in each.addresses:
+                if address.startswith(prefix) and path in self.config.paths:
+                    return address
+        raise Unreachable(
+            f"instance {instance} of {service!r} has no address for {path} that is known here, or "
+            f"paths = {list(self.config.paths)} leaves it out",
+        )
 
     def services(self) -> tuple[str, ...]:
         """Return the names that discovery knows now, sorted, at most 256 of each provider."""

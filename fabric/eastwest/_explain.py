@@ -55,6 +55,10 @@ def explain_channel(
     if chosen is None:
         chosen = Verdict(path, info.peer_address, True, "accepted", "the peer chose this path")
         rejected = tuple(each for each in missing([chosen], (), ()) if each.path == "dpdk")
+    if stats.changes:
+        path_now = Verdict(path, info.peer_address, True, "moved", str(stats.changes[-1]))
+        rejected = tuple(each for each in (chosen, *rejected) if each.path != path)
+        chosen = path_now
     if info.end:
         chosen = Verdict(path, chosen.address, False, "ended", info.end)
     facts = {
@@ -65,15 +69,19 @@ def explain_channel(
         "death_watch": info.death_watch,
         "generation": info.generation,
         "instance": info.instance,
+        "channel": info.channel_id,
         "protocol": info.protocol,
         "opener": "this end" if info.opener else "the peer",
         "message_bytes_max": info.message_bytes_max,
         "outbox_bytes": info.outbox_bytes,
         "peer_outbox_bytes": info.peer_outbox_bytes,
+        "without_a_link": f"for {info.lost_seconds:.3f} s" if info.lost_seconds else "",
+        "draining": "the peer asks to go elsewhere" if info.draining else "",
         "blocked": blocked(info, stats),
         "end": info.end,
     }
-    return Explanation(info.service, chosen, rejected, facts=facts)
+    changes = tuple(str(each) for each in stats.changes)
+    return Explanation(info.service, chosen, rejected, changes, facts)
 
 
 def explain_listener(

@@ -23,7 +23,7 @@ from ._config import Config
 from ._core import ffi, lib
 from ._errors import ClosedHere, Code, ForkedError, from_code
 from ._native_values import Answer, ChannelInfo, ListenerInfo
-from ._values import ChannelStats, ContextStats, ListenerStats, Path
+from ._values import ChannelStats, ContextStats, ListenerStats, Path, PathChange
 
 _message.set_error(from_code)
 
@@ -277,6 +277,8 @@ def _context_options(config: Config) -> tuple[Any, list[Any]]:
     options.pages = _PAGES[config.pages]
     options.wait = _WAIT[config.wait]
     options.hello_ns = _ns(config.hello)
+    options.grace_ns = _ns(config.grace) or -1
+    options.shm_stays = config.paths == ("shm",)
     return options, keep
 
 
@@ -320,6 +322,10 @@ class ListenerHandle:
             ),
         )
 
+    def drain(self) -> None:
+        """Refuse new channels and tell the peers of those there are to go elsewhere."""
+        check(lib.ew_listener_drain(self._listener))
+
     def close(self) -> None:
         """Stop accepting and remove the socket. Idempotent."""
         lib.ew_listener_close(self._listener)
@@ -351,6 +357,8 @@ def channel_info(address: int) -> ChannelInfo:
         pages=_text(out.pages),
         death_watch=_text(out.death_watch),
         end=_text(out.end),
+        draining=bool(out.draining),
+        lost_seconds=out.lost_ns / NS,
     )
 
 
@@ -375,11 +383,37 @@ def channel_stats(address: int) -> ChannelStats:
         send_waiting=out.send_waiting,
         recv_waiting=out.recv_waiting,
         path_changes=out.path_changes,
+        changes=_changes(address),
         position_sent=out.position_sent,
         position_peer_taken=out.position_peer_taken,
         position_peer_consumed=out.position_peer_consumed,
         position_taken=out.position_taken,
     )
+
+
+def _changes(address: int) -> tuple[PathChange, ...]:
+    """Return the last changes of a channel's link, oldest first."""
+    out = ffi.new("ew_path_change[]", lib.EW_PATH_CHANGES_KEPT)
+    channel = ffi.cast("ew_channel *", address)
+    count = check(lib.ew_channel_get_path_changes(channel, out, lib.EW_PATH_CHANGES_KEPT))
+    return tuple(
+        PathChange(
+            generation=each.generation,
+            before=_PATHS[getattr(each, "from")],
+            after=_PATHS[each.to],
+            reason=_text(each.reason),
+            at=each.at_ns / NS,
+            seconds=each.took_ns / NS,
+        )
+        for each in out[0:count]
+    )
+
+
+def channel_switch(address: int, where: str, timeout: float | None) -> None:
+    """Put a channel on another link, to the address *where*."""
+    channel = ffi.cast("ew_channel *", address)
+    chars = _chars(where)
+    _waiting(lambda mask: lib.ew_channel_switch(channel, chars, _ns(timeout), mask))
 
 
 def rundir_problem(directory: str, create: bool) -> str | None:

@@ -53,3 +53,5 @@ class ChannelInfo:
     pages: str
     death_watch: str
     end: str
+    draining: bool = False
+    lost_seconds: float = 0.0

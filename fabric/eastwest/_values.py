@@ -155,6 +155,29 @@ def _shown(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class PathChange(_Value):
+    """A channel went from one link to another.
+
+    Attributes:
+        generation: of the new link; the first link of a channel has 1.
+        before, after: the paths, which may be the same.
+        reason: "asked for", "the peer asked for it", "the link was lost".
+        at: when it was done, seconds of ``time.monotonic()``.
+        seconds: how long it took, from its beginning or from the loss of the old link.
+    """
+
+    generation: int
+    before: Path
+    after: Path
+    reason: str
+    at: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.before} -> {self.after}: {self.reason} ({self.seconds * 1e3:.1f} ms)"
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelStats(_Value):
     """Counters of one channel since it was opened.
 
@@ -169,6 +192,7 @@ class ChannelStats(_Value):
         sleeps, wakeups, kicks: of the bell.
         send_waiting, recv_waiting: threads of this process that wait now.
         path_changes: how often the link was replaced.
+        changes: the last of them, oldest first, at most 8.
         position_sent, position_peer_taken, position_peer_consumed, position_taken: record bytes
             since the channel opened; the first three of what we send, the last of what we receive.
     """
@@ -189,6 +213,7 @@ class ChannelStats(_Value):
     send_waiting: int
     recv_waiting: int
     path_changes: int
+    changes: tuple[PathChange, ...]
     position_sent: int
     position_peer_taken: int
     position_peer_consumed: int

@@ -118,6 +118,15 @@ static inline bool harness_asked_seed(int argc, char **argv, uint64_t *seed)
     return false;
 }
 
+/* The number behind an option of the command line, 0: it is not there. */
+static inline uint64_t harness_asked_number(int argc, char **argv, const char *option)
+{
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], option) == 0)
+            return strtoull(argv[i + 1], NULL, 0);
+    return 0;
+}
+
 static inline uint64_t harness_fresh_seed(void)
 {
     struct timespec now;

@@ -46,7 +46,7 @@ def dialling(serving: dict[str, Any], folder: str, listener: Any) -> dict[str, A
     file = f"{tempfile.mkdtemp(prefix='ew-', dir=folder)}/registry.toml"
     with open(file, "w") as stream:
         stream.write(f'[[service]]\nname = "contract"\naddresses = ["{address}"]\n')
-    return {"paths": ["tcp"], "registry": [f"static:{file}"]}
+    return {"paths": ["tcp"], "registry": [f"static:{file}"], "grace": 0.0}
 
 
 def send_on_demand(test: Line, settings: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def serving_peer(way: Way, folder: str) -> Iterator[tuple[Channel, Child]]:
         (registry,) = child.hears()
         dialling = dict(way.serving)
         if registry is not None:
-            dialling = {"paths": ["tcp"], "registry": [registry]}
+            dialling = {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
         here = context(dialling)
         stack.callback(forget, here)
         channel = here.connect("contract", timeout=LONG)

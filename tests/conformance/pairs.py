@@ -48,8 +48,12 @@ def tcp_way(folder: Path) -> Way:
     """Two processes that share nothing; *folder* gets the registry files of the dialling one."""
     return Way(
         "tcp",
-        {"paths": ["tcp"], "bind": "127.0.0.1:0"},
-        lambda listener: {"paths": ["tcp"], "registry": [static_registry(folder, listener)]},
+        {"paths": ["tcp"], "bind": "127.0.0.1:0", "grace": 0.0},  # death is seen at once
+        lambda listener: {
+            "paths": ["tcp"],
+            "registry": [static_registry(folder, listener)],
+            "grace": 0.0,
+        },
     )
 
 

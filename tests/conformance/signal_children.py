@@ -218,7 +218,7 @@ class ConnectSilent(Waits):
         with open(file, "w") as stream:
             at = f"tcp://127.0.0.1:{self.silent.getsockname()[1]}"
             stream.write(f'[[service]]\nname = "contract"\naddresses = ["{at}"]\n')
-        self.here = context({"paths": ["tcp"], "registry": [f"static:{file}"]})
+        self.here = context({"paths": ["tcp"], "registry": [f"static:{file}"], "grace": 0.0})
 
     def wait(self) -> None:
         self.here.connect("contract", timeout=LONG)

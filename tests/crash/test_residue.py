@@ -40,7 +40,11 @@ def two_processes(way: Way, folder: Path) -> Iterator[tuple[Child, Child]]:
     with ExitStack() as stack:
         server = stack.enter_context(Child(children.accept_and_send, way.serving, str(folder)))
         (registry,) = server.hears()
-        dialling = way.serving if registry is None else {"paths": ["tcp"], "registry": [registry]}
+        dialling = (
+            way.serving
+            if registry is None
+            else {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
+        )
         client = stack.enter_context(Child(children.send_for_ever_from, dialling))
         assert server.hears() == client.hears() == ["full"]
         yield server, client
@@ -158,7 +162,9 @@ def test_a_client_that_survives_many_servers_does_not_grow(way: Way, folder: Pat
         with Child(children.accept_and_hold, way.serving, str(folder)) as server:
             (registry,) = server.hears()
             here = context(
-                way.serving if registry is None else {"paths": ["tcp"], "registry": [registry]}
+                way.serving
+                if registry is None
+                else {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
             )
             channel = here.connect("contract", timeout=LONG)
             server.hears()

@@ -581,17 +581,9 @@ static void run_seed(uint64_t seed)
  * a new link ignored; limit_said not kept; consumed not compared in ack_differs; `said` kept by attach
  * (the ACK of `consumed` was lost with its link: flush hangs); an ACK of which a part is not stored;
  * may_store for repetitions. The others are caught by tests/c/test_session.c. */
-static uint64_t asked_runs(int argc, char **argv)
-{
-    for (int i = 1; i + 1 < argc; i++)
-        if (strcmp(argv[i], "--runs") == 0)
-            return strtoull(argv[i + 1], NULL, 0);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    uint64_t fresh = harness_fresh_seed(), runs = asked_runs(argc, argv), seed;
+    uint64_t fresh = harness_fresh_seed(), runs = harness_asked_number(argc, argv, "--runs"), seed;
 
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = (uint8_t)(i * 7 + i / 256);

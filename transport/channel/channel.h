@@ -126,6 +126,7 @@ struct ew_channel {
     /* facts, fixed when it is made */
     bool opener;
     uint64_t message_bytes_max;
+    uint32_t record_bytes_max; /* of what we send, on every link */
     ew_listener *listener; /* that accepted it: counts against its max_channels */
     uint8_t instance[16], id[16];
     char service[WIRE_SERVICE_BYTES], protocol[WIRE_PROTOCOL_BYTES];

@@ -52,6 +52,7 @@ int ewi_channel_create(ew_context *context, const struct channel_options *option
     channel->outbox = ewi_outbox_init(channel->outbox_region.base, channel->outbox_region.bytes);
     ewi_ring_writer_init(&channel->writer, channel->outbox->ring,
                          ewi_outbox_ring_bytes(channel->outbox_region.bytes), 0);
+    channel->record_bytes_max = channel->writer.record_bytes_max;
     ewi_session_init(&channel->session, options->opener, options->id, options->secret,
                      context->inbox_bytes);
     ewi_context_take(context);

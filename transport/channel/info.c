@@ -31,7 +31,7 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
         .opener = channel->opener,
         .message_bytes_max = channel->peer_message_bytes_max,
         .outbox_bytes = channel->outbox_region.bytes,
-        .record_bytes_max = channel->writer.record_bytes_max,
+        .record_bytes_max = channel->record_bytes_max,
     };
     memcpy(out->instance, channel->instance, sizeof(out->instance));
     memcpy(out->channel_id, channel->id, sizeof(out->channel_id));

@@ -130,6 +130,7 @@ static void take_outbox(struct move *move)
     channel->outbox_region = move->outbox;
     channel->outbox = move->outbox.base;
     channel->writer = move->writer;
+    channel->writer.record_bytes_max = channel->record_bytes_max; /* the new ring is not smaller */
     atomic_store_explicit(&channel->outbox->taken, taken, memory_order_release); /* T1 */
     ewi_region_forget_fd(&ewi_os_default, &channel->outbox_region);
     move->filled = false;

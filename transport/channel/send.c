@@ -233,7 +233,7 @@ static int too_big(const ew_channel *channel, uint64_t total)
 
 static bool fits_one_record(const ew_channel *channel, uint64_t total)
 {
-    return total <= channel->writer.record_bytes_max - RECORD_HEADER_BYTES;
+    return total <= channel->record_bytes_max - RECORD_HEADER_BYTES;
 }
 
 static int timed_out(int code, const char *what)

@@ -310,7 +310,6 @@ static void stream_ended(ew_channel *channel)
         return;
     }
     ewi_session_detach(&channel->session, channel->session.generation);
-    link->record_rest = NULL;
     atomic_store_explicit(&link->lost, true, memory_order_relaxed); /* by the lock; a hint outside */
 }
 

@@ -1,4 +1,4 @@
-"""``eastwest demo``: a local peer, a remote one, and what a killed one leaves behind.
+"""``eastwest demo``: a local peer, a remote one, one that changes paths, and a killed one.
 
 The servers and clients are ``eastwest serve`` and ``eastwest ping``: the same programs on every
 path. Two hosts are two network namespaces with two runtime directories. Each claim is checked;
@@ -19,6 +19,7 @@ from . import _netns
 from ._arguments import Commands, add_command, number
 from ._children import ChildError, Host, Server, ping
 from ._demo_kill import Killed, kill_and_count
+from ._demo_switch import switch_and_count
 from ._exits import Exit
 from ._measure import size, span
 from ._netns import Namespace, NamespaceError
@@ -36,7 +37,7 @@ def add(commands: Commands) -> None:
         commands,
         "demo",
         run,
-        "show a local channel, a remote one, and a killed peer",
+        "show a local channel, a remote one, a switch under load, and a killed peer",
         "Takes a few seconds, in directories and network namespaces of its own that are gone\n"
         "afterwards. Without root it leaves the remote part out. Exits with 1 if a claim fails.",
         ["eastwest demo", "eastwest demo --json | jq .claims"],
@@ -142,6 +143,7 @@ def _play(demo: Demo, stage: ExitStack, *, is_local: bool) -> None:
     else:
         demo.facts["remote"] = {"left_out": why_not}
         demo.out.text(f"\n2. A remote peer: left out, because {why_not}")
+    _show_moving(demo, Host(near_dir, demo.wait))
     _show_killed(demo, Killed(demo.service, near, server, before, far))
 
 
@@ -193,8 +195,13 @@ def _show_remote(demo: Demo, far: Host, address: str) -> None:
     demo.claim("it says why not over shm", bool(shm) and bool(detail), detail)
 
 
+def _show_moving(demo: Demo, host: Host) -> None:
+    demo.out.text("\n3. A channel that changes its path while it is in use: shm, tcp, shm, tcp ...")
+    demo.facts["moving"] = switch_and_count(host, f"{demo.service}-moving", demo.claim)
+
+
 def _show_killed(demo: Demo, killed: Killed) -> None:
-    demo.out.text(f"\n3. A killed peer: kill -9 {killed.server.process.pid}, with a channel open")
+    demo.out.text(f"\n4. A killed peer: kill -9 {killed.server.process.pid}, with a channel open")
     demo.facts["killed"] = kill_and_count(killed, demo.claim)
 
 

@@ -1,0 +1,1 @@
+"""Channels that change their link: switched on purpose, or because the link was cut."""
