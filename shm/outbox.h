@@ -4,7 +4,8 @@
  *            writer how far it is.
  * Shape      offset    0  constants: magic, version, ring_bytes (the peer trusts its hello, not these)
  *            offset  128  taken   position in the peer's stream up to which I have its bytes
- *            offset  256  sleep   my sleep word (shm/bell.h);  ended: why I stopped, outbox_ended
+ *            offset  256  sleep   my sleep word (shm/bell.h);  ended: why I stopped, outbox_ended;
+ *                       draining: go elsewhere
  *            offset  512  ring    outbox bytes - 512, a multiple of 64
  * Owner      shm/region.h owns the bytes. My outbox is mapped read-write here and read-only in the
  *            peer; the kernel enforces that.
@@ -44,11 +45,13 @@ struct outbox_shared { /* layout is part of the protocol */
     alignas(EWI_CACHE_LINE) _Atomic uint64_t taken;
     alignas(EWI_CACHE_LINE) _Atomic uint32_t sleep;
     _Atomic uint32_t ended;
+    _Atomic uint32_t draining; /* 1: I ask my peer to go elsewhere; a hint */
     alignas(OUTBOX_HEAD_BYTES) uint8_t ring[];
 };
 static_assert(offsetof(struct outbox_shared, taken) == 128, "shared layout");
 static_assert(offsetof(struct outbox_shared, sleep) == 256, "shared layout");
 static_assert(offsetof(struct outbox_shared, ended) == 260, "shared layout");
+static_assert(offsetof(struct outbox_shared, draining) == 264, "shared layout");
 static_assert(offsetof(struct outbox_shared, ring) == OUTBOX_HEAD_BYTES, "shared layout");
 
 /* Bytes of the ring in an outbox of so many bytes. */

@@ -118,6 +118,16 @@ class Channel(Port):
         return path
 
     @property
+    def instance(self) -> str:
+        """The id of the listener at one of the ends, 32 hex digits."""
+        return self._info().instance
+
+    @property
+    def ended(self) -> bool:
+        """Whether the channel is over: closed here, ended by the peer, or lost."""
+        return bool(self._info().end)
+
+    @property
     def draining(self) -> bool:
         """Whether the listener at the other end asks us to go elsewhere: ``Listener.drain``."""
         return self._info().draining

@@ -30,6 +30,7 @@ from ._errors import (
 from ._explain import off_paths
 from ._facts import WEIGHT, Facts, compose
 from ._find import Finder
+from ._keeper import Keeper
 from ._listener import Listener
 from ._names import check_labels, check_protocol, check_service
 from ._native_values import Answer
@@ -60,6 +61,7 @@ class Context:
         self._lock = threading.RLock()
         self._handle: _native.ContextHandle | None = None
         self._finder: Finder | None = None
+        self._keeper: Keeper | None = None
         self._closed = False
         self._rng = random.Random()
         self._listeners: dict[Listener, Record] = {}
@@ -105,6 +107,8 @@ class Context:
         channel, why = connector.run(request, limit)
         channel.opened_by(why)
         self.adopted(channel)
+        if channel.path != "shm" and "shm" in self.config.paths and self._keeper is not None:
+            self._keeper.watch(channel)
         return channel
 
     def adopted(self, channel: Channel) -> None:
@@ -274,6 +278,8 @@ class Context:
             self._closed = True
             listeners = list(self._listeners)
             channels = list(self._channels)
+        if self._keeper is not None:
+            self._keeper.close()
         for listener in listeners:
             listener.close()
         _close_all(channels, linger)
@@ -314,9 +320,9 @@ class Context:
 
     def _make_finder(self, handle: _native.ContextHandle) -> Finder:
         names = SocketNames(_native.rundir_prefix, _native.is_socket_name)
-        providers: list[Provider] = [
-            Local(self.config.namespace, self._searchable, handle.query, names)
-        ]
+        local = Local(self.config.namespace, self._searchable, handle.query, names)
+        self._keeper = Keeper(local.address_of)
+        providers: list[Provider] = [local]
         for url in self.config.registry:
             scheme, _, rest = url.partition(":")
             if scheme == "static":

@@ -16,6 +16,7 @@ from ._native import ListenerHandle
 from ._values import Explanation, Instance, ListenerStats, Verdict
 
 log = logging.getLogger("eastwest")
+DRAIN_LOOK_SECONDS = 0.01
 SLICE_SECONDS = 0.1
 THREADS_MAX = 65536
 
@@ -154,6 +155,29 @@ class Listener:
     def stats(self) -> ListenerStats:
         """Return the counters now."""
         return self._handle.info().stats
+
+    def drain(self, *, timeout: float = 30.0) -> bool:
+        """Refuse new channels, ask the peers of those there are to go elsewhere, and wait.
+
+        The peers see ``Channel.draining``; what they do about it is theirs.
+
+        Args:
+            timeout: seconds to wait for the channels to end.
+
+        Returns:
+            True when all have ended.
+
+        Raises:
+            ClosedHere: the listener was closed.
+        """
+        if self._closed.is_set():
+            raise ClosedHere(f"the listener of {self.service!r} is closed")
+        deadline = time.monotonic() + timeout
+        self._handle.drain()
+        log.info("draining service=%s channels=%d", self.service, self.stats().channels)
+        while self.stats().channels and time.monotonic() < deadline:
+            self._closed.wait(DRAIN_LOOK_SECONDS)
+        return not self.stats().channels
 
     def fileno(self) -> int:
         """Return one descriptor for life, readable when a channel waits to be accepted."""

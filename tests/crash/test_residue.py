@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,11 +41,7 @@ def two_processes(way: Way, folder: Path) -> Iterator[tuple[Child, Child]]:
     with ExitStack() as stack:
         server = stack.enter_context(Child(children.accept_and_send, way.serving, str(folder)))
         (registry,) = server.hears()
-        dialling = (
-            way.serving
-            if registry is None
-            else {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
-        )
+        dialling = way.serving if registry is None else tcp_only(registry)
         client = stack.enter_context(Child(children.send_for_ever_from, dialling))
         assert server.hears() == client.hears() == ["full"]
         yield server, client
@@ -161,11 +158,7 @@ def test_a_client_that_survives_many_servers_does_not_grow(way: Way, folder: Pat
     for number in range(12):
         with Child(children.accept_and_hold, way.serving, str(folder)) as server:
             (registry,) = server.hears()
-            here = context(
-                way.serving
-                if registry is None
-                else {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
-            )
+            here = context(way.serving if registry is None else tcp_only(registry))
             channel = here.connect("contract", timeout=LONG)
             server.hears()
             server.kill()
@@ -180,6 +173,11 @@ def test_a_client_that_survives_many_servers_does_not_grow(way: Way, folder: Pat
             before = (descriptors(), mappings())
     wait_until(lambda: descriptors() <= before[0], "as many descriptors as before", SOON)
     assert mappings() <= before[1] + 4
+
+
+def tcp_only(registry: str) -> dict[str, Any]:
+    """Return settings of a client that sees at once that its server is gone."""
+    return {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
 
 
 def test_a_lost_channel_that_is_kept_holds_what_it_has_and_no_more(way: Way) -> None:

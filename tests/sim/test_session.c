@@ -2,7 +2,7 @@
  * to their links?
  *
  * One seed is one run: two ends with an outbox ring and an inbox each, an application on both sides
- * that sends numbered records and receives them at its own speed, and links that are two byte pipes.
+ * that sends numbered records and receives at its own speed, and links that are two byte pipes.
  * Links deliver late and in pieces, are cut anywhere (inside a record too) and unnoticed for a
  * while, and are replaced while bytes, ACKs, hellos and welcomes of the old ones are still under
  * way. Nothing but transport/session/session.c decides what counts. After a while nothing is cut any
@@ -256,7 +256,6 @@ static void dial(void)
     uint8_t bytes[WIRE_HELLO_BYTES];
     struct link *link;
     struct hello hello;
-
     if (index == NONE)
         return; /* later, when a side has left one */
     link = &sim.link[index];
@@ -307,7 +306,7 @@ static int on_welcome(int index, const struct hello *welcome)
     CHECK_EQ(code, index == end->dialled ? EW_OK : EW_EAGAIN);
     if (code != EW_OK)
         return code;
-    if (end->current != NONE)
+    if (end->current != NONE) /* make before break */
         leave(OPENER, end->current);
     forget_output(end);
     end->doubt = false;
@@ -342,7 +341,6 @@ static int on_record(struct end *end, struct side *side, struct record record,
     bool may_store = ewi_session_may_store(&end->session, record);
     bool take = false;
     int code = ewi_session_on_record(&end->session, side->generation, record, &take);
-
     if (code != EW_OK)
         return code;
     if (record.kind == RECORD_DATA)
@@ -513,7 +511,6 @@ static bool is_done(void)
 static void disturb(void)
 {
     struct link *link = &sim.link[below(LINKS)];
-
     if (chance(sim.cut_every) && link->side[0].open && link->side[1].open && !link->cut) {
         cut(link);
         if (chance(4)) /* both ends fail at once */

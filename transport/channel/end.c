@@ -152,6 +152,7 @@ static void end_link(ew_channel *channel, bool clean)
     ewi_lock_enter(&channel->facts_lock);
     channel->ops->release(channel, channel->link);
     ewi_region_release(&ewi_os_default, &channel->outbox_region); /* a peer keeps what it mapped */
+    ewi_region_release(&ewi_os_default, &channel->inbox.region);
     ewi_channel_release_fileno(channel);
     ewi_lock_give(&channel->facts_lock);
     ewi_lock_give(&channel->drain_lock);

@@ -40,8 +40,8 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->peer_address, sizeof(out->peer_address), channel->peer_address);
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
     channel->ops->describe(channel, out);
-    ewi_lock_give(&channel->facts_lock);
     out->draining = atomic_load_explicit(&channel->draining, memory_order_relaxed); /* a hint */
+    ewi_lock_give(&channel->facts_lock);
     out->lost_ns = (int64_t)load(&channel->lost_ns);
     if (out->lost_ns != 0)
         out->lost_ns = (int64_t)ewi_now_ns() - out->lost_ns;
@@ -118,9 +118,9 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
     };
     ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
     if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) { /* C4 */
+        out->position_peer_consumed = channel->ops->peer_consumed(channel); /* before taken: F2 */
         out->position_peer_taken =
             ewi_min_u64(channel->ops->peer_held(channel), out->position_sent);
-        out->position_peer_consumed = channel->ops->peer_consumed(channel);
         out->position_taken = load(channel->taken_word);
         out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link->local.bell.kicks) : 0;
         if (ewi_lock_take(&channel->send_lock, none) == EW_OK) { /* a sender at work: unknown */

@@ -67,13 +67,6 @@ static void retract(ew_channel *channel, uint32_t wants)
         ewi_bell_retract(&link_of(channel)->bell, wants);
 }
 
-static bool is_drain(const uint8_t *message)
-{
-    struct record record = ewi_record_decode(ewi_wire_get_header(message));
-
-    return record.kind == RECORD_DRAIN && ewi_wire_check_control(record) == EW_OK;
-}
-
 /* Take kicks out of the socket. A hang-up may hide behind them, and ECONNRESET in front of them. */
 static void drain(ew_channel *channel)
 {
@@ -87,8 +80,6 @@ static void drain(ew_channel *channel)
             continue;
         if (length == 0 && !link_of(channel)->quiet) /* else it is our own SHUT_RD */
             ewi_channel_link_down(channel, LINK_HUNG_UP);
-        else if (length == WIRE_DRAIN_BYTES && is_drain(message))
-            ewi_channel_drained(channel);
         else if (length > 1)
             ewi_channel_break(channel, EW_EPROTO, "the peer sent a message that this version does "
                                                   "not know on the local socket");
@@ -189,15 +180,15 @@ static void retire(ew_channel *channel, struct channel_link *of)
 
 static void say_drain(ew_channel *channel)
 {
-    uint8_t bytes[WIRE_DRAIN_BYTES];
-
-    (void)ewi_local_send(link_of(channel)->bell.fd, bytes, ewi_wire_put_drain(bytes), -1);
+    atomic_store_explicit(&channel->outbox->draining, 1, memory_order_relaxed); /* a hint */
 }
 
 static void describe(ew_channel *channel, ew_channel_info *out)
 {
     struct local_link *link = link_of(channel);
 
+    if (atomic_load_explicit(&link->theirs->draining, memory_order_relaxed) != 0) /* a hint */
+        ewi_channel_drained(channel);
     out->peer_pid = link->pid;
     out->peer_uid = link->uid;
     out->generation = channel->session.generation;

@@ -142,8 +142,8 @@ static bool on_ack(ew_channel *channel, const uint8_t *payload)
 
     if (ewi_session_on_ack(&channel->session, channel->session.generation, &ack) != EW_OK)
         return violated(channel, "an ACK that cannot be");
-    atomic_store_explicit(&channel->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
     atomic_store_explicit(&channel->peer_taken, ack.taken, memory_order_release);       /* F1, with F2 */
+    atomic_store_explicit(&channel->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
     return true;
 }
 

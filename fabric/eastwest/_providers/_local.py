@@ -60,6 +60,15 @@ class Local:
         problems = tuple(said for _, said in found if isinstance(said, Verdict))
         return Answer(tuple(instances), problems)
 
+    def address_of(self, service: str, instance: str) -> str | None:
+        """Return where an instance is reached on this host, by the names of sockets alone."""
+        wanted = f"{self._names.prefix(self._namespace, service)}{instance}-"
+        for directory in self._search().usable:
+            for name in _names_in(directory):
+                if name.startswith(wanted) and self._names.is_socket(name):
+                    return f"shm:{directory}/{name}"
+        return None
+
     def known(self, *, timeout: float) -> tuple[str, ...]:
         """Ask every socket for the name that it serves."""
         found = self._ask_all(self._sockets(""), "", timeout)
