@@ -106,6 +106,7 @@ static int talk(struct call *call, int memory_fd)
     if (length < 0)
         return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does",
                         call->dial->address);
+    EWI_CRASH_POINT("hello.after_welcome");
     call->reply_bytes = (uint32_t)length;
     return EW_OK;
 }
