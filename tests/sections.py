@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests import models
 from tests.summary import Outcome, add_junit, is_strict, report
+from tests.weaken import notice as weaken
 
 BUILD = Path("build")
 TIDY = "tests/python/test_tidy.py"
@@ -172,6 +173,7 @@ SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "tsan": (ctest("tsan"), ("tsan",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),
+    "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "pytest": (lambda outcome: pytest(outcome, ["--durations=5", f"--ignore={TIDY}"]), ("dev",)),
 }
 

@@ -5,6 +5,7 @@ import re
 import signal
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -74,11 +75,9 @@ class Party:
     def dies(self) -> bool:
         """Say whether it killed itself; if it got to its end alive, it ends as it should."""
         if self.hears():
-            try:
+            with suppress(BrokenPipeError):
                 self.tell("end")
                 self.hears()
-            except BrokenPipeError:
-                pass
         code = self._process.wait(SECONDS_MAX)
         assert code in (0, -signal.SIGKILL), f"the {self.role} ended with {code}"
         return code == -signal.SIGKILL
@@ -101,7 +100,5 @@ class Party:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            try:
+            with suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass

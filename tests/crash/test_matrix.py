@@ -1,4 +1,4 @@
-"""kill -9 at every labelled place, on either side, over each path; and what the other side has then.
+"""kill -9 at every labelled place, on either side, over each path; what the other side has then.
 
 Every label in the sources is a case by itself: a new EWI_CRASH_POINT is killed at without a line
 here, and fails until the conversation of party.c gets there. Where a label cannot be reached, on

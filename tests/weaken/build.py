@@ -1,7 +1,7 @@
 """Build one test program with one place weakened, out of the objects of a preset.
 
-The weakened file lies in a folder of its own that comes first in the include path. Compiled again is
-only what includes it and belongs to the program; all else is linked from build/PRESET as it is.
+The weakened file lies in a folder of its own that comes first in the include path. Compiled again
+is only what includes it and belongs to the program; all else is linked from build/PRESET as it is.
 """
 
 import functools

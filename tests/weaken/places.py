@@ -15,7 +15,8 @@ from tests.python.tidy import blanked
 
 FOLDERS = ("shm", "transport")
 ORDER = r"\bmemory_order_(?P<order>acquire|release|acq_rel|seq_cst|consume)\b"
-PLAIN = r"\batomic_(?P<plain>load|store|exchange|compare_exchange_(?:weak|strong)|fetch_(?:add|sub|or|and|xor))\("
+RMW = r"exchange|compare_exchange_(?:weak|strong)|fetch_(?:add|sub|or|and|xor)"
+PLAIN = rf"\batomic_(?P<plain>load|store|{RMW})\("
 STRONG = re.compile(f"{ORDER}|{PLAIN}")
 CALL = re.compile(r"\batomic_(\w+?)(?:_explicit)?\(")
 FENCES = ("thread_fence", "signal_fence")

@@ -1,7 +1,7 @@
 """noticed.toml, what notices each weakening; and docs/reference/memory-order.md made from it.
 
 A row:  "PLACE -> WEAKER" = "tsan PROGRAM"      a thread sanitizer report, or a claim that fails
-                          = "run PROGRAM"       a claim of the program built without sanitizers fails
+                          = "run PROGRAM"       a claim of the program fails, without sanitizers
                           = "model FILE MUTANT" the mistake as a mutant of tests/model/FILE.pml
                           = "argued WHY"        nothing can: why not, and why it is harmless here
 """
@@ -20,8 +20,8 @@ HEAD = """\
 
 Every atomic access of `shm/` and `transport/` that is stronger than relaxed, and every fence, with
 what notices when it is made weaker. Made by `python -m tests.weaken`, which weakens each one in a
-copy and runs what stands in the last column ([ADR 12](../adr/0012-weakening.md)): `./dev check-deep`
-does all of it, `./dev test` the quick ones, and both fail when a place has no row.
+copy and runs what stands in the last column ([ADR 12](../adr/0012-weakening.md)). `./dev test` does
+the quick ones, `./dev check-deep` all; both fail when a place has no row.
 
 * **tsan**: the thread sanitizer reports a race in this test program, or one of its claims fails.
 * **run**: a claim of this test program fails, on this machine, built as the product is.
