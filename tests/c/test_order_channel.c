@@ -3,6 +3,7 @@
 #include "tests/c/order_base.h"
 #include "transport/channel/channel.h"
 #include "transport/context.h"
+#include "transport/local/link.c" /* its note_fd_of is its own */
 
 enum { RING_BYTES = RING_BYTES_MIN };
 
@@ -17,9 +18,19 @@ static void nothing(ew_channel *unused)
     (void)unused;
 }
 
+static void nothing_to_tell(ew_channel *unused, uint32_t wants)
+{
+    (void)unused, (void)wants;
+}
+
 static void nothing_to_say(ew_channel *unused, bool clean)
 {
     (void)unused, (void)clean;
+}
+
+static void nothing_known(ew_channel *unused, ew_channel_info *out)
+{
+    (void)unused, (void)out;
 }
 
 static uint64_t all_held(ew_channel *unused)
@@ -260,6 +271,137 @@ static void who_ends_second_sees_what_the_first_did(void)
     beside(write_then_abort, close_after_link_loss);
 }
 
+/* ---- one ends it and is not through, another one finds that out: C3, C4 ---- */
+
+enum { LEFT_HAS_ENDED = 1, RIGHT_HAS_LOOKED = 2 };
+
+static void stay_in_hang_up(ew_channel *unused, bool clean)
+{
+    (void)unused, (void)clean;
+    tell_step(LEFT_HAS_ENDED);
+    await_step(RIGHT_HAS_LOOKED); /* before any lock that the other one takes */
+}
+
+static uint64_t look_how_far(ew_channel *unused)
+{
+    (void)unused;
+    CHECK_EQ(plain, 1);
+    tell_step(RIGHT_HAS_LOOKED);
+    return UINT64_MAX;
+}
+
+static struct link_ops slow_link;
+
+static void begin_slow(void)
+{
+    begin();
+    slow_link = no_link;
+    slow_link.hang_up = stay_in_hang_up;
+    slow_link.describe = nothing_known;
+    slow_link.announce = slow_link.retract = nothing_to_tell;
+    slow_link.settle = slow_link.drive = nothing;
+    channel.ops = &slow_link;
+    channel.peer_address = "";
+    ewi_ring_reader_init(&channel.reader, ring, RING_BYTES, 0, 0);
+}
+
+static void ask_what_is_known(void)
+{
+    ew_channel_info info;
+
+    await_step(LEFT_HAS_ENDED);
+    CHECK_EQ(ew_channel_get_info(&channel, &info), EW_OK);
+    CHECK_EQ(info.end_code, EW_ECLOSED);
+    CHECK_EQ(plain, 1);
+    tell_step(RIGHT_HAS_LOOKED);
+}
+
+static void wait_for_data(void)
+{
+    const struct wait never = {.deadline_ns = EWI_NEVER};
+
+    await_step(LEFT_HAS_ENDED);
+    CHECK_EQ(ewi_channel_wait(&channel, WANT_DATA, 0, never), EW_OK);
+    CHECK_EQ(plain, 1);
+    tell_step(RIGHT_HAS_LOOKED);
+}
+
+static _Atomic bool is_closing;
+
+static void tell_closing(ew_channel *unused)
+{
+    (void)unused;
+    atomic_store_explicit(&is_closing, true, memory_order_relaxed); /* O1 */
+    await_step(LEFT_HAS_ENDED);
+}
+
+static void abort_while_it_closes(void)
+{
+    while (!atomic_load_explicit(&is_closing, memory_order_relaxed)) /* O1 */
+        ewi_relax();
+    abort_it();
+}
+
+static void close_while_it_is_aborted(void)
+{
+    CHECK_EQ(ew_channel_close(&channel, 0, NULL), EW_OK);
+}
+
+/* catches: C4 in get_info relaxed */
+static void what_was_done_before_abort_is_seen_by_who_asks(void)
+{
+    begin_slow();
+    beside(abort_it, ask_what_is_known);
+}
+
+/* catches: C4 in is_ready relaxed */
+static void what_was_done_before_abort_is_seen_by_who_waits(void)
+{
+    begin_slow();
+    beside(abort_it, wait_for_data);
+}
+
+/* catches: C4 in is_closed relaxed */
+static void what_was_done_before_abort_is_seen_by_who_is_closing(void)
+{
+    begin_slow();
+    slow_link.closing = tell_closing;
+    slow_link.peer_held = look_how_far;
+    atomic_store(&is_closing, false);
+    beside(abort_while_it_closes, close_while_it_is_aborted);
+}
+
+/* ---- fileno() of a local link ---- */
+
+static int made[LINK_FDS_MAX];
+static uint32_t my_sleep_word;
+
+static void make_note(void)
+{
+    CHECK_EQ(watch_fds(&channel, made), 2);
+}
+
+static void use_note(void)
+{
+    int note_fd;
+    uint64_t ignored;
+
+    while (atomic_load_explicit(&channel.link.local.note_fd, memory_order_relaxed) < 0) /* O1 */
+        ewi_relax();
+    note_fd = note_fd_of(&channel);
+    CHECK(read(note_fd, &ignored, sizeof(ignored)) < 0 && errno == EAGAIN);
+}
+
+/* catches: the release in watch_fds or the acquire in note_fd_of relaxed */
+static void a_descriptor_is_read_after_it_was_made(void)
+{
+    begin();
+    my_sleep_word = 0;
+    channel.link.local.note_fd = -1;
+    channel.link.local.bell.mine = (_Atomic uint32_t *)&my_sleep_word;
+    beside(make_note, use_note);
+}
+
 int main(void)
 {
     alarm(100);
@@ -272,5 +414,9 @@ int main(void)
     RUN(what_was_done_before_abort_is_seen_by_a_later_close);
     RUN(what_was_done_before_close_is_seen_by_who_is_refused);
     RUN(who_ends_second_sees_what_the_first_did);
+    RUN(what_was_done_before_abort_is_seen_by_who_asks);
+    RUN(what_was_done_before_abort_is_seen_by_who_waits);
+    RUN(what_was_done_before_abort_is_seen_by_who_is_closing);
+    RUN(a_descriptor_is_read_after_it_was_made);
     return 0;
 }
