@@ -62,16 +62,14 @@ static void ring(ew_channel *channel, uint32_t bells)
     struct stream_link *link = link_of(channel);
     uint32_t rung = atomic_fetch_or_explicit(&link->bells, bells,
                                              memory_order_acq_rel); /* D1, pairs with D2 */
-    bool progress = false;
 
     for (rung |= bells; rung != 0 && ewi_lock_try(&link->drive_lock);) {
         bells = atomic_exchange_explicit(&link->bells, 0, memory_order_acquire); /* D2, with D1 */
-        progress |= pump(channel, bells, false);
+        if (pump(channel, bells, false))
+            note_progress(channel); /* before another one can find the stream empty, and sleep */
         ewi_lock_give(&link->drive_lock);
         rung = atomic_fetch_or_explicit(&link->bells, 0, memory_order_release); /* D2, with D1 */
     }
-    if (progress)
-        note_progress(channel);
 }
 
 static void ring_as_application(ew_channel *channel, uint32_t bells)
