@@ -205,6 +205,77 @@ static void a_descriptor_is_read_after_it_was_made(void)
     make_note_beside(rearm_beside_it);
 }
 
+/* ---- who finds the lock taken is driven for: D1, D2 ---- */
+
+enum { RIGHT_HAS_THE_LOCK = 1, LEFT_HAS_RUNG = 2 };
+
+static struct stack_ops watched;
+
+static int64_t look_at_plain(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+{
+    (void)stack, (void)handle, (void)into, (void)room;
+    CHECK_EQ(plain, 1);
+    return -EAGAIN;
+}
+
+static int64_t wait_then_look(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+{
+    watched.recv_into = look_at_plain; /* the next time; now nothing has rung */
+    (void)stack, (void)handle, (void)into, (void)room;
+    tell_step(RIGHT_HAS_THE_LOCK);
+    await_step(LEFT_HAS_RUNG);
+    return -EAGAIN;
+}
+
+static void ring_at_a_taken_lock(void)
+{
+    await_step(RIGHT_HAS_THE_LOCK);
+    plain = 1;
+    ring(channel, BELL_IN | BELL_OUT);
+    tell_step(LEFT_HAS_RUNG);
+}
+
+static void poll_after_it_rang(void)
+{
+    take_over();
+    tell_step(RIGHT_HAS_THE_LOCK);
+    await_step(LEFT_HAS_RUNG);
+    ewi_lock_give(&stream->drive_lock);
+    drive_as_poller(channel);
+    take_over();
+}
+
+static void drive_while_it_rings(void)
+{
+    ring(channel, BELL_IN);
+    take_over();
+}
+
+static void ring_beside(void (*right)(void), int64_t (*receive)(struct ewi_stack *, ewi_stream,
+                                                                void *, size_t))
+{
+    open_driven();
+    ewi_cover_forget(channel); /* the reactor drives no more */
+    watched = *stream->ops;
+    watched.recv_into = receive;
+    stream->ops = &watched;
+    beside(ring_at_a_taken_lock, right);
+    stream->ops = &ewi_kernel_stack;
+    close_driven();
+}
+
+/* catches: the release of D1, or the acquire of D2 in drive_as_poller */
+static void what_was_done_before_a_bell_is_seen_by_the_poller(void)
+{
+    ring_beside(poll_after_it_rang, look_at_plain);
+}
+
+/* catches: the release of D1, or the acquire of D2 in ring */
+static void what_was_done_before_a_bell_is_seen_by_who_drives(void)
+{
+    ring_beside(drive_while_it_rings, wait_then_look);
+}
+
 int main(int argc, char **argv)
 {
     begin_stress(argc, argv);
@@ -215,6 +286,8 @@ int main(int argc, char **argv)
     RUN(an_ack_leaves_after_what_the_application_did);
     RUN(a_descriptor_is_written_after_it_was_made);
     RUN(a_descriptor_is_read_after_it_was_made);
+    RUN(what_was_done_before_a_bell_is_seen_by_the_poller);
+    RUN(what_was_done_before_a_bell_is_seen_by_who_drives);
     rmdir(directory);
     return 0;
 }

@@ -11,7 +11,7 @@ static ew_channel *channel;
 static struct link_ops slow;
 static pthread_t driver;
 static int note[2]; /* a pipe that is full: who writes to it stands still until it is emptied */
-static _Atomic bool received;
+static _Atomic bool stored, received;
 
 static void fill_the_pipe(void)
 {
@@ -36,7 +36,7 @@ static void empty_the_pipe(void)
 static void *drive_until_stored(void *unused)
 {
     (void)unused;
-    while (!ewi_ring_has_record(&channel->reader))
+    while (!atomic_load(&stored))
         ring(channel, BELL_IN);
     return NULL;
 }
@@ -52,6 +52,7 @@ static nfds_t store_then_sleep(ew_channel *unused, struct pollfd fds[LINK_FDS_MA
         CHECK_EQ(pthread_create(&driver, NULL, drive_until_stored, NULL), 0);
         while (!ewi_ring_has_record(&channel->reader))
             ewi_relax();
+        atomic_store(&stored, true);
     }
     return sleep_fds(channel, fds);
 }
