@@ -13,8 +13,9 @@ from tests.summary import Outcome
 from tests.weaken import table
 from tests.weaken.build import WORK, Preset, build
 
-JOBS = min(2, os.cpu_count() or 1)
+JOBS = min(2, len(os.sched_getaffinity(0)))
 RUN_SECONDS_MAX = 60
+TRIES = {"tsan": 2, "run": 10}  # what is seen by chance only is looked for again
 PRESETS = {"tsan": "tsan", "run": "dev"}
 TSAN_OPTIONS = "halt_on_error=1:die_after_fork=0:exitcode=66"
 EXIT_SKIPPED = 77
@@ -57,7 +58,7 @@ def is_noticed(name: str, how: str) -> bool:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         program = build(preset(kind), rest, place, weaker, folder)
-        return program is not None and not runs(program)
+        return program is not None and not all(runs(program) for _ in range(TRIES[kind]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -78,6 +79,10 @@ def verify(outcome: Outcome, *, quick: bool = False) -> None:
     is_same = table.TABLE.exists() and table.TABLE.read_text() == table.render(rows)
     outcome.check(f"{table.TABLE} is what the rows say", is_same)
     keys = table.all_keys()
+    if JOBS == 1:  # two threads never pass the same code at the same moment
+        for name in [name for name, how in rows.items() if how.startswith("run ")]:
+            outcome.skip(name, "needs two processors")
+            del rows[name]
     chosen = [name for name in rows if name in keys and (not quick or is_quick(name, rows[name]))]
     programs = sorted({rows[name] for name in chosen if rows[name].split()[0] in PRESETS})
     for how in programs:  # unchanged they pass: else they prove nothing
