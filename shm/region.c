@@ -90,6 +90,7 @@ static int fill_memfd(const struct ewi_os *os, struct region *region, const char
     *step = "F_ADD_SEALS";
     if (os->fcntl(region->fd, F_ADD_SEALS, SEALS) != 0) /* I2 */
         return -errno;
+    EWI_CRASH_POINT("region.create.after_seal");
     return EW_OK;
 }
 
@@ -274,6 +275,7 @@ int ewi_region_attach(const struct ewi_os *os, struct budget *budget, int fd, ui
         code = -errno;
         goto fail_charge;
     }
+    EWI_CRASH_POINT("region.attach.after_map");
     /* Holes can be hidden from st_blocks (fallocate KEEP_SIZE): make every page present, or fail
      * here and not with SIGBUS later. The seals keep them from being punched out again. */
     if (os->madvise(region.base, bytes, MADV_POPULATE_READ) != 0 &&

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests import models
 from tests.sections import JOBS, build_all, fuzz_targets, pytest, run_section
 from tests.summary import Outcome, report
+from tests.weaken import notice as weaken
 
 SEEDS = 200
 TAKES_SEED = re.compile(r"\bharness_seed\(|\bHARNESS_FOR_EACH_SEED\(")
@@ -40,13 +41,14 @@ def main() -> None:
     targets = max(1, len(list(Path("tests/fuzz").glob("*.c"))))
     rounds = -(-targets // JOBS)
     fuzz_seconds = max(1, round(minutes * 60 / rounds))
-    presets = ["dev"] + (["fuzz"] if shutil.which("clang") else [])
+    presets = ["dev", "tsan", "crash"] + (["fuzz"] if shutil.which("clang") else [])
     start = time.monotonic()
     problems = build_all(presets)
     print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
     outcomes = [
         run_section("seeds", seeds, {"dev": problems["dev"]}),
         run_section("models", lambda o: models.run(o, deep=True, seconds=1800), {}),
+        run_section("weaken", weaken.verify, {"dev": problems["dev"], "tsan": problems["tsan"]}),
         run_section("pytest", lambda o: pytest(o, ["-m", "deep"]), {"dev": problems["dev"]}),
         run_section(
             "fuzz",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests import models
 from tests.summary import Outcome, add_junit, is_strict, report
+from tests.weaken import notice as weaken
 
 BUILD = Path("build")
 TIDY = "tests/python/test_tidy.py"
@@ -76,7 +77,7 @@ def huge_pages(wanted: int) -> Iterator[None]:
 
 
 def lint(outcome: Outcome) -> None:
-    folders = [f for f in ("fabric", "discovery", "bench", "tests/python") if Path(f).is_dir()]
+    folders = [f for f in ("fabric", "discovery", "bench", "tests/python", "tests/weaken") if Path(f).is_dir()]
     python = [f for f in folders if any(Path(f).rglob("*.py"))]
     own = [str(path) for path in sorted(Path("tests").glob("*.py"))]
     outcome.check("ruff check", run(["ruff", "check", "."]) == 0)
@@ -172,6 +173,7 @@ SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "tsan": (ctest("tsan"), ("tsan",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),
+    "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "pytest": (lambda outcome: pytest(outcome, ["--durations=5", f"--ignore={TIDY}"]), ("dev",)),
 }
 

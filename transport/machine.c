@@ -50,7 +50,7 @@ uint32_t ewi_machine_cpus(void)
 
 struct probe {
     _Atomic uint32_t turn; /* odd: the thread's, even: ours */
-    _Atomic uint64_t woken_ns;
+    uint64_t woken_ns;     /* whose turn it is */
 };
 
 static void *answer(void *argument)
@@ -61,7 +61,7 @@ static void *answer(void *argument)
     for (uint32_t round = 0; round < ROUNDS; round++) {
         while (atomic_load_explicit(&probe->turn, memory_order_acquire) != 2 * round + 1)
             ewi_futex_wait(&probe->turn, 2 * round, forever);
-        atomic_store_explicit(&probe->woken_ns, ewi_now_ns(), memory_order_relaxed);
+        probe->woken_ns = ewi_now_ns();
         atomic_store_explicit(&probe->turn, 2 * round + 2, memory_order_release);
         ewi_futex_wake(&probe->turn, 1);
     }
@@ -100,7 +100,7 @@ uint64_t ewi_machine_wake_ns(void)
         ewi_futex_wake(&probe.turn, 1);
         while (atomic_load_explicit(&probe.turn, memory_order_acquire) != 2 * round + 2)
             ewi_futex_wait(&probe.turn, 2 * round + 1, forever);
-        cost[round] = atomic_load_explicit(&probe.woken_ns, memory_order_relaxed) - start;
+        cost[round] = probe.woken_ns - start;
     }
     pthread_join(thread, NULL);
     qsort(cost, ROUNDS, sizeof(cost[0]), by_value);

@@ -1,6 +1,6 @@
 /* verify: -E -m1000000 */
 /* deep: -E -m4000000 -DVISITS=3 */
-/* mutants: TELL_BEFORE_POLLER_ZERO POLLER_ZERO_BEFORE_TELL NO_RELOOK NO_FENCE_SLEEPER NO_FENCE_KICKER NO_EPOCH NO_HANDOVER SEEN_AFTER_LOOK SLEEPERS_AFTER_COMPARE EVENTS_NOT_COMPARED */
+/* mutants: TELL_BEFORE_POLLER_ZERO POLLER_ZERO_BEFORE_TELL NO_RELOOK NO_FENCE_SLEEPER NO_FENCE_KICKER NO_EPOCH NO_HANDOVER SEEN_AFTER_LOOK SLEEPERS_AFTER_COMPARE TELL_LOADS_FIRST EVENTS_NOT_COMPARED */
 
 /* tests/model/waitroom.pml - two threads of one process sleep, one for data, one for space; two
  * threads of the peer make data and space and share one `kicked`: no wake-up is lost.
@@ -59,8 +59,17 @@ inline wake_sleepers()
 
 inline tell()
 {
+#ifdef TELL_LOADS_FIRST /* the load of sleepers passes the add to events */
+    none = sleepers == 0;
+    raise_events();
+    if
+    :: none -> none = false
+    :: else -> wake_sleepers()
+    fi
+#else
     raise_events();  /* waitroom.c: fetch_add in tell (V1) */
     wake_sleepers()
+#endif
 }
 
 /* ewi_futex_wait: the kernel compares and queues as one step. */
@@ -136,6 +145,9 @@ proctype sleeper(byte t)
 {
     byte visits;
     bool late, nothing;
+#ifdef TELL_LOADS_FIRST
+    bool none;
+#endif
 
     do
     :: atomic { made[t] && !late -> made[t] = false } /* found: take it, come again */

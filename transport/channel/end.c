@@ -108,6 +108,7 @@ static uint64_t commit_close(ew_channel *channel)
         EWI_ASSERT(code == EW_OK); /* shm/ring.h I3 */
         channel->close_position = channel->writer.position;
         channel->ops->committed(channel);
+        EWI_CRASH_POINT("close.after_commit");
     }
     position = channel->close_position;
     ewi_lock_give(&channel->send_lock);

@@ -104,6 +104,7 @@ static int talk(struct call *call, const uint8_t bytes[WIRE_HELLO_BYTES], int me
     if (length < 0)
         return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does",
                         call->dial->address);
+    EWI_CRASH_POINT("hello.after_welcome");
     call->reply_bytes = (uint32_t)length;
     return EW_OK;
 }

@@ -117,7 +117,9 @@ static int admit(struct guest *guest, ew_listener *listener, const struct hello 
     code = start_channel(guest, listener, hello, &channel);
     if (code != EW_OK)
         return code;
+    EWI_CRASH_POINT("accept.before_welcome");
     say(guest, bytes, sizeof(bytes)); /* before anything that the channel sends */
+    EWI_CRASH_POINT("accept.after_welcome");
     channel->listener = listener;
     ewi_channel_open(channel);
     ewi_listener_queue(listener, channel);

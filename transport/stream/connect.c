@@ -185,8 +185,10 @@ static int talk(struct call *call, struct stream_user *user, ew_channel **out,
 
     if (code == EW_OK)
         code = say_hello(call);
+    EWI_CRASH_POINT("hello.after_send");
     if (code == EW_OK)
         code = hear(call);
+    EWI_CRASH_POINT("hello.after_welcome");
     if (code == EW_OK)
         code = ewi_hello_judge(call->dial, &call->said, call->bytes, call->reply_bytes, &welcome,
                                facts);

@@ -51,21 +51,22 @@ static bool pump(ew_channel *channel, uint32_t bells, bool is_poller)
     return progress;
 }
 
-/* Ask for a drive; do it if nobody else is at it, else whoever is will. */
+/* Ask for a drive; do it if nobody else is at it, else whoever is will. The last look at the bells
+ * writes them: a plain load would pass the plain store that gives the lock back, and then a bell
+ * that rings in between is heard by nobody. */
 static void ring(ew_channel *channel, uint32_t bells)
 {
     struct stream_link *link = link_of(channel);
-    bool progress = false;
+    uint32_t rung = atomic_fetch_or_explicit(&link->bells, bells,
+                                             memory_order_acq_rel); /* D1, pairs with D2 */
 
-    atomic_fetch_or_explicit(&link->bells, bells, memory_order_seq_cst); /* D1, pairs with D2 */
-    while (atomic_load_explicit(&link->bells, memory_order_seq_cst) != 0 && /* D2 */
-           ewi_lock_try(&link->drive_lock)) {
-        bells = atomic_exchange_explicit(&link->bells, 0, memory_order_seq_cst); /* D2, with D1 */
-        progress |= pump(channel, bells, false);
+    for (rung |= bells; rung != 0 && ewi_lock_try(&link->drive_lock);) {
+        bells = atomic_exchange_explicit(&link->bells, 0, memory_order_acquire); /* D2, with D1 */
+        if (pump(channel, bells, false))
+            note_progress(channel); /* before another one can find the stream empty, and sleep */
         ewi_lock_give(&link->drive_lock);
+        rung = atomic_fetch_or_explicit(&link->bells, 0, memory_order_release); /* D2, with D1 */
     }
-    if (progress)
-        note_progress(channel);
 }
 
 static void ring_as_application(ew_channel *channel, uint32_t bells)
@@ -154,7 +155,7 @@ static bool drive_as_poller(ew_channel *channel)
     if (atomic_load_explicit(&link->cover, memory_order_relaxed) != COVER_TICK)
         ewi_cover_activate(channel);
     ewi_lock_enter(&link->drive_lock);
-    atomic_exchange_explicit(&link->bells, 0, memory_order_seq_cst); /* D2, pairs with D1 */
+    atomic_exchange_explicit(&link->bells, 0, memory_order_acquire); /* D2, pairs with D1 */
     progress = pump(channel, BELL_IN | BELL_OUT, true);
     ewi_lock_give(&link->drive_lock);
     ring(channel, BELL_OUT); /* bells that rang meanwhile */

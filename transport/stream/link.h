@@ -14,8 +14,9 @@
  * Errors     through link_state
  * Invariants I1  the reader never stops for lack of room: the inbox holds all that limit allows.
  *            I2  control frames are only sent between records.
- * Ordering   D1 seq_cst store of bells  pairs with  D2 seq_cst exchange after the lock was given
- *            back.
+ * Ordering   D1 acq_rel or-ing into bells, before the lock is tried,  pairs with  D2 acquire exchange
+ *            under the lock, and release or-ing of nothing after it was given back: either the one
+ *            who rang gets the lock, or the one who had it sees the bell (tests/model/drive.pml).
  * Source     design, section 5 (stream link); docs/adr/0009-stream-link.md
  */
 #ifndef EWI_TRANSPORT_STREAM_LINK_H

@@ -101,6 +101,7 @@ void ewi_pump_out(ew_channel *channel)
             sent = link->ops->send(link->stack, link->stream, spans + 1, 1);
         else
             sent = link->ops->send(link->stack, link->stream, spans, spans[1].bytes == 0 ? 1 : 2);
+        EWI_CRASH_POINT("stream.after_send");
         if (sent == -EAGAIN)
             break;
         if (sent < 0) { /* reset: what has arrived before it is read first, by the other direction */
@@ -207,6 +208,7 @@ static bool store(ew_channel *channel, struct record record, const uint8_t *payl
             EWI_ASSERT(ewi_ring_append(&channel->inbox.writer, record, payload) == EW_OK); /* I1 */
         }
     }
+    EWI_CRASH_POINT("stream.after_store");
     if (take)
         on_taken(channel, record);
     return true;

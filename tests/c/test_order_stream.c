@@ -1,0 +1,293 @@
+/* Is every release paired with its acquire, on a stream link? As test_order_shm.c. The files are
+ * included, so that the very functions can be called without the locks that hide what they order. */
+#include "tests/c/order_base.h"
+#include "tests/c/pair_base.h"
+#include "transport/stream/link.c"
+#include "transport/stream/pump.c"
+
+static struct pair pair;
+static ew_channel *channel; /* the opener's end; nobody but the test drives it */
+static struct stream_link *stream;
+
+static void open_driven(void)
+{
+    open_pair(&pair, true);
+    channel = pair.end[0];
+    stream = &channel->link.stream;
+}
+
+/* From now on what arrives is read by the test, and by nobody else. */
+static void take_over(void)
+{
+    ewi_lock_enter(&stream->drive_lock);
+}
+
+static void close_driven(void)
+{
+    ewi_lock_give(&stream->drive_lock);
+    ew_channel_free(pair.end[0]);
+    ew_channel_free(pair.end[1]);
+    ew_listener_free(pair.listener);
+    ew_context_close(pair.client);
+    ew_context_close(pair.server);
+}
+
+/* ---- how far the peer is: F1, F2 ---- */
+
+static uint64_t far(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed); /* O1 */
+}
+
+static void pump_until_acknowledged(void)
+{
+    plain = 1;
+    while (far(&stream->peer_taken) == 0 || far(&stream->peer_consumed) == 0)
+        ewi_pump_in(channel);
+}
+
+static void ask_what_is_held(void)
+{
+    while (far(&stream->peer_taken) == 0)
+        ewi_relax();
+    CHECK(ewi_stream_link.peer_held(channel) > 0);
+    CHECK_EQ(plain, 1);
+}
+
+static void ask_what_is_consumed(void)
+{
+    while (far(&stream->peer_consumed) == 0)
+        ewi_relax();
+    CHECK(ewi_stream_link.peer_consumed(channel) > 0);
+    CHECK_EQ(plain, 1);
+}
+
+static void acknowledge_beside(void (*ask)(void))
+{
+    uint64_t number;
+    size_t length;
+
+    open_driven();
+    CHECK_EQ(ew_channel_send(channel, "12345678", 8, -1, NULL), EW_OK);
+    take_over();
+    CHECK_EQ(ew_channel_recv(pair.end[1], &number, 8, &length, -1, NULL), EW_OK);
+    beside(pump_until_acknowledged, ask);
+    close_driven();
+}
+
+/* catches: F1 of peer_taken, or F2 in peer_held relaxed */
+static void what_came_before_an_ack_is_seen_by_who_asks_what_is_held(void)
+{
+    acknowledge_beside(ask_what_is_held);
+}
+
+/* catches: F1 of peer_consumed, or F2 in peer_consumed relaxed */
+static void what_came_before_an_ack_is_seen_by_who_asks_what_is_consumed(void)
+{
+    acknowledge_beside(ask_what_is_consumed);
+}
+
+/* ---- the peer has closed: F1, F2 ---- */
+
+static void take_close(void)
+{
+    plain = 1;
+    on_taken(channel, (struct record){.kind = RECORD_CLOSE});
+}
+
+static void send_to_closed(void)
+{
+    while (atomic_load_explicit(&stream->ended, memory_order_relaxed) == OUTBOX_OPEN) /* O1 */
+        ewi_relax();
+    CHECK_EQ(ew_channel_send(channel, "x", 1, 0, NULL), EW_EEND);
+    CHECK_EQ(plain, 1);
+}
+
+/* catches: F1 of ended relaxed */
+static void what_came_before_close_is_seen_by_a_sender(void)
+{
+    open_driven();
+    take_over();
+    beside(take_close, send_to_closed);
+    close_driven();
+}
+
+/* ---- how far we are: T1, T2 ---- */
+
+static void read_and_publish(void)
+{
+    plain = 1;
+    channel->reader.position = 8;
+    ewi_channel_publish(channel);
+}
+
+static void write_to_the_inbox_again(void)
+{
+    while (stream->inbox.freed == 0) {
+        refresh_inbox(stream);
+        ewi_relax();
+    }
+    CHECK_EQ(plain, 1);
+}
+
+static void acknowledge(void)
+{
+    while (consumed_by(stream) == 0)
+        ewi_relax();
+    CHECK_EQ(plain, 1);
+}
+
+static void publish_beside(void (*other)(void))
+{
+    open_driven();
+    take_over();
+    stream->inbox.position = 8; /* a record that was stored */
+    beside(read_and_publish, other);
+    close_driven();
+}
+
+/* catches: T2 in refresh_inbox relaxed */
+static void the_inbox_is_written_again_after_it_was_read(void)
+{
+    publish_beside(write_to_the_inbox_again);
+}
+
+/* catches: T2 in consumed_by relaxed */
+static void an_ack_leaves_after_what_the_application_did(void)
+{
+    publish_beside(acknowledge);
+}
+
+/* ---- fileno() beside a drive: D3, D4 ---- */
+
+static int fds[LINK_FDS_MAX];
+
+static void make_note(void)
+{
+    CHECK_EQ(watch_fds(channel, fds), 2);
+}
+
+static void await_note(void)
+{
+    while (atomic_load_explicit(&stream->note_fd, memory_order_relaxed) < 0) /* O1 */
+        ewi_relax();
+}
+
+static void note_beside_it(void)
+{
+    await_note();
+    note_progress(channel);
+}
+
+static void rearm_beside_it(void)
+{
+    await_note();
+    rearm(channel);
+}
+
+static void make_note_beside(void (*other)(void))
+{
+    open_driven();
+    take_over();
+    beside(make_note, other);
+    close_driven();
+}
+
+/* catches: D3, or D4 in note_progress relaxed: the sanitizer knows when a descriptor was made */
+static void a_descriptor_is_written_after_it_was_made(void)
+{
+    make_note_beside(note_beside_it);
+}
+
+/* catches: D4 in rearm relaxed */
+static void a_descriptor_is_read_after_it_was_made(void)
+{
+    make_note_beside(rearm_beside_it);
+}
+
+/* ---- who finds the lock taken is driven for: D1, D2 ---- */
+
+enum { RIGHT_HAS_THE_LOCK = 1, LEFT_HAS_RUNG = 2 };
+
+static struct stack_ops watched;
+
+static int64_t look_at_plain(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+{
+    (void)stack, (void)handle, (void)into, (void)room;
+    CHECK_EQ(plain, 1);
+    return -EAGAIN;
+}
+
+static int64_t wait_then_look(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+{
+    watched.recv_into = look_at_plain; /* the next time; now nothing has rung */
+    (void)stack, (void)handle, (void)into, (void)room;
+    tell_step(RIGHT_HAS_THE_LOCK);
+    await_step(LEFT_HAS_RUNG);
+    return -EAGAIN;
+}
+
+static void ring_at_a_taken_lock(void)
+{
+    await_step(RIGHT_HAS_THE_LOCK);
+    plain = 1;
+    ring(channel, BELL_IN | BELL_OUT);
+    tell_step(LEFT_HAS_RUNG);
+}
+
+static void poll_after_it_rang(void)
+{
+    take_over();
+    tell_step(RIGHT_HAS_THE_LOCK);
+    await_step(LEFT_HAS_RUNG);
+    ewi_lock_give(&stream->drive_lock);
+    drive_as_poller(channel);
+    take_over();
+}
+
+static void drive_while_it_rings(void)
+{
+    ring(channel, BELL_IN);
+    take_over();
+}
+
+static void ring_beside(void (*right)(void), int64_t (*receive)(struct ewi_stack *, ewi_stream,
+                                                                void *, size_t))
+{
+    open_driven();
+    ewi_cover_forget(channel); /* the reactor drives no more */
+    watched = *stream->ops;
+    watched.recv_into = receive;
+    stream->ops = &watched;
+    beside(ring_at_a_taken_lock, right);
+    stream->ops = &ewi_kernel_stack;
+    close_driven();
+}
+
+/* catches: the release of D1, or the acquire of D2 in drive_as_poller */
+static void what_was_done_before_a_bell_is_seen_by_the_poller(void)
+{
+    ring_beside(poll_after_it_rang, look_at_plain);
+}
+
+/* catches: the release of D1, or the acquire of D2 in ring */
+static void what_was_done_before_a_bell_is_seen_by_who_drives(void)
+{
+    ring_beside(drive_while_it_rings, wait_then_look);
+}
+
+int main(int argc, char **argv)
+{
+    begin_stress(argc, argv);
+    RUN(what_came_before_an_ack_is_seen_by_who_asks_what_is_held);
+    RUN(what_came_before_an_ack_is_seen_by_who_asks_what_is_consumed);
+    RUN(what_came_before_close_is_seen_by_a_sender);
+    RUN(the_inbox_is_written_again_after_it_was_read);
+    RUN(an_ack_leaves_after_what_the_application_did);
+    RUN(a_descriptor_is_written_after_it_was_made);
+    RUN(a_descriptor_is_read_after_it_was_made);
+    RUN(what_was_done_before_a_bell_is_seen_by_the_poller);
+    RUN(what_was_done_before_a_bell_is_seen_by_who_drives);
+    rmdir(directory);
+    return 0;
+}

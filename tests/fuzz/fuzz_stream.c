@@ -1,0 +1,251 @@
+/* tests/fuzz/fuzz_stream.c - can a hostile peer of a stream hurt us by its frames, ACKs and bytes?
+ *
+ * A channel over a stack that is a list of bytes. The input is a list of moves: bytes as they are, or
+ * frames that are nearly right (so that what lies behind the first check is reached), and what our
+ * application does meanwhile. ASan watches ring, inbox and staging: each is allocated at its size.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/stream/link.c" /* ring and its like are its own */
+
+enum {
+    MOVE_BYTES = 8,
+    MOVES_MAX = 600,
+    RING = RING_BYTES_MIN,
+    INBOX = RECORD_BYTES_MAX,
+    INBOX_RING = INBOX + STREAM_INBOX_SLACK_BYTES,
+    FEED_MAX = 256 * 1024,
+    MESSAGE_MAX = 128 * 1024,
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct { /* the stack */
+    uint8_t bytes[FEED_MAX];
+    size_t from, to, room; /* room: bytes that send takes */
+    bool fin;
+} wire;
+
+static ew_context context;
+static ew_channel *channel;
+static struct stream_link *stream;
+static uint8_t message[MESSAGE_MAX];
+
+static int64_t feed(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+{
+    size_t bytes = room < wire.to - wire.from ? room : wire.to - wire.from;
+
+    (void)stack, (void)handle;
+    if (room == 0)
+        abort(); /* the reader never stops for lack of room */
+    if (bytes == 0)
+        return wire.fin ? 0 : -EAGAIN;
+    memcpy(into, wire.bytes + wire.from, bytes);
+    wire.from += bytes;
+    if (wire.from == wire.to)
+        wire.from = wire.to = 0;
+    return (int64_t)bytes;
+}
+
+static int64_t swallow(struct ewi_stack *stack, ewi_stream handle, const struct stack_span *spans,
+                       uint32_t count)
+{
+    static volatile uint8_t seen; /* every byte is looked at */
+    size_t taken = 0;
+
+    (void)stack, (void)handle;
+    for (uint32_t i = 0; i < count; i++)
+        for (size_t at = 0; at < spans[i].bytes && taken < wire.room; at++, taken++)
+            seen = ((const uint8_t *)spans[i].base)[at];
+    (void)seen;
+    wire.room -= taken;
+    return taken == 0 ? -EAGAIN : (int64_t)taken;
+}
+
+static int nothing(struct ewi_stack *stack, ewi_stream handle)
+{
+    (void)stack, (void)handle;
+    return 0;
+}
+
+static const struct stack_ops stack_of_bytes = {
+    .recv_into = feed, .send = swallow, .break_off = nothing};
+
+/* ---- a channel without a context's reactor ---- */
+
+static void *take(size_t bytes)
+{
+    void *memory = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+
+    if (memory == NULL)
+        abort();
+    memset(memory, 0, bytes);
+    return memory;
+}
+
+static void begin(void)
+{
+    static const uint8_t id[16], secret[16];
+    uint64_t start;
+
+    memset(&wire, 0, sizeof(wire));
+    channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
+    if (channel == NULL)
+        abort();
+    memset(channel, 0, sizeof(*channel));
+    stream = &channel->link.stream;
+    channel->context = &context;
+    channel->ops = &ewi_stream_link;
+    channel->peer_address = (char *)(uintptr_t)"fuzz";
+    channel->message_bytes_max = channel->peer_message_bytes_max = MESSAGE_MAX;
+    ewi_ring_writer_init(&channel->writer, take(RING), RING, 0);
+    ewi_ring_writer_init(&stream->inbox, take(INBOX_RING), INBOX_RING, 0);
+    ewi_ring_reader_init(&channel->reader, stream->inbox.bytes, INBOX_RING, 0, 0);
+    stream->inbox.record_bytes_max = channel->reader.record_bytes_max = RECORD_BYTES_MAX;
+    stream->staging = take(STREAM_STAGING_BYTES);
+    stream->ops = &stack_of_bytes;
+    stream->cover = COVER_TICK; /* nobody asks the reactor */
+    stream->note_fd = stream->wake_fd = -1;
+    channel->freed_word = &stream->peer_taken;
+    channel->ended_word = &stream->ended;
+    channel->taken_word = &stream->consumed;
+    ewi_session_init(&stream->session, false, id, secret, INBOX);
+    if (ewi_session_accept(&stream->session, 1, 0, 0) != EW_OK)
+        abort();
+    start = ewi_session_attach(&stream->session, 0, INBOX);
+    ewi_ring_reader_init(&stream->out, channel->writer.bytes, RING, 0, start);
+    stream->control_to = ewi_wire_put_u64(stream->control, RECORD_START, start);
+}
+
+static void end(void)
+{
+    free(channel->partial.bytes);
+    free(channel->writer.bytes);
+    free(stream->inbox.bytes);
+    free(stream->staging);
+    free(channel);
+}
+
+/* ---- moves ---- */
+
+static uint32_t u32_at(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static void put(const void *bytes, size_t count)
+{
+    if (count > FEED_MAX - wire.to)
+        return;
+    memcpy(wire.bytes + wire.to, bytes, count);
+    wire.to += count;
+}
+
+/* A control frame; an ACK is nearly what it should be. */
+static void put_control(const uint8_t *move)
+{
+    uint8_t bytes[WIRE_CONTROL_BYTES_MAX];
+    const struct wire_ack ack = {.taken = stream->session.sent - (move[2] & 15u) * 8,
+                                 .consumed = stream->session.sent - (move[3] & 31u) * 8,
+                                 .limit = stream->session.limit + u32_at(move + 4) % RING - 64};
+
+    switch (move[1] % 5) {
+    case 0:
+        put(bytes, ewi_wire_put_u64(bytes, RECORD_START, move[2] & 8));
+        break;
+    case 1:
+    case 2:
+        put(bytes, ewi_wire_put_ack(bytes, &ack));
+        break;
+    case 3:
+        put(bytes, ewi_wire_put_u64(bytes, RECORD_PING, u32_at(move + 2)));
+        break;
+    default:
+        put(bytes, ewi_wire_put_u64(bytes, (enum record_kind)(16 + move[2] % 8), u32_at(move + 3)));
+    }
+}
+
+static void put_record(const uint8_t *move)
+{
+    static const uint8_t zeros[RECORD_BYTES_MAX];
+    uint32_t bytes = 8 + u32_at(move + 2) % (move[1] & 1 ? RECORD_BYTES_MAX : 600);
+    enum record_kind kind = move[1] & 0x70 ? RECORD_DATA : (enum record_kind)(1 + move[1] % 5);
+    uint64_t total = u32_at(move + 4) % (move[3] & 1 ? MESSAGE_MAX : 2000);
+    uint64_t header;
+
+    if (kind != RECORD_DATA)
+        bytes = 8;
+    header = ewi_record_encode(bytes, kind, (uint8_t)(move[1] & 8 ? 0 : move[6] & 3));
+    put(&header, sizeof(header));
+    put(&total, bytes >= 16 ? sizeof(total) : 0); /* where a first fragment has it */
+    put(zeros, ((bytes + 7) & ~7u) - 8 - (bytes >= 16 ? 8 : 0));
+}
+
+static void check(void)
+{
+    if (channel->writer.freed > channel->writer.position ||
+        stream->out.position > channel->writer.position)
+        abort();
+    if (channel->reader.position > stream->inbox.position ||
+        stream->inbox.position - channel->reader.position > INBOX)
+        abort(); /* more was stored than we allowed */
+}
+
+static void receive(size_t room)
+{
+    uint8_t *into = malloc(room); /* its very size, for ASan */
+    size_t length = 0;
+    int code = ew_channel_recv(channel, into, room, &length, 0, NULL);
+
+    free(into);
+    if (code == EW_OK && length > room)
+        abort();
+    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETOOBIG && code != EW_EEND &&
+        code != EW_ELOST && code != EW_EPROTO)
+        abort();
+}
+
+static void play(const uint8_t *move)
+{
+    switch (move[0] & 7) {
+    case 0:
+        put(move + 1, 1 + move[1] % 7);
+        break;
+    case 1:
+        put_control(move);
+        break;
+    case 2:
+    case 3:
+        put_record(move);
+        break;
+    case 4:
+        receive(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000);
+        break;
+    case 5:
+        (void)ew_channel_send(channel, message, u32_at(move + 1) % 3000, 0, NULL);
+        break;
+    case 6:
+        wire.room += u32_at(move + 1) % 5000;
+        channel->ops->drive(channel);
+        break;
+    default:
+        channel->ops->settle(channel);
+        wire.fin = wire.fin || move[1] == 0xff;
+    }
+    check();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t moves = size / MOVE_BYTES < MOVES_MAX ? size / MOVE_BYTES : MOVES_MAX;
+
+    begin();
+    for (size_t i = 0; i < moves; i++)
+        play(data + i * MOVE_BYTES);
+    channel->ops->drive(channel);
+    check();
+    end();
+    return 0;
+}
