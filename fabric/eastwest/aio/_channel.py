@@ -248,7 +248,7 @@ class Channel:
             result = await self._spin(attempt)
             if result is not None:
                 return result
-        result = await self._receivers.wait(attempt, loop, timeout, lacked)
+        result = await self._receivers.wait(attempt, loop, timeout, lacked, tried=True)
         self._turn.renew()
         if clock() - began < SHORT_WAIT_NS:
             self._spin_ns, self._laps = self._spin_ns_max, self._laps_max
@@ -313,7 +313,7 @@ class Channel:
         for line in (self._receivers, self._senders, self._flushers):
             line.wake_all()
         self._look = self._refuse_look
-        self._try_send = self._refuse_send
+        self._try_send = self._refuse_send  # type: ignore[assignment]
 
     def _refuse_look(self, spin_ns: int, /) -> bytes | None:
         self._check_open()
@@ -426,7 +426,9 @@ class Channel:
         if not (self._receivers or self._senders or self._flushers):
             return False
         try:
-            possible = self._arm_all()
+            possible = RECV if self._channel._spin(0) else 0  # spares what arming costs
+            if not possible or self._senders:
+                possible = self._arm_all()
         except EastwestError:  # it was ended behind our back: they find out how
             possible = RECV | SEND
         if possible & RECV:

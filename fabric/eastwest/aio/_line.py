@@ -83,7 +83,13 @@ class Line:
             ticket.wake()
 
     async def wait(
-        self, attempt: Callable[[], T | None], loop: Loop, timeout: float | None, lacked: str
+        self,
+        attempt: Callable[[], T | None],
+        loop: Loop,
+        timeout: float | None,
+        lacked: str,
+        *,
+        tried: bool = False,
     ) -> T:
         """Return the first result of *attempt* that is not None.
 
@@ -91,14 +97,18 @@ class Line:
             attempt: called by the first one in line only; takes the result or changes nothing.
             timeout: seconds; None waits forever.
             lacked: what the error says was not there.
+            tried: just now, in vain: ask for the wake-up first, if nobody else is in line.
 
         Raises:
             Timeout: the time is up.
         """
         ticket = Ticket()
+        first = not self._tickets
         self._tickets.append(ticket)
         timer = None if timeout is None else loop.call_later(timeout, ticket.expire)
         try:
+            if tried and first and not self._arm():
+                await ticket.wait(loop, self._look_seconds)
             while True:
                 if self._tickets[0] is ticket:
                     result = attempt()
