@@ -399,8 +399,11 @@ class Channel:
         self._check_open()
 
     async def _pause(self) -> None:
+        before = self._turn
         self._bind()
-        await self._turn.pause()
+        turn = self._turn
+        if turn is before or turn.left < 0 or clock() > turn.until:
+            await turn.pause()
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         """Return the running loop, to which the channel belongs from now on."""
