@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import time
 from typing import Any
 
@@ -253,6 +254,24 @@ def test_aio_a_channel_that_nobody_refers_to_is_lost_to_the_peer(way: Way, run: 
     run(main)
     forget(here)
     forget(there)
+
+
+@pytest.mark.parametrize("then", ["abort", "leave"])
+def test_aio_a_forked_child_does_no_harm(both_ways: Pair, run: Run[Any], then: str) -> None:
+    # catches: a child that takes the descriptor out of the epoll set that it shares with us
+    async def main() -> None:
+        a, b = wrapped(both_ways)
+        waiting = asyncio.create_task(a.recv())
+        await until_receiving(a)
+        pid = os.fork()
+        if pid == 0:
+            getattr(a, then)()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        await b.send(b"to the parent")
+        assert await waiting == b"to the parent"
+
+    run(main)
 
 
 def test_aio_and_a_synchronous_peer_in_a_thread(both_ways: Pair, run: Run[Any]) -> None:

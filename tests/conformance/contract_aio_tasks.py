@@ -249,6 +249,45 @@ def test_aio_a_busy_channel_does_not_starve_others(pair: Pair, run: Run[Any], ca
     run(main)
 
 
+@pytest.mark.parametrize("waits_for", ["room", "flush", "nothing"])
+def test_aio_a_message_that_nobody_takes_does_not_keep_the_loop_busy(
+    both_ways: Pair, run: Run[Any], waits_for: str
+) -> None:
+    # catches: a readable descriptor that a task which waits for something else does not clear
+    async def main() -> None:
+        a, b = wrapped(both_ways)
+        if waits_for == "room":
+            await fill(a, b)
+        await a.flush(timeout=0)
+        work = {
+            "room": lambda: a.send(bytes(1000)),
+            "flush": lambda: a.flush(),
+            "nothing": lambda: a.recv(timeout=0.001),
+        }[waits_for]
+        await a.send(b"") if waits_for == "flush" else None
+        task = asyncio.create_task(work())
+        await laps(3)
+        if waits_for == "nothing":
+            await outcome(task)  # the descriptor stays watched
+        calls = 0
+        on_readable = a.on_readable
+
+        def counted() -> bool:
+            nonlocal calls
+            calls += 1
+            return on_readable()
+
+        a.on_readable = counted  # type: ignore[method-assign]
+        await b.send(b"for nobody")
+        await asyncio.sleep(0.05)
+        assert calls < 10
+        task.cancel()
+        await outcome(task)
+        assert await a.recv() == b"for nobody"
+
+    run(main)
+
+
 def test_aio_slow_handlers_give_way_sooner(pair: Pair, run: Run[Any]) -> None:
     # catches: counting messages only: 64 of these keep the loop for 64 ms
     count = 200

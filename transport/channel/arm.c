@@ -100,13 +100,11 @@ static bool arm_send(ew_channel *channel, uint64_t bytes)
     return found;
 }
 
-int ew_channel_arm(ew_channel *channel, uint32_t wants, size_t send_bytes)
+/* The link is not released meanwhile: facts_lock is held. */
+static int arm(ew_channel *channel, uint32_t wants, size_t send_bytes)
 {
-    int fd = ew_channel_fileno(channel); /* made at its first use; also the check of the channel */
     int found = 0;
 
-    if (fd < 0)
-        return fd;
     if (wants == 0) {
         channel->ops->retract(channel, BELL_SPACE);
         return 0;
@@ -117,4 +115,18 @@ int ew_channel_arm(ew_channel *channel, uint32_t wants, size_t send_bytes)
     if ((wants & EW_ARM_SEND) != 0 && arm_send(channel, send_bytes))
         found |= EW_ARM_SEND;
     return found;
+}
+
+int ew_channel_arm(ew_channel *channel, uint32_t wants, size_t send_bytes)
+{
+    int code = ew_channel_fileno(channel); /* made at its first use */
+
+    if (code < 0)
+        return code;
+    ewi_lock_enter(&channel->facts_lock);
+    code = ewi_channel_usable(channel);
+    if (code == EW_OK)
+        code = arm(channel, wants, send_bytes);
+    ewi_lock_give(&channel->facts_lock);
+    return code;
 }

@@ -1,6 +1,8 @@
 """The descriptor of a channel or listener, in a loop; it does not keep its owner alive."""
 
 import asyncio
+import os
+import sys
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,12 +16,12 @@ class Watch:
         seen: called with the owner when the descriptor is readable; False: stop watching.
     """
 
-    __slots__ = ("_fd", "_loop", "_owner", "_seen")
+    __slots__ = ("_fd", "_loop", "_owner", "_pid", "_seen")
 
     def __init__(self, owner: object, seen: Callable[[object], bool]) -> None:
         self._owner = weakref.ref(owner)
         self._seen = seen
-        self._fd = -1
+        self._fd = self._pid = -1
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
@@ -27,12 +29,15 @@ class Watch:
         if self._loop is not loop:
             self.stop()
             loop.add_reader(fd, self._on_readable)
-            self._loop, self._fd = loop, fd
+            self._loop, self._fd, self._pid = loop, fd, os.getpid()
 
     def stop(self) -> None:
-        """Watch no more; in the loop's thread, before the descriptor is closed."""
+        """Watch no more; in the loop's thread, before the descriptor is closed.
+
+        In a forked child the loop shares its epoll descriptor with the parent, who watches on.
+        """
         loop, self._loop = self._loop, None
-        if loop is not None and not loop.is_closed():
+        if loop is not None and not loop.is_closed() and self._pid == os.getpid():
             loop.remove_reader(self._fd)
 
     def stop_from_anywhere(self, keep: object) -> None:
@@ -42,7 +47,7 @@ class Watch:
             keep: owns the descriptor: it is closed when the loop has forgotten it.
         """
         loop = self._loop
-        if loop is None or loop.is_closed():
+        if loop is None or sys.is_finalizing() or loop.is_closed() or self._pid != os.getpid():
             return
         if asyncio._get_running_loop() is loop:
             self.stop()
