@@ -10,6 +10,7 @@ import pytest
 
 import eastwest
 from eastwest import aio
+from tests.conformance.conftest import MakePair
 from tests.conformance.contract_death import peer
 from tests.conformance.loops import (
     Run,
@@ -171,17 +172,18 @@ def test_aio_what_a_killed_peer_had_sent_is_delivered(way: Way, run: Run[Any]) -
         run(main)
 
 
-def test_aio_leaving_a_block(pair: Pair, run: Run[Any]) -> None:
+def test_aio_leaving_a_block(make_pair: MakePair, run: Run[Any]) -> None:
     # catches: __aexit__ that closes always: the peer would take half of the work for all of it
     async def main() -> None:
-        a, b = wrapped(pair)
+        a, b = wrapped(make_pair())
         async with a:
             await a.send(b"whole")
         assert await drained(b) == [b"whole"]
+        a, b = wrapped(make_pair())
         with pytest.raises(RuntimeError, match="mine"):
-            async with b:
+            async with a:
                 raise RuntimeError("mine")
-        await raises(eastwest.ClosedHere, b.recv())
+        await raises(eastwest.PeerLost, b.recv())
 
     run(main)
 
@@ -258,11 +260,13 @@ def test_aio_a_channel_that_nobody_refers_to_is_lost_to_the_peer(way: Way, run: 
 
 @pytest.mark.parametrize("then", ["abort", "leave"])
 def test_aio_a_forked_child_does_no_harm(both_ways: Pair, run: Run[Any], then: str) -> None:
-    # catches: a child that takes the descriptor out of the epoll set that it shares with us
+    # catches: a child that gives up the send that the parent has begun, in memory that it lacks
     async def main() -> None:
         a, b = wrapped(both_ways)
         waiting = asyncio.create_task(a.recv())
         await until_receiving(a)
+        sending = asyncio.create_task(a.send(big(20 << 20)))
+        await until_sending(a)
         pid = os.fork()
         if pid == 0:
             getattr(a, then)()
@@ -270,6 +274,8 @@ def test_aio_a_forked_child_does_no_harm(both_ways: Pair, run: Run[Any], then: s
         assert os.waitpid(pid, 0)[1] == 0
         await b.send(b"to the parent")
         assert await waiting == b"to the parent"
+        assert await b.recv() == big(20 << 20)
+        await sending
 
     run(main)
 

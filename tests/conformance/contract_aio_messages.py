@@ -8,7 +8,7 @@ import pytest
 
 import eastwest
 from tests.conformance.conftest import MakePair
-from tests.conformance.loops import Run, drained, raises, received, wrapped
+from tests.conformance.loops import Run, drained, laps, raises, received, wrapped
 from tests.conformance.pairs import KIB, LONG, MIB, Pair, big, numbered
 
 
@@ -45,6 +45,10 @@ def test_aio_sizes_from_zero_to_the_largest(make_pair: MakePair, run: Run[Any]) 
                 sender = asyncio.create_task(end.send(big(size)))
                 assert await other.recv() == big(size)
                 await sender
+            for size in (0, 1, 4096, 0):  # and when it is there before the call
+                await end.send(big(size))
+                await laps(3)
+                assert await other.recv() == big(size)
             await raises(eastwest.MessageTooLong, end.send(bytes(2 * MIB + 1)))
 
     run(main)

@@ -65,7 +65,7 @@ def test_aio_a_cancelled_recv_loses_nothing(
 
 
 def test_aio_a_cancelled_receiver_wakes_the_next(pair: Pair, run: Run[Any]) -> None:
-    # catches: the only wake-up spent on a task that is cancelled before it looks
+    # catches: a place in line that a cancelled task keeps
     async def main() -> None:
         a, b = wrapped(pair)
         for number in range(200):

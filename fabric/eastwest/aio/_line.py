@@ -119,7 +119,8 @@ class Line:
                         continue
                 if ticket.expired:
                     raise Timeout(f"{lacked} within {timeout} s")
-                await ticket.wait(loop, self._look_seconds)
+                is_first = self._tickets[0] is ticket
+                await ticket.wait(loop, self._look_seconds if is_first else None)
         finally:
             if timer is not None:
                 timer.cancel()
