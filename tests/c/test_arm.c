@@ -88,6 +88,7 @@ static void arming_tells_of_room(bool tcp)
 static void spinning_finds_a_message_and_leaves_it(bool tcp)
 {
     struct pair pair;
+    size_t bytes;
 
     open_pair(&pair, tcp);
     CHECK_EQ(ew_channel_spin(pair.end[1], 0), 0);
@@ -99,6 +100,8 @@ static void spinning_finds_a_message_and_leaves_it(bool tcp)
     ew_channel_send_eof(pair.end[0]);
     while (ew_channel_spin(pair.end[1], 1000 * 1000) == 0)
         CHECK(tcp);
+    CHECK_EQ(ew_channel_recv(pair.end[1], NULL, 0, &bytes, 20000 * MS, NULL), EW_EEND);
+    CHECK_EQ(ew_channel_spin(pair.end[1], 0), 1); /* the end stays the end */
     close_pair(&pair);
 }
 

@@ -97,7 +97,7 @@ def test_aio_the_end_here_wakes_our_own_tasks(pair: Pair, run: Run[Any], how: st
     run(main)
 
 
-@pytest.mark.parametrize("how", ["close", "abort"])
+@pytest.mark.parametrize("how", ["close", "abort", "send_eof"])
 @pytest.mark.parametrize("call", ["recv", "recv_into", "recv_many"])
 def test_aio_the_end_there_wakes_a_receiver(
     both_ways: Pair, run: Run[Any], how: str, call: str
@@ -108,7 +108,7 @@ def test_aio_the_end_there_wakes_a_receiver(
         await until_receiving(b)
         getattr(both_ways.a, how)()
         error = await outcome(waiting)
-        assert isinstance(error, eastwest.EndOfChannel if how == "close" else eastwest.PeerLost)
+        assert isinstance(error, eastwest.PeerLost if how == "abort" else eastwest.EndOfChannel)
         for _ in range(3):
             await raises(type(error), CALLS[call](b))  # type: ignore[arg-type]
 
