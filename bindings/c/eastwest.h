@@ -207,6 +207,10 @@ EW_API int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size
  * goes on where it was) or calls this (nothing was sent). Does nothing if there is nothing to do.
  * ew_channel_send of a message longer than one record does not look at signals. */
 EW_API void ew_channel_send_cancel(ew_channel *channel, const ew_part *parts);
+/* For event loops: never waits. EW_EAGAIN: the message is not all sent, a long one may have been
+ * begun. When there is room (ew_channel_arm) the same thread calls again with the same parts, or
+ * gives it up with ew_channel_send_cancel; no other message is sent in between. */
+EW_API int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count);
 /* One message per part: waits for room for the first, sends as many as fit; returns how many. */
 EW_API int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_t count,
                                     int64_t timeout_ns, const void *sigmask);
@@ -270,6 +274,19 @@ EW_API void ew_channel_free(ew_channel *channel);
 /* An epoll descriptor, the same for life: readable when a message, the end or an error is there.
  * Level-triggered, may be readable without reason; cleared by a receive that finds nothing. */
 EW_API int ew_channel_fileno(ew_channel *channel);
+
+typedef enum ew_arm_wants { EW_ARM_RECV = 1, EW_ARM_SEND = 2 } ew_arm_wants;
+
+/* Ask for a wake-up: makes fileno() unreadable until one of `wants` (enum ew_arm_wants) may be
+ * possible, and looks. Returns those that are possible now, in spite of which nobody shall wait: a
+ * message, the end or an error; room for a message of send_bytes. 0: wait until fileno() is
+ * readable. Room: a reader tells of it every eighth of its ring and before it waits, and a receive
+ * of ours that finds nothing may take the news; so look again after 5 ms. wants == 0: room is of
+ * no interest any more. */
+EW_API int ew_channel_arm(ew_channel *channel, uint32_t wants, size_t send_bytes);
+/* Look for something to receive for at most so long, without sleeping; leaves fileno() as it is,
+ * so that a peer that answers at once needs no system call. 1: it is there; 0: not yet. */
+EW_API int ew_channel_spin(ew_channel *channel, int64_t spin_ns);
 
 typedef struct ew_channel_info {
     int32_t path;                  /* enum ew_path */

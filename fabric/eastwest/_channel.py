@@ -22,6 +22,9 @@ class _Finds(Protocol):
         """Return where an instance is reached on a path."""
 
 
+RECV, SEND = 1, 2  # enum ew_arm_wants
+
+
 @final
 class Channel(Port):
     """Full-duplex, ordered, exactly-once messages to one peer.
@@ -101,6 +104,31 @@ class Channel(Port):
             self.path,
             self._info().peer_address,
         )
+
+    # ------------------------------------------------------------------ event loops
+
+    def arm(self, *, recv: bool = True, send: int | bool = False) -> bool:
+        """Ask for a wake-up: ``fileno()`` becomes readable when it may be possible.
+
+        To be called after a try that failed, and again after each wake-up that was for nothing.
+        Room is told of late: with *send*, look again after 5 ms even without a wake-up, as the
+        library itself does. A message longer than the ring never fits; ``send`` with time does it.
+
+        Args:
+            recv: to receive something, be it the end.
+            send: to send a message of so many bytes; True: of one byte.
+
+        Returns:
+            True: do not wait, it may be possible now.
+
+        Raises:
+            ClosedHere: this end was closed.
+            ForkedError: the channel belongs to the parent process.
+        """
+        wants = RECV if recv else 0
+        if send is not False:
+            wants |= SEND
+        return self._arm(wants, int(send)) != 0
 
     # ------------------------------------------------------------------ facts
 

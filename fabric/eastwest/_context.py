@@ -94,6 +94,21 @@ class Context:
             ConfigurationError: an argument or a setting is not in order.
             OutOfMemory: the memory budget is used up.
         """
+        return self.connect_unless(
+            None, service, protocol=protocol, where=where, pick=pick, timeout=timeout
+        )
+
+    def connect_unless(
+        self,
+        given_up: threading.Event | None,
+        service: str,
+        *,
+        protocol: str,
+        where: Mapping[str, str] | None,
+        pick: Pick,
+        timeout: float | None,
+    ) -> Channel:
+        """Connect, until another thread sets *given_up*. Not for applications."""
         check_protocol(protocol)
         request = self._request(service, where, pick)
         handle, finder = self._open()
@@ -102,7 +117,7 @@ class Context:
             at, expected = candidate.address, candidate.instance.id
             return adopt(handle.connect(at, service, protocol, expected, seconds), self)
 
-        connector = Connector(finder, attempt, Channel.abort, self._rng)
+        connector = Connector(finder, attempt, Channel.abort, self._rng, given_up)
         limit = _native.FOREVER_SECONDS if timeout is None else max(0.0, timeout)
         channel, why = connector.run(request, limit)
         channel.opened_by(why)

@@ -3,7 +3,7 @@
  * Purpose    Messages in order, whole, once; the same on every path. Sending and receiving know
  *            rings only; what moves the bytes is the link (transport/link.h).
  * Shape      send.c, recv.c: messages <-> records. wait.c: spin and sleep. end.c: close, abort,
- *            why it ended. info.c: what people see.
+ *            why it ended. info.c: what people see. arm.c: what event loops need.
  * Owner      made by transport/open/, freed by ew_channel_free; the link and its memory belong
  *            to the channel.
  * Threads    any. send_lock covers the writer, recv_lock the reader; each is held by one thread
@@ -194,6 +194,10 @@ void ewi_channel_wake(ew_channel *channel);
 /* ---- send.c ---- */
 
 void ewi_channel_refresh_room(ew_channel *channel);
+/* Call with the send lock. */
+bool ewi_channel_fits_now(ew_channel *channel, uint64_t total);
+/* Does this thread have a send that is half done, and with it the send lock? */
+bool ewi_channel_is_suspended_here(const ew_channel *channel);
 
 /* ---- recv.c ---- */
 
