@@ -32,6 +32,8 @@ enum {
 
 #define STRANGER_UID UINT32_MAX /* guests over a stream */
 
+struct control_socket; /* transport/control/control.h */
+
 struct uid_account {
     uint32_t uid;
     uint64_t bytes;
@@ -59,6 +61,7 @@ struct ew_context {
     struct ewi_stack *stack; /* the kernel's */
     struct source *stack_source;
     struct stream_cover_list cover;
+    struct control_socket *control; /* NULL: nobody looks in */
 
     struct lock lock; /* the lists below */
     ew_channel *channels;
@@ -67,6 +70,7 @@ struct ew_context {
     struct peer_process *processes;
     struct uid_account accounts[CONTEXT_UIDS_MAX];
     uint32_t half_open;
+    uint64_t channels_made, listeners_made;
     _Atomic uint64_t channels_count, accepted, refused, dropped;
 };
 
@@ -80,6 +84,10 @@ void ewi_context_take(ew_context *context);
 void ewi_context_give(ew_context *context);
 void ewi_context_add_channel(ew_context *context, ew_channel *channel);
 void ewi_context_forget_channel(ew_context *context, ew_channel *channel); /* twice is fine */
+/* Channels with a number below `below`, highest first; they are not freed before unpin. For code
+ * that does not wait: whoever frees one waits for us. */
+size_t ewi_context_pin_channels(ew_context *context, uint64_t below, ew_channel **out, size_t max);
+void ewi_context_unpin_channel(ew_channel *channel);
 
 /* ---- transport/local/access.c ---- */
 

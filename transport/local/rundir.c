@@ -25,6 +25,7 @@ enum {
     AT_INSTANCE = SERVICE_DIGITS + 1,
     AT_BOOT = AT_INSTANCE + INSTANCE_DIGITS + 1,
     AT_SUFFIX = AT_BOOT + BOOT_DIGITS,
+    PID_DIGITS_MAX = 10,
     NEW_PREFIX_BYTES = 5,
     NEW_AT_BOOT = NEW_PREFIX_BYTES + RANDOM_DIGITS + 1,
     NEW_AT_SUFFIX = NEW_AT_BOOT + BOOT_DIGITS,
@@ -114,6 +115,22 @@ static bool has_socket_form(const char *name)
            is_hex(name + AT_BOOT, BOOT_DIGITS) && strcmp(name + AT_SUFFIX, SUFFIX) == 0;
 }
 
+/* A process's control socket: pid '-' 16 hex ".sock". It needs no boot part: of another boot
+ * it refuses. */
+static bool has_control_form(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+
+    return digits >= 1 && digits <= PID_DIGITS_MAX && name[digits] == '-' &&
+           is_hex(name + digits + 1, RANDOM_DIGITS) &&
+           strcmp(name + digits + 1 + RANDOM_DIGITS, SUFFIX) == 0;
+}
+
+static bool has_final_form(const char *name)
+{
+    return has_socket_form(name) || has_control_form(name);
+}
+
 static bool has_new_form(const char *name)
 {
     return strncmp(name, NEW_PREFIX, NEW_PREFIX_BYTES) == 0 &&
@@ -127,6 +144,24 @@ bool ewi_rundir_is_socket_name(const char *name)
 
     return has_socket_form(name) && boot_digits(boot) == EW_OK &&
            memcmp(name + AT_BOOT, boot, BOOT_DIGITS) == 0;
+}
+
+int ewi_rundir_control_name(uint32_t pid, char out[RUNDIR_NAME_BYTES])
+{
+    uint64_t random;
+    int length;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return -EIO;
+    length = snprintf(out, RUNDIR_NAME_BYTES, "%u-%016llx%s", pid, (unsigned long long)random,
+                      SUFFIX);
+    EWI_ASSERT(length > 0 && length < RUNDIR_NAME_BYTES);
+    return EW_OK;
+}
+
+bool ewi_rundir_is_control_name(const char *name)
+{
+    return has_control_form(name);
 }
 
 static int make_new_name(char out[RUNDIR_NAME_BYTES])
@@ -146,7 +181,7 @@ int ewi_rundir_address(int directory, const char *name, struct sockaddr_un *out)
 {
     int length;
 
-    if (!has_socket_form(name) && !has_new_form(name))
+    if (!has_final_form(name) && !has_new_form(name))
         return EW_EINVAL;
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
     length = snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%s", directory, name);
@@ -250,7 +285,7 @@ static bool is_stale(int directory, const char *name)
 
 int ewi_rundir_unlink(int directory, const char *name)
 {
-    if (!has_socket_form(name))
+    if (!has_final_form(name))
         return EW_EINVAL;
     if (unlinkat(directory, name, 0) < 0 && errno != ENOENT)
         return -errno;
@@ -332,7 +367,7 @@ int ewi_rundir_bind(int directory, const char *name, int backlog, int *out,
 {
     int result = -ENOENT;
 
-    if (!has_socket_form(name)) {
+    if (!has_final_form(name)) {
         snprintf(error, RUNDIR_ERROR_BYTES, "'%.80s' is not the name of a socket", name);
         return EW_EINVAL;
     }
@@ -382,11 +417,14 @@ static DIR *open_list(int directory)
 static bool should_sweep(int directory, const char *name, const char boot[BOOT_DIGITS])
 {
     bool has_form = has_socket_form(name);
+    bool is_control = has_control_form(name);
 
-    if (!has_form && !has_new_form(name))
+    if (!has_form && !is_control && !has_new_form(name))
         return false;
     if (!is_socket(directory, name))
         return false;
+    if (is_control)
+        return is_stale(directory, name);
     if (memcmp(name + (has_form ? AT_BOOT : NEW_AT_BOOT), boot, BOOT_DIGITS) != 0)
         return true;
     return is_stale(directory, name);
