@@ -28,6 +28,7 @@ with eastwest.connect("pricing") as channel:      # use
 #   _config.py          Config; _config_file.py reads, _config_checks.py judges
 #   _names.py  _addresses.py  _facts.py     what is written and said: checked here
 #   _values.py  _native_values.py           frozen values
+#   _log.py  _note.py   what is logged, and what a channel keeps for tools that look in
 #   _errors.py          the tree of exceptions, and codes -> exceptions
 #
 #   _native.py          the only module that touches cffi (_core)

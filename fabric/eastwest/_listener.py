@@ -8,9 +8,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, final
 
-from . import _message
+from . import _log, _message
 from ._channel import Channel, adopt
-from ._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Timeout
+from ._errors import (
+    ClosedHere,
+    ConfigurationError,
+    EastwestError,
+    EndOfChannel,
+    PeerLost,
+    Timeout,
+)
 from ._explain import explain_listener
 from ._native import ListenerHandle
 from ._values import Explanation, Instance, ListenerStats, Verdict
@@ -54,6 +61,7 @@ class Listener:
         self._owner = owner
         self._on_close = on_close
         self._closed = threading.Event()
+        self._turned_away = 0
 
     def accept(self, *, timeout: float | None = None) -> Channel:
         """Return the next channel.
@@ -73,6 +81,8 @@ class Listener:
             if address is not None:
                 channel = adopt(address, self._owner)
                 self._owner.adopted(channel)
+                channel.log_opened("accept")
+                self._log_refused()
                 return channel
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -164,7 +174,22 @@ class Listener:
         if not self._closed.is_set():
             self._closed.set()
             self._on_close(self)
+            self._log_refused()
             self._handle.close()
+            with suppress(EastwestError):  # of the parent process
+                counters = self._handle.info().stats.to_dict()
+                id = self.instance.id
+                _log.info("unlisten", service=self.service, instance=id, **counters)
+
+    def _log_refused(self) -> None:
+        """Log that connections were refused or dropped, if some were since the last time."""
+        with suppress(EastwestError):  # of the parent process
+            stats = self._handle.info().stats
+            turned_away = stats.refused + stats.dropped
+            if turned_away != self._turned_away:
+                self._turned_away = turned_away
+                counts = {"refused": stats.refused, "dropped": stats.dropped}
+                _log.warning("refuse", service=self.service, **counts)
 
     def __iter__(self) -> Iterator[Channel]:
         while True:

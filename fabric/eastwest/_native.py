@@ -112,8 +112,11 @@ def _waiting(call: Callable[[Any], int]) -> int:
 class ContextHandle:
     """One ``ew_context``. It is closed when the last call in it has returned."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, control_dir: str | None) -> None:
         options, keep = _context_options(config)
+        if control_dir is not None:
+            keep.append(ffi.new("char[]", os.fsencode(control_dir)))
+            options.control_dir = keep[-1]
         out = ffi.new("ew_context **")
         check(lib.ew_context_open(options, out))
         del keep
@@ -218,6 +221,18 @@ class ContextHandle:
             seal_huge=bool(out.seal_huge),
             registry_age_seconds=registry_age_seconds,
         )
+
+    def control_address(self) -> str:
+        """Return the path of the socket where tools look in.
+
+        Raises:
+            ServiceNotFound: there is none yet.
+            EastwestError: it could not be opened; the text says why.
+        """
+        out = ffi.new("char[4224]")
+        with self._in_use() as context:
+            check(lib.ew_context_control_address(context, out))
+        return os.fsdecode(ffi.string(out))
 
     def close(self) -> None:
         """Refuse new calls, and close the context when the last one has returned. Idempotent."""
@@ -351,6 +366,7 @@ def channel_info(address: int) -> ChannelInfo:
         pages=_text(out.pages),
         death_watch=_text(out.death_watch),
         end=_text(out.end),
+        end_code=out.end_code,
     )
 
 
@@ -380,6 +396,20 @@ def channel_stats(address: int) -> ChannelStats:
         position_peer_consumed=out.position_peer_consumed,
         position_taken=out.position_taken,
     )
+
+
+def set_note(address: int, text: str) -> None:
+    """Give a channel the text that tools see; at most 4096 bytes, no control characters."""
+    check(lib.ew_channel_set_note(ffi.cast("ew_channel *", address), text.encode()))
+
+
+def sweep_control(directory: str) -> int:
+    """Remove the control sockets of dead processes from a runtime directory; return how many.
+
+    Raises:
+        EastwestError: it is not there, or not safe to use.
+    """
+    return check(lib.ew_rundir_sweep_control(os.fsencode(directory)))
 
 
 def rundir_problem(directory: str, create: bool) -> str | None:

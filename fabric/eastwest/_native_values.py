@@ -53,3 +53,4 @@ class ChannelInfo:
     pages: str
     death_watch: str
     end: str
+    end_code: int = 0

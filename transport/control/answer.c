@@ -72,6 +72,25 @@ int ewi_control_parse(const char *bytes, size_t length, struct control_request *
 
 /* ---- rows ---- */
 
+static const char *path_word(int32_t path)
+{
+    static const char *const words[] = {[EW_PATH_NONE] = "none",
+                                        [EW_PATH_SHM] = "shm",
+                                        [EW_PATH_TCP] = "tcp",
+                                        [EW_PATH_DPDK] = "dpdk"};
+
+    return path >= EW_PATH_NONE && path <= EW_PATH_DPDK ? words[path] : "none";
+}
+
+static const char *wait_word(int32_t wait)
+{
+    static const char *const words[] = {[EW_WAIT_ADAPTIVE] = "adaptive",
+                                        [EW_WAIT_BLOCK] = "block",
+                                        [EW_WAIT_SPIN] = "spin"};
+
+    return wait >= EW_WAIT_ADAPTIVE && wait <= EW_WAIT_SPIN ? words[wait] : "?";
+}
+
 static void put_head(struct text *text, const char *verb)
 {
     ewi_text_begin(text);
@@ -133,7 +152,7 @@ static void put_details(struct text *text, const struct channel_look *look)
 {
     const ew_channel_info *info = &look->info;
 
-    ewi_text_i64(text, "wait", info->wait);
+    ewi_text_string(text, "wait", wait_word(info->wait), SIZE_MAX);
     ewi_text_u64(text, "generation", info->generation);
     ewi_text_hex(text, "instance", info->instance, sizeof(info->instance));
     ewi_text_u64(text, "message_bytes_max", info->message_bytes_max);
@@ -165,7 +184,7 @@ static void put_channel(struct text *text, ew_channel *channel, bool whole)
     ewi_text_bool(text, "busy", code != EW_OK); /* being closed, or looked at by somebody else */
     if (code == EW_OK) {
         ewi_text_string(text, "protocol", look.info.protocol, SIZE_MAX);
-        ewi_text_i64(text, "path", look.info.path);
+        ewi_text_string(text, "path", path_word(look.info.path), SIZE_MAX);
         ewi_text_string(text, "peer_address", look.info.peer_address, ADDRESS_SHOWN);
         ewi_text_u64(text, "peer_pid", look.info.peer_pid);
         ewi_text_u64(text, "peer_uid", look.info.peer_uid);
