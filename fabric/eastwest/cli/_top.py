@@ -116,7 +116,7 @@ def short(value: float) -> str:
         scaled = value / scale
         if scaled < 999.5 or unit == "G":
             is_whole = scaled >= 99.95 or scaled == int(scaled)
-            return f"{scaled:.{0 if is_whole else 1 if scaled >= 9.95 else 2}f}{unit}"
+            return f"{scaled:.{0 if is_whole else 1 if scaled >= 9.995 else 2}f}{unit}"
     return "?"
 
 
