@@ -61,7 +61,7 @@ class Listener:
         self._owner = owner
         self._on_close = on_close
         self._closed = threading.Event()
-        self._turned_away = 0
+        self._turned_away = (0, 0)
 
     def accept(self, *, timeout: float | None = None) -> Channel:
         """Return the next channel.
@@ -185,11 +185,11 @@ class Listener:
         """Log that connections were refused or dropped, if some were since the last time."""
         with suppress(EastwestError):  # of the parent process
             stats = self._handle.info().stats
-            turned_away = stats.refused + stats.dropped
-            if turned_away != self._turned_away:
-                self._turned_away = turned_away
+            before, self._turned_away = self._turned_away, (stats.refused, stats.dropped)
+            if before != self._turned_away:  # one that only looks whether we live is dropped, too
+                level = logging.WARNING if stats.refused > before[0] else logging.DEBUG
                 counts = {"refused": stats.refused, "dropped": stats.dropped}
-                _log.warning("refuse", service=self.service, **counts)
+                _log.event(level, "refuse", service=self.service, **counts)
 
     def __iter__(self) -> Iterator[Channel]:
         while True:

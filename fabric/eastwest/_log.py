@@ -5,7 +5,8 @@ unlisten      INFO     it is withdrawn: service, instance, and the listener's co
 connect       INFO     a channel was opened here: service, channel, path, peer, uid, seconds
 connect_fail  WARNING  none could be had: service, error, seconds, detail
 accept        INFO     a channel was opened by a peer: service, channel, path, peer, uid
-refuse        WARNING  a listener refused or dropped connections since it was last looked at
+refuse        WARNING  a listener refused connections since it was last looked at; DEBUG: it
+                       dropped some that never said a good hello: service, refused, dropped
 channel_end   INFO     closed here or by the peer; WARNING: lost or broken: service, channel,
                        path, reason, messages and bytes each way
 peer_lost     WARNING  a handler of ``serve`` ended with PeerLost: service, detail

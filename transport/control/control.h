@@ -20,7 +20,7 @@
  *            I2  a name in the directory was listening from its first moment (local/rundir.h).
  *            I3  clients of other uids never have more than half of the places.
  * Ordering   S1 relaxed load of state: a hint, looked at again under the lock.
- * Source     design, section 5; docs/adr/0012-control-socket.md
+ * Source     design, section 5; docs/reference/control.md
  */
 #ifndef EWI_TRANSPORT_CONTROL_CONTROL_H
 #define EWI_TRANSPORT_CONTROL_CONTROL_H
