@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from eastwest import Channel, Config, Context
 from eastwest.cli._control import Looked, Place, look, sockets
 
 Talk = Callable[[socket.socket], None]
@@ -88,3 +90,24 @@ def says(*packets: bytes) -> Talk:
             theirs.send(packets[-1])
 
     return talk
+
+
+@contextmanager
+def ends(path: str, directory: Path, **more: Any) -> Iterator[tuple[Channel, Channel]]:
+    """Both ends of a channel in one context of this process."""
+    service = f"pricing-{os.getpid()}"
+    settings: dict[str, Any] = {"runtime_dirs": (str(directory),), "paths": (path,), **more}
+    if path == "tcp":
+        file = directory / "services.toml"
+        settings |= {"bind": "127.0.0.1:0", "registry": (f"static:{file}",)}
+        file.write_text("")
+    with Context(Config(**settings)) as context, context.listen(service) as listener:
+        if path == "tcp":
+            (tcp,) = listener.instance.addresses
+            file.write_text(f'[[service]]\nname = "{service}"\naddresses = ["{tcp}"]\n')
+        opened = context.connect(service)
+        yield opened, listener.accept(timeout=10)
+
+
+def by_role(channels: Any) -> dict[bool, Any]:
+    return {row["opener"]: row for row in channels}

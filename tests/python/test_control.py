@@ -1,19 +1,16 @@
 """Looking into processes: what a context tells at its control socket, to whom, and what is kept."""
 
-import logging
 import os
 import resource
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import eastwest
-from eastwest import Channel, Config, Context, Explanation, Verdict, _log, _note
+from eastwest import Config, Context
 from eastwest._rundir import control_dir
 from eastwest.cli._control import (
     PAGES_MAX,
@@ -27,32 +24,20 @@ from eastwest.cli._control import (
     whole,
 )
 from tests.python.command_line import serving
-from tests.python.control_sockets import connected, last_words, look_at, place_of, says, stranger
+from tests.python.control_sockets import (
+    by_role,
+    connected,
+    ends,
+    last_words,
+    look_at,
+    place_of,
+    says,
+    stranger,
+)
 
 OTHER_UID = 12345
 SMALL: dict[str, Any] = {"outbox_bytes": 16384, "inbox_bytes": 65536, "pages": "small"}
 HEAD = b'{"control":1,"reply":"x","version":"0","pid":7,"now_ns":1}\n'
-
-
-@contextmanager
-def ends(path: str, directory: Path, **more: Any) -> Iterator[tuple[Channel, Channel]]:
-    """Both ends of a channel in one context of this process."""
-    service = f"pricing-{os.getpid()}"
-    settings: dict[str, Any] = {"runtime_dirs": (str(directory),), "paths": (path,), **more}
-    if path == "tcp":
-        file = directory / "services.toml"
-        settings |= {"bind": "127.0.0.1:0", "registry": (f"static:{file}",)}
-        file.write_text("")
-    with Context(Config(**settings)) as context, context.listen(service) as listener:
-        if path == "tcp":
-            (tcp,) = listener.instance.addresses
-            file.write_text(f'[[service]]\nname = "{service}"\naddresses = ["{tcp}"]\n')
-        opened = context.connect(service)
-        yield opened, listener.accept(timeout=10)
-
-
-def by_role(channels: Any) -> dict[bool, Any]:
-    return {row["opener"]: row for row in channels}
 
 
 def descriptors() -> int:
@@ -350,124 +335,6 @@ def test_files_that_are_no_sockets_are_left_alone(runtime_dir: Path) -> None:
         assert link.is_symlink() and plain.exists()
 
 
-# ------------------------------------------------------------------ notes
-
-
-def verdict(n: int, size: int = 10) -> Verdict:
-    return Verdict("tcp", f"tcp://h:{n}", False, "connect", "x" * size, "do it", 0.5)
-
-
-def test_note_goes_there_and_back() -> None:
-    why = Explanation("s", verdict(0), (verdict(1), verdict(2)), ("moved",), {"asked": 1})
-    back = _note.parse(_note.compose(why))
-    assert back is not None
-    assert (back.service, back.chosen, back.rejected) == ("s", why.chosen, why.rejected)
-    assert back.changes == ("moved",)
-
-
-def test_note_that_is_too_long_loses_whole_verdicts() -> None:
-    """catches: text[:4096]."""
-    why = Explanation("s", verdict(0), tuple(verdict(n, 500) for n in range(1, 30)))
-    note = _note.compose(why)
-    assert len(note) <= _note.NOTE_BYTES_MAX
-    back = _note.parse(note)
-    assert back is not None and 3 < len(back.rejected) < 29
-    assert back.rejected == why.rejected[: len(back.rejected)]
-    huge = _note.compose(Explanation("s", None, (), (), {"x": "\x7f\0é" * 9000}))
-    assert _note.parse(huge) == Explanation("s", None)
-    assert all(" " <= each < "\x7f" for each in _note.compose(Explanation("\x7f\0é", None)))
-
-
-@pytest.mark.parametrize(
-    "note", ["", "x", "[]", "null", '{"chosen":5,"rejected":"no"}', "[" * 9000, '{"chosen":{}}']
-)
-def test_note_of_a_stranger_is_taken_as_far_as_it_is_in_order(note: str) -> None:
-    parsed = _note.parse(note)
-    assert parsed is None or parsed == Explanation("", None)
-
-
-def test_channel_keeps_why_connect_chose_it(runtime_dir: Path) -> None:
-    """catches: set_note left out of Channel.opened_by."""
-    with ends("shm", runtime_dir) as (a, _):
-        place = place_of(runtime_dir)
-        number = by_role(look(place).channels)[True]["number"]
-        with connected(place) as ours:
-            ours.send(b"eastwest/1 channel %d" % number)
-            packet = ours.recv(1 << 16).decode()
-        assert "its memory was handed over" in packet
-        assert a.explain().chosen is not None
-
-
-# ------------------------------------------------------------------ logging
-
-
-def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
-    found = [(each.levelname, vars(each).get("eastwest")) for each in caplog.records]
-    return [(level, fields) for level, fields in found if fields is not None]
-
-
-def test_events_of_a_channel_are_logged(
-    runtime_dir: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """catches: an event that is missing, twice, or at another level."""
-    with caplog.at_level(logging.INFO, "eastwest"), ends("shm", runtime_dir) as (a, b):
-        number = by_role(look_at(runtime_dir).channels)[True]["id"][:8]
-        a.send(b"12345")
-        b.recv(timeout=10)
-        a.abort()
-        with pytest.raises(eastwest.PeerLost):
-            b.recv(timeout=10)
-        b.close()
-        b.close()
-    events = [(level, fields["event"]) for level, fields in logged(caplog)]
-    assert events == [
-        ("INFO", "listen"),
-        ("INFO", "connect"),
-        ("INFO", "accept"),
-        ("INFO", "channel_end"),
-        ("WARNING", "channel_end"),
-        ("INFO", "unlisten"),
-    ]
-    fields = logged(caplog)[4][1]
-    assert (fields["channel"], fields["messages_received"], fields["bytes_received"]) == (
-        number,
-        1,
-        5,
-    )
-    assert "aborted" in fields["reason"]
-    assert caplog.records[0].getMessage().startswith(f"listen service={a.service} inst")
-
-
-def test_refusals_are_logged(runtime_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """catches: _log_refused left out of Listener.close."""
-    with ExitStack() as stack:
-        context = stack.enter_context(Context())
-        stack.enter_context(context.listen("pricing", protocol="a"))
-        with pytest.raises(eastwest.Refused):
-            context.connect("pricing", protocol="b", timeout=1)
-    names = [fields["event"] for level, fields in logged(caplog) if level == "WARNING"]
-    assert names == ["connect_fail", "refuse"]
-
-
-def test_path_change_and_odd_values_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """catches: a value with a line end or a quote that makes two events of one."""
-    with caplog.at_level(logging.INFO, "eastwest"):
-        _log.path_change("s", "0123456789abcdef", "tcp", "", 'it "said"\nlisten x')
-        _log.info("x", empty="", many=("a", "b"), number=0.5)
-    first, second = (each.getMessage() for each in caplog.records)
-    assert first == (
-        'path_change service=s channel=01234567 from=tcp to=none reason="it \\"said\\"\\nlisten x"'
-    )
-    assert second == 'x empty="" many=a,b number=0.5'
-
-
-def test_nothing_is_written_without_a_handler(runtime_dir: Path) -> None:
-    """catches: no NullHandler: warnings on standard error of every program."""
-    assert any(
-        isinstance(each, logging.NullHandler) for each in logging.getLogger("eastwest").handlers
-    )
-
-
 def test_socket_is_there_from_the_first_listener_on_and_gone_with_the_context(
     runtime_dir: Path,
 ) -> None:
@@ -512,3 +379,15 @@ def retried(place: Place) -> int:
         except LookError as error:
             assert error.kind == "refused"
     raise AssertionError("it stays full")
+
+
+def test_channel_keeps_why_connect_chose_it(runtime_dir: Path) -> None:
+    """catches: set_note left out of Channel.opened_by."""
+    with ends("shm", runtime_dir) as (a, _):
+        place = place_of(runtime_dir)
+        number = by_role(look(place).channels)[True]["number"]
+        with connected(place) as ours:
+            ours.send(b"eastwest/1 channel %d" % number)
+            packet = ours.recv(1 << 16).decode()
+        assert "its memory was handed over" in packet
+        assert a.explain().chosen is not None

@@ -30,6 +30,7 @@ HELLO = b"eastwest/1 "
 PACKET_BYTES_MAX = 64 << 10
 PAGES_MAX = 4096
 ANSWER_SECONDS = 2.0
+RETRY_SECONDS = 0.005
 USERS = "/run/user/*/eastwest"  # where root finds the directories of others
 
 Trouble = Literal["gone", "refused", "silent", "strange"]
@@ -235,11 +236,21 @@ class Asker:
                 status = os.stat(place.name, dir_fd=folder, follow_symlinks=False)
                 if not stat.S_ISSOCK(status.st_mode):
                     raise LookError("strange", f"{self.who}: its control socket is none")
-                self._socket.connect(f"/proc/self/fd/{folder}/{place.name}")
+                self._dial(f"/proc/self/fd/{folder}/{place.name}")
             finally:
                 os.close(folder)
         except OSError as error:
             raise self._failure(error) from None
+
+    def _dial(self, path: str) -> None:
+        """Connect; as many wait as may (EAGAIN, unix(7)): try again until the time is up."""
+        while True:
+            try:
+                return self._socket.connect(path)
+            except BlockingIOError:
+                if time.monotonic() >= self._deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
 
     def _failure(self, error: OSError) -> LookError:
         if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
