@@ -104,6 +104,8 @@ typedef struct ew_context_options {
     int64_t hello_ns;            /* how long a new connection may take to say hello; 1 s */
     int64_t grace_ns;            /* a lost stream: how long to try for another; 10 s, < 0: not at all */
     uint32_t shm_stays;          /* 1: what was opened over shared memory never moves to a stream */
+    const char *control_dir;     /* runtime directory in whose folder `proc` the first listener or
+                                    channel opens a socket for tools that look in; NULL: none */
 } ew_context_options;
 
 EW_API int ew_context_open(const ew_context_options *options, ew_context **out);
@@ -120,6 +122,9 @@ typedef struct ew_context_stats {
 } ew_context_stats;
 
 EW_API int ew_context_get_stats(ew_context *context, ew_context_stats *out);
+/* Path of the context's control socket; EW_ENOTFOUND: there is none yet; else the text says why it
+ * could not be opened. Nothing else fails because of that. */
+EW_API int ew_context_control_address(ew_context *context, char out[4224]);
 
 /* ---- listening ---- */
 
@@ -188,6 +193,8 @@ EW_API int ew_query(ew_context *context, const char *address, const char *servic
 EW_API int ew_rundir_check(const char *directory, int create);
 /* The first part of the socket names of a service in a namespace: 16 hex digits and '-'. */
 EW_API int ew_rundir_prefix(const char *namespace_name, const char *service, char out[24]);
+/* Remove the control sockets of dead processes from the directory's folder `proc`; how many. */
+EW_API int ew_rundir_sweep_control(const char *directory);
 /* Does the name of a file in a runtime directory belong to a listener of this boot? */
 EW_API int ew_rundir_is_socket_name(const char *name);
 
@@ -325,6 +332,10 @@ typedef struct ew_channel_stats {
 } ew_channel_stats;
 
 EW_API int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out);
+
+/* A text that the control socket gives to who looks at the channel, as why it is on its path. At
+ * most 4096 bytes, no control characters, else EW_EINVAL and the old one stays; copied. NULL: none. */
+EW_API int ew_channel_set_note(ew_channel *channel, const char *json);
 
 /* cffi:end */
 

@@ -1,17 +1,16 @@
 """Channel: the message path of the extension, and the control side in Python."""
 
 import logging
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, final, runtime_checkable
 
-from . import _native
-from ._errors import InternalError
+from . import _log, _native, _note
+from ._errors import Code, EastwestError, InternalError
 from ._explain import explain_channel
 from ._message import Port
 from ._native_values import ChannelInfo
 from ._values import PATHS, ChannelStats, Explanation, Path, Peer
-
-log = logging.getLogger("eastwest")
 
 
 @runtime_checkable
@@ -23,6 +22,8 @@ class _Finds(Protocol):
 
 
 RECV, SEND = 1, 2  # enum ew_arm_wants
+
+_FAILURES = (Code.EW_ELOST, Code.EW_EPROTO, Code.EW_EMEMORY)
 
 
 @final
@@ -43,6 +44,7 @@ class Channel(Port):
 
     _opened: Explanation | None = None
     _owner: object = None
+    _is_end_logged = False
 
     def close(self, *, linger: float | None = 5.0) -> None:
         """Deliver what was sent, then end the channel. Idempotent.
@@ -57,7 +59,15 @@ class Channel(Port):
             Timeout: the peer does not hold everything; the channel was aborted.
             PeerLost: the peer is gone and may not have got everything.
         """
-        self._close(linger)
+        try:
+            self._close(linger)
+        finally:
+            self._log_end()
+
+    def abort(self) -> None:
+        """End the channel at once; the peer sees PeerLost. Idempotent."""
+        super().abort()
+        self._log_end()
 
     def __enter__(self) -> Self:
         return self
@@ -97,13 +107,8 @@ class Channel(Port):
         if to in PATHS and isinstance(owner, _Finds):
             where = owner.address_of(info.service, info.instance, to)
         _native.channel_switch(self._handle, where, timeout)
-        log.info(
-            "path_changed service=%s from=%s to=%s peer=%s",
-            info.service,
-            info.path,
-            self.path,
-            self._info().peer_address,
-        )
+        before = info.path or ""
+        _log.path_change(info.service, info.channel_id, before, self.path, "asked for")
 
     # ------------------------------------------------------------------ event loops
 
@@ -182,6 +187,36 @@ class Channel(Port):
     def opened_by(self, why: Explanation) -> None:
         """Keep the verdicts of the connect that made it. Not for applications."""
         self._opened = why
+        with suppress(EastwestError):  # it may be closed already
+            _native.set_note(self._handle, _note.compose(why))
+
+    def log_opened(self, event: str, **more: object) -> None:
+        """Log that it was opened here or accepted. Not for applications."""
+        if _log.log.isEnabledFor(logging.INFO):
+            info = self._info()
+            peer = info.peer_pid or info.peer_address
+            fields = {"path": info.path, "peer": peer, "uid": info.peer_uid}
+            number = info.channel_id[: _log.ID_DIGITS]
+            _log.info(event, service=info.service, channel=number, **fields, **more)
+
+    def _log_end(self) -> None:
+        if self._is_end_logged or not _log.log.isEnabledFor(logging.WARNING):
+            return
+        self._is_end_logged = True
+        with suppress(EastwestError):  # of the parent process
+            info, stats = self._info(), self.stats()
+            _log.event(
+                logging.WARNING if info.end_code in _FAILURES else logging.INFO,
+                "channel_end",
+                service=info.service,
+                channel=info.channel_id[: _log.ID_DIGITS],
+                path=info.path,
+                reason=info.end,
+                messages_sent=stats.messages_sent,
+                messages_received=stats.messages_received,
+                bytes_sent=stats.bytes_sent,
+                bytes_received=stats.bytes_received,
+            )
 
     def _info(self) -> ChannelInfo:
         return _native.channel_info(self._handle)
