@@ -177,6 +177,41 @@ def test_another_uid_is_refused_unless_it_is_on_the_list(runtime_dir: Path) -> N
         assert b'"id"' in asked_as(OTHER_UID, place_of(runtime_dir))
 
 
+def test_others_never_take_all_places(runtime_dir: Path) -> None:
+    """catches: no count of clients of other uids (CONTROL_FOREIGN_MAX)."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    with ends("shm", runtime_dir, allow=("uid:self", f"uid:{OTHER_UID}")):
+        place = place_of(runtime_dir)
+        runtime_dir.chmod(0o711)
+        (runtime_dir / "proc").chmod(0o711)
+        told, tell = os.pipe()
+        ask, asked = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setresgid(OTHER_UID, OTHER_UID, OTHER_UID)
+                os.setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
+                held = [connected(place) for _ in range(8)]
+                for each in held:
+                    each.send(b"eastwest/1 context")
+                    assert b'"uid"' in each.recv(1 << 16)
+                with connected(place) as ours:
+                    os.write(tell, last_words(ours))
+                os.read(ask, 1)
+            finally:
+                os._exit(0)
+        os.close(tell)
+        try:
+            assert b'"error":"full"' in os.read(told, 4096)
+            assert len(look(place).channels) == 2  # there is room for us
+        finally:
+            os.write(asked, b"x")
+            os.waitpid(pid, 0)
+            for fd in (told, ask, asked):
+                os.close(fd)
+
+
 def test_root_looks_into_a_directory_of_another_user(runtime_dir: Path) -> None:
     """catches: directories() that asks for an owner of our own."""
     if os.geteuid() != 0:
