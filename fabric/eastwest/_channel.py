@@ -204,9 +204,13 @@ class Channel(Port):
             return
         self._is_end_logged = True
         with suppress(EastwestError):  # of the parent process
-            info, stats = self._info(), self.stats()
+            info = self._info()
+            level = logging.WARNING if info.end_code in _FAILURES else logging.INFO
+            if not _log.log.isEnabledFor(level):
+                return
+            stats = self.stats()
             _log.event(
-                logging.WARNING if info.end_code in _FAILURES else logging.INFO,
+                level,
                 "channel_end",
                 service=info.service,
                 channel=info.channel_id[: _log.ID_DIGITS],

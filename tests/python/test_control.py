@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,8 @@ def asked_as(uid: int, place: Place) -> bytes:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
             with connected(place) as ours:
-                ours.send(b"eastwest/1 channels")
+                with suppress(BrokenPipeError):  # it has refused already
+                    ours.send(b"eastwest/1 channels")
                 os.write(tell, last_words(ours)[:4096])
         except OSError as error:
             os.write(tell, type(error).__name__.encode())
@@ -175,6 +177,41 @@ def test_another_uid_is_refused_unless_it_is_on_the_list(runtime_dir: Path) -> N
         assert b'"id"' in asked_as(0, place)
     with ends("shm", runtime_dir, allow=("uid:self", f"uid:{OTHER_UID}")):
         assert b'"id"' in asked_as(OTHER_UID, place_of(runtime_dir))
+
+
+def test_others_never_take_all_places(runtime_dir: Path) -> None:
+    """catches: no count of clients of other uids (CONTROL_FOREIGN_MAX)."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    with ends("shm", runtime_dir, allow=("uid:self", f"uid:{OTHER_UID}")):
+        place = place_of(runtime_dir)
+        runtime_dir.chmod(0o711)
+        (runtime_dir / "proc").chmod(0o711)
+        told, tell = os.pipe()
+        ask, asked = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setresgid(OTHER_UID, OTHER_UID, OTHER_UID)
+                os.setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
+                held = [connected(place) for _ in range(8)]
+                for each in held:
+                    each.send(b"eastwest/1 context")
+                    assert b'"uid"' in each.recv(1 << 16)
+                with connected(place) as ours:
+                    os.write(tell, last_words(ours))
+                os.read(ask, 1)
+            finally:
+                os._exit(0)
+        os.close(tell)
+        try:
+            assert b'"error":"full"' in os.read(told, 4096)
+            assert len(look(place).channels) >= 1  # there is room for us
+        finally:
+            os.write(asked, b"x")
+            os.waitpid(pid, 0)
+            for fd in (told, ask, asked):
+                os.close(fd)
 
 
 def test_root_looks_into_a_directory_of_another_user(runtime_dir: Path) -> None:
@@ -298,7 +335,11 @@ def test_refusal_and_silence_have_their_names(runtime_dir: Path) -> None:
     assert kind_of(runtime_dir, says(b'{"error":"access","detail":"no"}\n')) == "refused"
     assert kind_of(runtime_dir, lambda theirs: None) == "gone"
     released = threading.Event()
-    with stranger(runtime_dir, lambda theirs: bool(released.wait(30)) and None) as place:
+
+    def say_nothing(theirs: socket.socket) -> None:
+        released.wait(30)
+
+    with stranger(runtime_dir, say_nothing) as place:
         with pytest.raises(LookError) as caught:
             look(place)
         released.set()
