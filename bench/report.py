@@ -47,6 +47,7 @@ COMMANDS = {
     "python-oneway": module("oneway"),
     "python-gil": module("gil"),
     "python-idle": module("idle"),
+    "python-switching": module("switching"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
@@ -95,6 +96,8 @@ TARGETS = (
     Target("python-roundtrip", "Python / blocking Unix socket", "eastwest", "block", "<=", 1 / 50),
     Target("python-roundtrip", "Python round trip, ns (goal)", "eastwest", None, "<=", 1000, False),
     Target("python-gil", "try_send beside a busy thread, p99.9 ns", "busy", None, "<=", 20_000),
+    Target("python-switching", "busy switch shm -> tcp, s", "busy-tcp", None, "<=", 0.005),
+    Target("python-switching", "busy switch tcp -> shm, s", "busy-shm", None, "<=", 0.005),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
     Target(
         "aio-roundtrip",

@@ -112,6 +112,7 @@ int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[W
     ewi_wire_put_hello(bytes, RECORD_HELLO, out);
     ewi_proof_put(bytes, channel->session.secret, no_nonce);
     move->said = true;
+    move->answer_by_ns = ewi_now_ns() + MOVE_ANSWER_NS;
     return EW_OK;
 }
 
@@ -124,17 +125,31 @@ int ewi_hello_resumed(const struct dial *dial, const struct hello *said, const u
     return EW_OK;
 }
 
+/* Once our RESUME is out its answer matters more than the caller's patience: if we left now, the peer
+ * might go over to a link that is gone. */
+static struct wait wait_of(const struct dial *dial)
+{
+    if (dial->move != NULL && dial->move->said)
+        return (struct wait){.deadline_ns = dial->move->answer_by_ns};
+    return dial->wait;
+}
+
 int ewi_hello_await(int fd, short events, const struct dial *dial)
 {
-    struct pollfd wanted[] = {{.fd = fd, .events = events},
-                              {.fd = dial->cancel_fd, .events = POLLIN}};
-    uint64_t left = ewi_wait_left(dial->wait, ewi_now_ns());
-    struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S),
-                               .tv_nsec = (long)(left % NS_PER_S)};
-    int ready = ppoll(wanted, 2, left == EWI_NEVER ? NULL : &timeout, dial->wait.sigmask);
+    struct wait wait = wait_of(dial);
+    int ready;
 
-    if (ready > 0 && wanted[1].revents != 0)
-        return ewi_fail(EW_ECLOSED, "the channel was closed here");
+    do {
+        struct pollfd wanted[] = {{.fd = fd, .events = events},
+                                  {.fd = dial->cancel_fd, .events = POLLIN}};
+        uint64_t left = ewi_wait_left(wait, ewi_now_ns());
+        struct timespec timeout = {.tv_sec = (time_t)(left / NS_PER_S),
+                                   .tv_nsec = (long)(left % NS_PER_S)};
+
+        ready = ppoll(wanted, 2, left == EWI_NEVER ? NULL : &timeout, wait.sigmask);
+        if (ready > 0 && wanted[1].revents != 0)
+            return ewi_fail(EW_ECLOSED, "the channel was closed here");
+    } while (ready < 0 && dial->move != NULL && dial->move->said);
     if (ready > 0)
         return EW_OK;
     if (ready == 0)

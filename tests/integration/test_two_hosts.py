@@ -21,6 +21,9 @@ from tests.integration.hosts import (
 )
 
 SIZES = [0, 1, 64, 300_000]
+ALONE = [  # nothing shared but the file system; the program dies with its wrapper
+    "unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +76,14 @@ def test_containers_that_share_only_the_runtime_directory_use_shm(tmp_path: Path
     # catches: a pid, a path below /proc or /dev/shm that only one of the two can see
     needs_namespaces()
     shared = folder_in(tmp_path, "shared")
-    alone = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--mount-proc"]
-    with serving(alone, environment(shared)):
-        path, said, _ = ask(alone, environment(shared))
+    with serving(ALONE, environment(shared)):
+        path, said, _ = ask(ALONE, environment(shared))
     assert (path, said) == ("shm", SIZES)
 
 
 def test_the_death_of_a_peer_in_another_container_is_noticed(tmp_path: Path) -> None:
     needs_namespaces()
     shared = folder_in(tmp_path, "shared")
-    alone = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--mount-proc"]
     dies = (
         "import eastwest, os, signal\n"
         "channel = eastwest.connect('pricing', timeout=20)\n"
@@ -102,12 +103,12 @@ def test_the_death_of_a_peer_in_another_container_is_noticed(tmp_path: Path) -> 
     )
     env = environment(shared)
     python = [sys.executable, "-c"]
-    server = subprocess.Popen([*alone, *python, waits], env=env, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*ALONE, *python, waits], env=env, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
         child = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, dies]  # pid 1 cannot be killed
-        subprocess.run([*alone, *child], env=env, timeout=60)
+        subprocess.run([*ALONE, *child], env=env, timeout=60)
         assert server.stdout.readline() == "lost\n"
     finally:
         server.kill()

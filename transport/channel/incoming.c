@@ -1,6 +1,7 @@
 /* A peer dials us with RESUME: bring the channel to rest, answer, and go over to the new link. All of
  * it under the reactor's lock, which never waits: what is not at rest yet is looked at again. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,14 @@ static void put_welcome(struct incoming *incoming, const struct move *move,
     ewi_proof_put(bytes, channel->session.secret, incoming->hello.nonce);
 }
 
+/* Going over to a local link whose other end is closed would be death; the dialler dials again. */
+static bool has_left(const struct incoming_link *link)
+{
+    struct pollfd look = {.fd = link->fd, .events = POLLRDHUP};
+
+    return link->fd >= 0 && poll(&look, 1, 0) > 0;
+}
+
 /* The channel is at rest. */
 static int go_over(struct incoming *incoming, struct move *move)
 {
@@ -118,6 +127,8 @@ static int go_over(struct incoming *incoming, struct move *move)
     uint8_t welcome[WIRE_HELLO_BYTES];
     int code;
 
+    if (has_left(&incoming->link))
+        return ewi_fail(EW_EUNREACHABLE, "the dialler has left");
     ewi_move_settle(channel);
     code = ewi_move_judge(move, hello);
     if (code == EW_OK && move->local)

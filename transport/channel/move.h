@@ -10,7 +10,8 @@
  * Trust      positions and geometry of the peer's hello are judged here
  * Errors     those of connect; EW_EPROTO: positions that cannot be
  * Invariants I1  every record that the peer had not taken is on the new link, once and in order.
- *            I2  a channel is frozen for MOVE_NS at most.
+ *            I2  a channel is frozen for MOVE_NS by the acceptor, MOVE_NS + MOVE_ANSWER_NS by the
+ *                dialler, at most.
  *            I3  until adopt nothing of the channel has changed but the session's knowledge.
  * Ordering   as freeze.h
  * Source     design, section 5 (Session); docs/adr/0012-moving.md
@@ -25,12 +26,14 @@
 struct dial;
 
 enum { MOVE_NS = 1000 * 1000 * 1000 };
+#define MOVE_ANSWER_NS (UINT64_C(2) * MOVE_NS)
 
 struct move {
     ew_channel *channel;
     struct channel_link *link; /* the free one */
     bool local;
-    bool said;                 /* our hello is out: the peer may have moved, whatever we hear */
+    bool said;                 /* our hello is out: the peer may have moved, whatever we hear ... */
+    uint64_t answer_by_ns;     /* ... so its answer is waited for, longer than it takes a peer to give up */
     bool filled, prepared;
     struct region outbox;      /* over shared memory: new memory, with the records not yet taken */
     struct ring_writer writer;
