@@ -47,6 +47,7 @@ COMMANDS = {
     "python-oneway": module("oneway"),
     "python-gil": module("gil"),
     "python-idle": module("idle"),
+    "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
 
@@ -95,6 +96,22 @@ TARGETS = (
     Target("python-roundtrip", "Python round trip, ns (goal)", "eastwest", None, "<=", 1000, False),
     Target("python-gil", "try_send beside a busy thread, p99.9 ns", "busy", None, "<=", 20_000),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
+    Target(
+        "aio-roundtrip",
+        "asyncio / asyncio streams over a Unix socket, hot",
+        "hot",
+        "hot-streams",
+        "<=",
+        0.1,
+    ),
+    Target(
+        "aio-roundtrip",
+        "asyncio / asyncio streams over a Unix socket, idle",
+        "idle",
+        "hot-streams",
+        "<=",
+        1.0,
+    ),
 )
 
 

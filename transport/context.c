@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "transport/channel/channel.h"
+#include "transport/control/control.h"
 #include "transport/error.h"
 #include "transport/hello.h"
 #include "transport/listener.h"
@@ -38,6 +39,8 @@ static void destroy(ew_context *context)
 {
     ewi_process_remove_context(context);
     ewi_process_close_fd(context->nudge_fd);
+    ewi_control_close(context); /* it is, unless opening the context failed */
+    ewi_control_free(context->control);
     if (context->reactor != NULL) {
         ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);
@@ -60,6 +63,7 @@ void ewi_context_give(ew_context *context)
 void ewi_context_add_channel(ew_context *context, ew_channel *channel)
 {
     ewi_lock_enter(&context->lock);
+    channel->number = ++context->channels_made;
     channel->next = context->channels;
     channel->previous = &context->channels;
     if (channel->next != NULL)
@@ -140,6 +144,26 @@ void ewi_context_drain(ew_context *context, const ew_listener *listener)
     ewi_lock_give(&context->lock);
 }
 
+size_t ewi_context_pin_channels(ew_context *context, uint64_t below, ew_channel **out, size_t max)
+{
+    size_t count = 0;
+
+    ewi_lock_enter(&context->lock);
+    for (ew_channel *each = context->channels; each != NULL && count < max; each = each->next) {
+        if (each->number >= below)
+            continue;
+        atomic_fetch_add_explicit(&each->pins, 1, memory_order_relaxed); /* under the lock */
+        out[count++] = each;
+    }
+    ewi_lock_give(&context->lock);
+    return count;
+}
+
+void ewi_context_unpin_channel(ew_channel *channel)
+{
+    atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+}
+
 static void abort_channels(ew_context *context)
 {
     ew_channel *channel;
@@ -147,7 +171,7 @@ static void abort_channels(ew_context *context)
     while ((channel = pin_first(context)) != NULL) {
         ew_channel_abort(channel);
         ewi_context_forget_channel(context, channel);
-        atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+        ewi_context_unpin_channel(channel);
     }
 }
 
@@ -287,7 +311,11 @@ int ew_context_open(const ew_context_options *options, ew_context **out)
 
     if (context == NULL)
         return ewi_fail(EW_EMEMORY, "no memory for a context");
-    code = take_options(context, options != NULL ? options : &defaults);
+    if (options == NULL)
+        options = &defaults;
+    code = take_options(context, options);
+    if (code == EW_OK && options->control_dir != NULL)
+        code = ewi_control_create(context, options->control_dir, &context->control);
     if (code != EW_OK) {
         free(context);
         return code;
@@ -312,6 +340,7 @@ void ew_context_close(ew_context *context)
 {
     if (context == NULL || ewi_context_is_forked(context))
         return;
+    ewi_control_close(context);
     for (;;) {
         ew_listener *listener;
 

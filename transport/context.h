@@ -32,6 +32,8 @@ enum {
 
 #define STRANGER_UID UINT32_MAX /* guests over a stream */
 
+struct control_socket; /* transport/control/control.h */
+
 struct uid_account {
     uint32_t uid;
     uint64_t bytes;
@@ -61,6 +63,7 @@ struct ew_context {
     struct ewi_stack *stack; /* the kernel's */
     struct source *stack_source;
     struct stream_cover_list cover;
+    struct control_socket *control; /* NULL: nobody looks in */
 
     struct lock lock; /* the lists below */
     ew_channel *channels;
@@ -69,6 +72,7 @@ struct ew_context {
     struct peer_process *processes;
     struct uid_account accounts[CONTEXT_UIDS_MAX];
     uint32_t half_open;
+    uint64_t channels_made, listeners_made;
     _Atomic uint64_t channels_count, accepted, refused, dropped;
 };
 
@@ -89,6 +93,10 @@ void ewi_context_drain(ew_context *context, const ew_listener *listener);
 /* Wake the sleepers of all local links for a look; and no more of it. */
 void ewi_context_nudge(ew_context *context);
 void ewi_context_calm(ew_context *context);
+/* Channels with a number below `below`, highest first; they are not freed before unpin. For code
+ * that does not wait: whoever frees one waits for us. */
+size_t ewi_context_pin_channels(ew_context *context, uint64_t below, ew_channel **out, size_t max);
+void ewi_context_unpin_channel(ew_channel *channel);
 
 /* ---- transport/local/access.c ---- */
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "transport/channel/channel.h"
+#include "transport/control/control.h"
 #include "transport/error.h"
 #include "transport/hello.h"
 #include "transport/process.h"
@@ -337,6 +338,17 @@ static void add_to_context(ew_listener *listener)
     ewi_lock_give(&context->lock);
 }
 
+/* From now on it is seen by who looks in. */
+static void show(ew_listener *listener)
+{
+    ew_context *context = listener->context;
+
+    ewi_lock_enter(&context->lock);
+    listener->number = ++context->listeners_made;
+    ewi_lock_give(&context->lock);
+    ewi_control_ensure(context);
+}
+
 static void remove_from_context(ew_listener *listener)
 {
     ew_context *context = listener->context;
@@ -379,6 +391,7 @@ int ew_listen(ew_context *context, const ew_listen_options *options, ew_listener
         ew_listener_free(listener);
         return code;
     }
+    show(listener);
     *out = listener;
     return EW_OK;
 }

@@ -24,6 +24,7 @@ struct tcp_port;
 struct ew_listener {
     ew_context *context;
     ew_listener *next;
+    uint64_t number; /* in the context, 1, 2 ...; 0: not ready. Under the context's lock */
     _Atomic uint32_t shares;
     uint8_t instance[16];
     char service[WIRE_SERVICE_BYTES], protocol[WIRE_PROTOCOL_BYTES];

@@ -8,6 +8,7 @@
 
 #include "transport/address.h"
 #include "transport/context.h"
+#include "transport/control/control.h"
 #include "transport/error.h"
 #include "transport/hello.h"
 #include "transport/local/rundir.h"
@@ -119,10 +120,14 @@ int ew_connect(ew_context *context, const ew_connect_options *options, ew_channe
     if (code != EW_OK)
         return code;
     if (wanted.address != NULL)
-        return ewi_address_dial(context, &wanted, out, NULL);
-    if (options->runtime_dirs == NULL)
-        return ewi_fail(EW_EINVAL, "connect needs an address or runtime_dirs");
-    return search(context, &wanted, options->runtime_dirs, out);
+        code = ewi_address_dial(context, &wanted, out, NULL);
+    else if (options->runtime_dirs != NULL)
+        code = search(context, &wanted, options->runtime_dirs, out);
+    else
+        code = ewi_fail(EW_EINVAL, "connect needs an address or runtime_dirs");
+    if (code == EW_OK)
+        ewi_control_ensure(context);
+    return code;
 }
 
 int ew_query(ew_context *context, const char *address, const char *service, int64_t timeout_ns,

@@ -104,6 +104,8 @@ typedef struct ew_context_options {
     int64_t hello_ns;            /* how long a new connection may take to say hello; 1 s */
     int64_t grace_ns;            /* a lost stream: how long to try for another; 10 s, < 0: not at all */
     uint32_t shm_stays;          /* 1: what was opened over shared memory never moves to a stream */
+    const char *control_dir;     /* runtime directory in whose folder `proc` the first listener or
+                                    channel opens a socket for tools that look in; NULL: none */
 } ew_context_options;
 
 EW_API int ew_context_open(const ew_context_options *options, ew_context **out);
@@ -120,6 +122,9 @@ typedef struct ew_context_stats {
 } ew_context_stats;
 
 EW_API int ew_context_get_stats(ew_context *context, ew_context_stats *out);
+/* Path of the context's control socket; EW_ENOTFOUND: there is none yet; else the text says why it
+ * could not be opened. Nothing else fails because of that. */
+EW_API int ew_context_control_address(ew_context *context, char out[4224]);
 
 /* ---- listening ---- */
 
@@ -188,6 +193,8 @@ EW_API int ew_query(ew_context *context, const char *address, const char *servic
 EW_API int ew_rundir_check(const char *directory, int create);
 /* The first part of the socket names of a service in a namespace: 16 hex digits and '-'. */
 EW_API int ew_rundir_prefix(const char *namespace_name, const char *service, char out[24]);
+/* Remove the control sockets of dead processes from the directory's folder `proc`; how many. */
+EW_API int ew_rundir_sweep_control(const char *directory);
 /* Does the name of a file in a runtime directory belong to a listener of this boot? */
 EW_API int ew_rundir_is_socket_name(const char *name);
 
@@ -207,6 +214,10 @@ EW_API int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size
  * goes on where it was) or calls this (nothing was sent). Does nothing if there is nothing to do.
  * ew_channel_send of a message longer than one record does not look at signals. */
 EW_API void ew_channel_send_cancel(ew_channel *channel, const ew_part *parts);
+/* For event loops: never waits. EW_EAGAIN: the message is not all sent, a long one may have been
+ * begun. When there is room (ew_channel_arm) the same thread calls again with the same parts, or
+ * gives it up with ew_channel_send_cancel; no other message is sent in between. */
+EW_API int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count);
 /* One message per part: waits for room for the first, sends as many as fit; returns how many. */
 EW_API int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_t count,
                                     int64_t timeout_ns, const void *sigmask);
@@ -271,6 +282,19 @@ EW_API void ew_channel_free(ew_channel *channel);
  * Level-triggered, may be readable without reason; cleared by a receive that finds nothing. */
 EW_API int ew_channel_fileno(ew_channel *channel);
 
+typedef enum ew_arm_wants { EW_ARM_RECV = 1, EW_ARM_SEND = 2 } ew_arm_wants;
+
+/* Ask for a wake-up: makes fileno() unreadable until one of `wants` (enum ew_arm_wants) may be
+ * possible, and looks. Returns those that are possible now, in spite of which nobody shall wait: a
+ * message, the end or an error; room for a message of send_bytes. 0: wait until fileno() is
+ * readable. Room: a reader tells of it every eighth of its ring and before it waits, and a receive
+ * of ours that finds nothing may take the news; so look again after 5 ms. wants == 0: room is of
+ * no interest any more. */
+EW_API int ew_channel_arm(ew_channel *channel, uint32_t wants, size_t send_bytes);
+/* Look for something to receive for at most so long, without sleeping; leaves fileno() as it is,
+ * so that a peer that answers at once needs no system call. 1: it is there; 0: not yet. */
+EW_API int ew_channel_spin(ew_channel *channel, int64_t spin_ns);
+
 typedef struct ew_channel_info {
     int32_t path;                  /* enum ew_path */
     int32_t wait;                  /* enum ew_wait_policy */
@@ -308,6 +332,10 @@ typedef struct ew_channel_stats {
 } ew_channel_stats;
 
 EW_API int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out);
+
+/* A text that the control socket gives to who looks at the channel, as why it is on its path. At
+ * most 4096 bytes, no control characters, else EW_EINVAL and the old one stays; copied. NULL: none. */
+EW_API int ew_channel_set_note(ew_channel *channel, const char *json);
 
 /* cffi:end */
 

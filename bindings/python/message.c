@@ -191,6 +191,7 @@ static void port_dealloc(PyObject *self)
     freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
     ew_channel *channel = port_of(self)->channel;
 
+    ewi_port_drop_pending(port_of(self));
     if (channel != NULL) {
         Py_BEGIN_ALLOW_THREADS /* it may wait for the reactor, and unmaps memory */
         ew_channel_free(channel);
@@ -243,6 +244,24 @@ static PyMethodDef port_methods[] = {
     {"fileno", port_fileno, METH_NOARGS,
      "fileno($self, /)\n--\n\n"
      "A descriptor, the same for life, readable when something can be received."},
+    {"_look", ewi_port_look, METH_O,
+     "_look($self, spin_ns, /)\n--\n\n"
+     "The next message if it is here within spin_ns, else None."},
+    {"_spin", ewi_port_spin, METH_O,
+     "_spin($self, spin_ns, /)\n--\n\n"
+     "Whether something can be received within spin_ns."},
+    {"_arm", FAST(ewi_port_arm), METH_FASTCALL,
+     "_arm($self, wants, send_bytes, /)\n--\n\n"
+     "Ask for a wake-up; what of it is possible now. Bits: 1 receive, 2 send."},
+    {"_send_step", FAST(ewi_port_send_step), METH_FASTCALL,
+     "_send_step($self, message, is_parts, /)\n--\n\n"
+     "Send, or go on with the send that was begun; False: there is no room for all of it yet."},
+    {"_send_cancel", ewi_port_send_cancel, METH_NOARGS,
+     "_send_cancel($self, /)\n--\n\n"
+     "Give up the send that was begun: nothing was sent."},
+    {"_positions", ewi_port_positions, METH_NOARGS,
+     "_positions($self, /)\n--\n\n"
+     "(sent, consumed by the peer's application)."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -2,10 +2,10 @@
  *
  * Purpose    The object, its arguments parsed by hand (a send costs some 20 ns besides
  *            libeastwest), its failures turned into Python exceptions. The methods: message_send.c,
- *            message_recv.c, message.c.
+ *            message_recv.c, message_loop.c, message.c.
  * Shape      struct port: one channel. struct arguments: one positional argument or none, and
  *            timeout in nanoseconds.
- * Owner      A port owns its ew_channel. The module's state lives as long as the type, and the type
+ * Owner      A port owns its ew_channel, and the buffers of a send that is made in steps. The module's state lives as long as the type, and the type
  *            as long as its objects.
  * Threads    with the GIL held
  * Trust      arguments come from the user: anything may be passed
@@ -35,6 +35,7 @@ struct port {
     bool spins;              /* wait policy: spin */
     uint8_t looks_max;       /* how often a receive looks, with the GIL, before it waits */
     uint8_t looks;           /* of that, how often it has paid to look lately */
+    struct message_batch *pending; /* of _send_step; NULL: none */
 };
 
 static inline struct port *port_of(PyObject *self)
@@ -90,5 +91,14 @@ PyObject *ewi_port_recv_many(PyObject *self, PyObject *const *args, Py_ssize_t n
                              PyObject *names);
 PyObject *ewi_port_try_recv(PyObject *self, PyObject *unused);
 PyObject *ewi_port_next(PyObject *self);
+
+/* For event loops: none of them waits. */
+PyObject *ewi_port_look(PyObject *self, PyObject *spin_ns);
+PyObject *ewi_port_spin(PyObject *self, PyObject *spin_ns);
+PyObject *ewi_port_arm(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *ewi_port_send_step(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *ewi_port_send_cancel(PyObject *self, PyObject *unused);
+PyObject *ewi_port_positions(PyObject *self, PyObject *unused);
+void ewi_port_drop_pending(struct port *port);
 
 #endif

@@ -19,6 +19,7 @@ with eastwest.connect("pricing") as channel:      # use
 #   _connect.py         policy: wait for the name, plan, dial, say why not
 #   _dial.py            tries candidates, keeps a verdict for each
 #   _select.py          which instance, which path, in which order
+#   _keeper.py          moves channels to a better path when one appears
 #   _find.py            asks every provider
 #   _providers/         local (runtime directories), static (a TOML file)
 #   _rundir.py          which runtime directories
@@ -28,6 +29,7 @@ with eastwest.connect("pricing") as channel:      # use
 #   _config.py          Config; _config_file.py reads, _config_checks.py judges
 #   _names.py  _addresses.py  _facts.py     what is written and said: checked here
 #   _values.py  _native_values.py           frozen values
+#   _log.py  _note.py   what is logged, and what a channel keeps for tools that look in
 #   _errors.py          the tree of exceptions, and codes -> exceptions
 #
 #   _native.py          the only module that touches cffi (_core)

@@ -1,17 +1,16 @@
 """Channel: the message path of the extension, and the control side in Python."""
 
 import logging
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, final, runtime_checkable
 
-from . import _native
-from ._errors import InternalError
+from . import _log, _native, _note
+from ._errors import Code, EastwestError, InternalError
 from ._explain import explain_channel
 from ._message import Port
 from ._native_values import ChannelInfo
 from ._values import PATHS, ChannelStats, Explanation, Path, Peer
-
-log = logging.getLogger("eastwest")
 
 
 @runtime_checkable
@@ -20,6 +19,11 @@ class _Finds(Protocol):
 
     def address_of(self, service: str, instance: str, path: str) -> str:
         """Return where an instance is reached on a path."""
+
+
+RECV, SEND = 1, 2  # enum ew_arm_wants
+
+_FAILURES = (Code.EW_ELOST, Code.EW_EPROTO, Code.EW_EMEMORY)
 
 
 @final
@@ -40,6 +44,7 @@ class Channel(Port):
 
     _opened: Explanation | None = None
     _owner: object = None
+    _is_end_logged = False
 
     def close(self, *, linger: float | None = 5.0) -> None:
         """Deliver what was sent, then end the channel. Idempotent.
@@ -54,7 +59,15 @@ class Channel(Port):
             Timeout: the peer does not hold everything; the channel was aborted.
             PeerLost: the peer is gone and may not have got everything.
         """
-        self._close(linger)
+        try:
+            self._close(linger)
+        finally:
+            self._log_end()
+
+    def abort(self) -> None:
+        """End the channel at once; the peer sees PeerLost. Idempotent."""
+        super().abort()
+        self._log_end()
 
     def __enter__(self) -> Self:
         return self
@@ -94,13 +107,33 @@ class Channel(Port):
         if to in PATHS and isinstance(owner, _Finds):
             where = owner.address_of(info.service, info.instance, to)
         _native.channel_switch(self._handle, where, timeout)
-        log.info(
-            "path_changed service=%s from=%s to=%s peer=%s",
-            info.service,
-            info.path,
-            self.path,
-            self._info().peer_address,
-        )
+        before = info.path or ""
+        _log.path_change(info.service, info.channel_id, before, self.path, "asked for")
+
+    # ------------------------------------------------------------------ event loops
+
+    def arm(self, *, recv: bool = True, send: int | bool = False) -> bool:
+        """Ask for a wake-up: ``fileno()`` becomes readable when it may be possible.
+
+        To be called after a try that failed, and again after each wake-up that was for nothing.
+        Room is told of late: with *send*, look again after 5 ms even without a wake-up, as the
+        library itself does. A message longer than the ring never fits; ``send`` with time does it.
+
+        Args:
+            recv: to receive something, be it the end.
+            send: to send a message of so many bytes; True: of one byte.
+
+        Returns:
+            True: do not wait, it may be possible now.
+
+        Raises:
+            ClosedHere: this end was closed.
+            ForkedError: the channel belongs to the parent process.
+        """
+        wants = RECV if recv else 0
+        if send is not False:
+            wants |= SEND
+        return self._arm(wants, int(send)) != 0
 
     # ------------------------------------------------------------------ facts
 
@@ -154,6 +187,40 @@ class Channel(Port):
     def opened_by(self, why: Explanation) -> None:
         """Keep the verdicts of the connect that made it. Not for applications."""
         self._opened = why
+        with suppress(EastwestError):  # it may be closed already
+            _native.set_note(self._handle, _note.compose(why))
+
+    def log_opened(self, event: str, **more: object) -> None:
+        """Log that it was opened here or accepted. Not for applications."""
+        if _log.log.isEnabledFor(logging.INFO):
+            info = self._info()
+            peer = info.peer_pid or info.peer_address
+            fields = {"path": info.path, "peer": peer, "uid": info.peer_uid}
+            number = info.channel_id[: _log.ID_DIGITS]
+            _log.info(event, service=info.service, channel=number, **fields, **more)
+
+    def _log_end(self) -> None:
+        if self._is_end_logged or not _log.log.isEnabledFor(logging.WARNING):
+            return
+        self._is_end_logged = True
+        with suppress(EastwestError):  # of the parent process
+            info = self._info()
+            level = logging.WARNING if info.end_code in _FAILURES else logging.INFO
+            if not _log.log.isEnabledFor(level):
+                return
+            stats = self.stats()
+            _log.event(
+                level,
+                "channel_end",
+                service=info.service,
+                channel=info.channel_id[: _log.ID_DIGITS],
+                path=info.path,
+                reason=info.end,
+                messages_sent=stats.messages_sent,
+                messages_received=stats.messages_received,
+                bytes_sent=stats.bytes_sent,
+                bytes_received=stats.bytes_received,
+            )
 
     def _info(self) -> ChannelInfo:
         return _native.channel_info(self._handle)

@@ -5,13 +5,14 @@ Imports no native module.
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from ._dial import Dialled, Dialler
-from ._errors import EastwestError, Refused, ServiceNotFound, Unreachable
+from ._errors import EastwestError, Interrupted, Refused, ServiceNotFound, Unreachable
 from ._facts import parse
 from ._find import Finder, Found
 from ._parallel import in_parallel
@@ -55,6 +56,7 @@ class Connector(Generic[C]):
     Args:
         attempt: (candidate, seconds) -> a channel; raises an EastwestError.
         discard: frees a channel that came too late.
+        given_up: set by another thread: the connect ends as ``Interrupted`` before the next try.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Connector(Generic[C]):
         attempt: Callable[[Candidate, float], C],
         discard: Callable[[C], None],
         rng: random.Random,
+        given_up: threading.Event | None = None,
     ) -> None:
         self._finder = finder
         self._attempt = attempt
         self._discard = discard
         self._rng = rng
+        self._given_up = given_up
 
     def run(self, request: Request, timeout: float) -> tuple[C, Explanation]:
         """Return a channel and why it is the one.
@@ -102,8 +106,14 @@ class Connector(Generic[C]):
                 if not found.instances and any(each.check == "timeout" for each in found.problems):
                     raise self._no_channel(request, Dialled(None, None, found.problems), ())
                 raise self._not_found(request, found, rejected, time.monotonic() - began)
-            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            self._sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * BACKOFF_FACTOR, BACKOFF_SECONDS_MAX)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._given_up is None:
+            time.sleep(seconds)
+        elif self._given_up.wait(seconds):
+            raise Interrupted("the connect was given up")
 
     def _explained(
         self, request: Request, dialled: Dialled[C], rejected: tuple[Verdict, ...]

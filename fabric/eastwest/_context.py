@@ -4,6 +4,7 @@ The default context, which the module-level functions use, is in ``_default.py``
 is closed at exit by ``_exit.py``.
 """
 
+import logging
 import os
 import random
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, final
 
-from . import _exit, _native, _rundir
+from . import _exit, _log, _native, _rundir
 from ._addresses import SHM, is_unspecified
 from ._channel import Channel, adopt
 from ._config import Config
@@ -25,6 +26,7 @@ from ._errors import (
     ConfigurationError,
     EastwestError,
     ForkedError,
+    ServiceNotFound,
     Unreachable,
 )
 from ._explain import off_paths
@@ -64,6 +66,7 @@ class Context:
         self._keeper: Keeper | None = None
         self._closed = False
         self._rng = random.Random()
+        self._is_control_logged = False
         self._listeners: dict[Listener, Record] = {}
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
@@ -94,6 +97,21 @@ class Context:
             ConfigurationError: an argument or a setting is not in order.
             OutOfMemory: the memory budget is used up.
         """
+        return self.connect_unless(
+            None, service, protocol=protocol, where=where, pick=pick, timeout=timeout
+        )
+
+    def connect_unless(
+        self,
+        given_up: threading.Event | None,
+        service: str,
+        *,
+        protocol: str,
+        where: Mapping[str, str] | None,
+        pick: Pick,
+        timeout: float | None,
+    ) -> Channel:
+        """Connect, until another thread sets *given_up*. Not for applications."""
         check_protocol(protocol)
         request = self._request(service, where, pick)
         handle, finder = self._open()
@@ -102,13 +120,21 @@ class Context:
             at, expected = candidate.address, candidate.instance.id
             return adopt(handle.connect(at, service, protocol, expected, seconds), self)
 
-        connector = Connector(finder, attempt, Channel.abort, self._rng)
+        connector = Connector(finder, attempt, Channel.abort, self._rng, given_up)
         limit = _native.FOREVER_SECONDS if timeout is None else max(0.0, timeout)
-        channel, why = connector.run(request, limit)
+        began = time.monotonic()
+        try:
+            channel, why = connector.run(request, limit)
+        except EastwestError as error:
+            kind, seconds = type(error).__name__, time.monotonic() - began
+            _log.warning("connect_fail", service=service, error=kind, seconds=seconds, detail=error)
+            raise
         channel.opened_by(why)
         self.adopted(channel)
         if channel.path != "shm" and "shm" in self.config.paths and self._keeper is not None:
             self._keeper.watch(channel)
+        channel.log_opened("connect", seconds=time.monotonic() - began)
+        self._log_control(handle)
         return channel
 
     def adopted(self, channel: Channel) -> None:
@@ -215,6 +241,8 @@ class Context:
         instance = _published(service, native, facts)
         listener = Listener(native, instance, protocol, off, self, self._withdraw)
         self._publish(listener, Record(instance, protocol, self.config.namespace), finder)
+        _log.info("listen", service=service, instance=instance.id, addresses=instance.addresses)
+        self._log_control(handle)
         return listener
 
     def _bind(self, bind: str | None) -> str | None:
@@ -313,7 +341,7 @@ class Context:
             if self._closed:
                 raise ClosedHere("the context is closed")
             if self._handle is None or self._finder is None:
-                self._handle = _native.ContextHandle(self.config)
+                self._handle = _native.ContextHandle(self.config, self._control_dir())
                 self._finder = self._make_finder(self._handle)
                 _exit.close_at_exit(self)
             return self._handle, self._finder
@@ -328,6 +356,22 @@ class Context:
             if scheme == "static":
                 providers.append(Static(rest))
         return Finder(providers, self._searchable, self.config.namespace)
+
+    def _log_control(self, handle: _native.ContextHandle) -> None:
+        """Log once where tools look in, or why they cannot."""
+        if self._is_control_logged:
+            return
+        self._is_control_logged = True
+        try:
+            _log.event(logging.DEBUG, "control", socket=handle.control_address())
+        except (ServiceNotFound, ClosedHere):
+            _log.event(logging.DEBUG, "control", socket="none")
+        except EastwestError as error:
+            _log.warning("control", detail=error)
+
+    def _control_dir(self) -> str | None:
+        dirs = self.config.runtime_dirs
+        return _rundir.control_dir(dirs, os.environ, _native.rundir_problem)
 
     def _searchable(self) -> _rundir.Search:
         return _rundir.searchable(self.config.runtime_dirs, os.environ, _native.rundir_problem)

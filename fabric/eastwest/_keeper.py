@@ -7,22 +7,21 @@ which costs a listing and no hello. Channels that an application has switched it
 they are. Imports no native module.
 """
 
-import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from logging import DEBUG
 from typing import Protocol
 
+from . import _log
 from ._errors import ChannelEnded, EastwestError
 from ._values import Path
 
 LOOK_SECONDS = 1.0
 MOVE_SECONDS = 2.0
 BACKOFF_SECONDS_MAX = 60.0
-
-log = logging.getLogger("eastwest")
 
 
 class Movable(Protocol):
@@ -122,6 +121,6 @@ class Keeper:
         except ChannelEnded:
             return None
         except EastwestError as error:
-            log.debug("path_not_changed service=%s detail=%s", channel.service, error)
+            _log.event(DEBUG, "path_stays", service=channel.service, detail=error)
             return False
         return None

@@ -8,9 +8,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self, final
 
-from . import _message
+from . import _log, _message
 from ._channel import Channel, adopt
-from ._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Timeout
+from ._errors import (
+    ClosedHere,
+    ConfigurationError,
+    EastwestError,
+    EndOfChannel,
+    PeerLost,
+    Timeout,
+)
 from ._explain import explain_listener
 from ._native import ListenerHandle
 from ._values import Explanation, Instance, ListenerStats, Verdict
@@ -55,6 +62,7 @@ class Listener:
         self._owner = owner
         self._on_close = on_close
         self._closed = threading.Event()
+        self._turned_away = (0, 0)
 
     def accept(self, *, timeout: float | None = None) -> Channel:
         """Return the next channel.
@@ -74,6 +82,8 @@ class Listener:
             if address is not None:
                 channel = adopt(address, self._owner)
                 self._owner.adopted(channel)
+                channel.log_opened("accept")
+                self._log_refused()
                 return channel
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -174,7 +184,7 @@ class Listener:
             raise ClosedHere(f"the listener of {self.service!r} is closed")
         deadline = time.monotonic() + timeout
         self._handle.drain()
-        log.info("draining service=%s channels=%d", self.service, self.stats().channels)
+        _log.info("draining", service=self.service, channels=self.stats().channels)
         while self.stats().channels and time.monotonic() < deadline:
             self._closed.wait(DRAIN_LOOK_SECONDS)
         return not self.stats().channels
@@ -188,7 +198,22 @@ class Listener:
         if not self._closed.is_set():
             self._closed.set()
             self._on_close(self)
+            self._log_refused()
             self._handle.close()
+            with suppress(EastwestError):  # of the parent process
+                counters = self._handle.info().stats.to_dict()
+                id = self.instance.id
+                _log.info("unlisten", service=self.service, instance=id, **counters)
+
+    def _log_refused(self) -> None:
+        """Log that connections were refused or dropped, if some were since the last time."""
+        with suppress(EastwestError):  # of the parent process
+            stats = self._handle.info().stats
+            before, self._turned_away = self._turned_away, (stats.refused, stats.dropped)
+            if before != self._turned_away:  # one that only looks whether we live is dropped, too
+                level = logging.WARNING if stats.refused > before[0] else logging.DEBUG
+                counts = {"refused": stats.refused, "dropped": stats.dropped}
+                _log.event(level, "refuse", service=self.service, **counts)
 
     def __iter__(self) -> Iterator[Channel]:
         while True:

@@ -26,6 +26,28 @@ class Port:
     def _close(self, linger: float | None, /) -> None:
         """``ew_channel_close``, with Ctrl-C. Frees nothing."""
 
+    def _look(self, spin_ns: int, /) -> bytes | None:
+        """``try_recv`` that looks for *spin_ns* (0..1e6) and leaves ``fileno()`` as it is."""
+
+    def _spin(self, spin_ns: int, /) -> bool:
+        """Whether there is something to receive within *spin_ns*; ``fileno()`` stays as it is."""
+
+    def _arm(self, wants: int, send_bytes: int, /) -> int:
+        """``ew_channel_arm``; *send_bytes* < 0: what ``_send_step`` needs to go on."""
+
+    def _send_step(self, message: Buffer | Sequence[Buffer], is_parts: bool, /) -> bool:
+        """Send without waiting; False: not all of it, call again when there is room.
+
+        A message that was begun is the one that goes on, whatever is passed, until it is sent,
+        an error, or ``_send_cancel``.
+        """
+
+    def _send_cancel(self) -> None:
+        """Give up the message that ``_send_step`` has begun: nothing was sent. Else nothing."""
+
+    def _positions(self) -> tuple[int, int]:
+        """Return how far we have sent, and how far the peer's application has taken it."""
+
     def send(self, message: Buffer, *, timeout: float | None = None) -> None:
         """Send one message, waiting for room.
 

@@ -112,8 +112,11 @@ def _waiting(call: Callable[[Any], int]) -> int:
 class ContextHandle:
     """One ``ew_context``. It is closed when the last call in it has returned."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, control_dir: str | None) -> None:
         options, keep = _context_options(config)
+        if control_dir is not None:
+            keep.append(ffi.new("char[]", os.fsencode(control_dir)))
+            options.control_dir = keep[-1]
         out = ffi.new("ew_context **")
         check(lib.ew_context_open(options, out))
         del keep
@@ -218,6 +221,18 @@ class ContextHandle:
             seal_huge=bool(out.seal_huge),
             registry_age_seconds=registry_age_seconds,
         )
+
+    def control_address(self) -> str:
+        """Return the path of the socket where tools look in.
+
+        Raises:
+            ServiceNotFound: there is none yet.
+            EastwestError: it could not be opened; the text says why.
+        """
+        out = ffi.new("char[4224]")
+        with self._in_use() as context:
+            check(lib.ew_context_control_address(context, out))
+        return os.fsdecode(ffi.string(out))
 
     def close(self) -> None:
         """Refuse new calls, and close the context when the last one has returned. Idempotent."""
@@ -359,6 +374,7 @@ def channel_info(address: int) -> ChannelInfo:
         end=_text(out.end),
         draining=bool(out.draining),
         lost_seconds=out.lost_ns / NS,
+        end_code=out.end_code,
     )
 
 
@@ -414,6 +430,20 @@ def channel_switch(address: int, where: str, timeout: float | None) -> None:
     channel = ffi.cast("ew_channel *", address)
     chars = _chars(where)
     _waiting(lambda mask: lib.ew_channel_switch(channel, chars, _ns(timeout), mask))
+
+
+def set_note(address: int, text: str) -> None:
+    """Give a channel the text that tools see; at most 4096 bytes, no control characters."""
+    check(lib.ew_channel_set_note(ffi.cast("ew_channel *", address), text.encode()))
+
+
+def sweep_control(directory: str) -> int:
+    """Remove the control sockets of dead processes from a runtime directory; return how many.
+
+    Raises:
+        EastwestError: it is not there, or not safe to use.
+    """
+    return check(lib.ew_rundir_sweep_control(os.fsencode(directory)))
 
 
 def rundir_problem(directory: str, create: bool) -> str | None:

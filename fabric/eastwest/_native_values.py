@@ -55,3 +55,4 @@ class ChannelInfo:
     end: str
     draining: bool = False
     lost_seconds: float = 0.0
+    end_code: int = 0

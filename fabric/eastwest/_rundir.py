@@ -110,6 +110,21 @@ def bindable(
     return Search((), tuple(problems))
 
 
+def control_dir(configured: Iterable[str], environ: Mapping[str, str], check: Check) -> str | None:
+    """Return the directory in whose folder ``proc`` a process answers tools, or None.
+
+    The first of the search path that this process may write; one that a listener would make
+    counts, and is not made here.
+    """
+    for place in places(configured, environ):
+        if check(place.directory, False) is None:
+            if _may_write(place.directory):
+                return place.directory
+        elif not os.path.lexists(place.directory) and _may_write(os.path.dirname(place.directory)):
+            return place.directory
+    return None
+
+
 def _named(directory: str, problem: str) -> str:
     """Return a sentence about the directory; the C side's problems are one already."""
     whole = problem.startswith("runtime directory")

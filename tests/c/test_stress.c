@@ -252,6 +252,10 @@ static void *look_on(void *argument)
               code == EW_EEND || code == EW_ELOST);
         if (harness_below(&random, 4) == 0)
             code = ew_channel_fileno(worker->channel);
+        if (code >= 0 && harness_below(&random, 4) == 0)
+            code = ew_channel_arm(worker->channel, (uint32_t)harness_below(&random, 4), 100);
+        if (code >= 0 && harness_below(&random, 4) == 0)
+            code = ew_channel_spin(worker->channel, 1000);
         CHECK(code >= 0 || code > EW_EPROTO || try_again(code));
         sched_yield();
     }

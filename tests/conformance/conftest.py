@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.loops import Run, runner
 from tests.conformance.pairs import Pair, Way, open_pair
 
 pytest.register_assert_rewrite(
@@ -38,6 +39,15 @@ def make_pair(way: Way) -> Iterator[MakePair]:
 @pytest.fixture
 def pair(make_pair: MakePair) -> Pair:
     return make_pair()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run[Any]:
+    """Runs a coroutine function in a new loop, with a limit of time."""
+    try:
+        return runner(request.param)
+    except ImportError:
+        pytest.skip("needs uvloop")
 
 
 @pytest.fixture(params=["opener_sends", "acceptor_sends"])

@@ -20,7 +20,7 @@ from tests.python.command_line import (
 )
 
 pytestmark = pytest.mark.usefixtures("runtime_dir")
-COMMANDS = ["demo", "serve", "ping", "ls", "explain", "doctor", "config"]
+COMMANDS = ["demo", "serve", "ping", "ls", "explain", "top", "doctor", "config"]
 
 
 # ------------------------------------------------------------------ the tool as a whole

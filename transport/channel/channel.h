@@ -3,7 +3,7 @@
  * Purpose    Messages in order, whole, once; the same on every path. Sending and receiving know
  *            rings only; what moves the bytes is the link (transport/link.h).
  * Shape      send.c, recv.c: messages <-> records. wait.c: spin and sleep. end.c: close, abort,
- *            why it ended. info.c: what people see.
+ *            why it ended. info.c: what people see. arm.c: what event loops need.
  * Owner      made by transport/open/, freed by ew_channel_free; the link and its memory belong
  *            to the channel.
  * Threads    any. send_lock covers the writer, recv_lock the reader; each is held by one thread
@@ -75,7 +75,8 @@ struct channel_inbox { /* where a stream's records wait; made for the first stre
 
 struct ew_channel {
     ew_context *context;
-    ew_channel *next, **previous; /* the context's list */
+    ew_channel *next, **previous; /* the context's list, newest first */
+    uint64_t number;               /* in it: 1, 2 ...; for transport/control */
     const struct link_ops *ops;    /* of the link; changed by a move only (move.h) */
     struct channel_link *link;     /* one of the two in links */
     _Atomic uint32_t link_state; /* enum link_state */
@@ -131,6 +132,7 @@ struct ew_channel {
     uint8_t instance[16], id[16];
     char service[WIRE_SERVICE_BYTES], protocol[WIRE_PROTOCOL_BYTES];
     char *peer_address; /* of any length: a path may be in it */
+    char *note;         /* for who looks in, or NULL; under facts_lock */
     ew_channel *queued; /* the next one that waits to be accepted */
     struct region outbox_region;
     struct outbox_shared *outbox;
@@ -194,6 +196,10 @@ void ewi_channel_wake(ew_channel *channel);
 /* ---- send.c ---- */
 
 void ewi_channel_refresh_room(ew_channel *channel);
+/* Call with the send lock. */
+bool ewi_channel_fits_now(ew_channel *channel, uint64_t total);
+/* Does this thread have a send that is half done, and with it the send lock? */
+bool ewi_channel_is_suspended_here(const ew_channel *channel);
 
 /* ---- recv.c ---- */
 
@@ -201,6 +207,18 @@ void ewi_channel_publish(ew_channel *channel);
 
 /* ---- info.c ---- */
 
+enum { CHANNEL_NOTE_BYTES_MAX = 4096, CHANNEL_LOOK_RECORDS_MAX = 1024 };
+
+struct channel_look {
+    ew_channel_info info;
+    ew_channel_stats stats;
+    char note[CHANNEL_NOTE_BYTES_MAX + 1]; /* only of a whole look */
+};
+
+/* For the reactor: EW_EAGAIN instead of waiting for facts_lock (its holder may wait for the
+ * reactor). whole: also what needs the send and the receive lock for a moment; a try_send or
+ * try_recv beside it may find them taken, so nobody does that every second. */
+int ewi_channel_look(ew_channel *channel, bool whole, struct channel_look *out);
 void ewi_channel_release_fileno(ew_channel *channel);
 /* fileno() becomes readable, if it is in use; and not any more. */
 void ewi_channel_note(ew_channel *channel);

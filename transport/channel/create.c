@@ -70,6 +70,7 @@ void ewi_channel_discard(ew_channel *channel)
     free(channel->partial.bytes);
     ewi_context_give(channel->context);
     free(channel->peer_address);
+    free(channel->note);
     free(channel);
 }
 

@@ -119,20 +119,21 @@ void ewi_freeze_offer(ew_channel *channel, enum freeze_lock which)
     ewi_futex_wake(&freeze->knocks, INT_MAX);
 }
 
+bool ewi_freeze_try_reclaim(ew_channel *channel, enum freeze_lock which)
+{
+    uint32_t is_free = LENT_FREE;
+
+    return atomic_compare_exchange_strong_explicit(&channel->freeze.lent[which], &is_free, LENT_NOT,
+                                                   memory_order_acquire, /* Z4, pairs with Z3 */
+                                                   memory_order_relaxed); /* the mover has it */
+}
+
 void ewi_freeze_reclaim(ew_channel *channel, enum freeze_lock which)
 {
-    _Atomic uint32_t *lent = &channel->freeze.lent[which];
     const struct wait forever = {.deadline_ns = EWI_NEVER};
 
-    for (;;) {
-        uint32_t is_free = LENT_FREE;
-
-        if (atomic_compare_exchange_strong_explicit(lent, &is_free, LENT_NOT,
-                                                    memory_order_acquire,  /* Z4, pairs with Z3 */
-                                                    memory_order_relaxed)) /* the mover has it */
-            return;
-        ewi_futex_wait(lent, LENT_TAKEN, forever); /* the mover's time is limited: move.h I2 */
-    }
+    while (!ewi_freeze_try_reclaim(channel, which))
+        ewi_futex_wait(&channel->freeze.lent[which], LENT_TAKEN, forever); /* move.h I2: not long */
 }
 
 /* Until nobody wants it. */

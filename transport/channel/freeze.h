@@ -50,6 +50,8 @@ int ewi_freeze_lend(ew_channel *channel, enum freeze_lock which, struct wait wai
 /* The same in two steps, for a thread that is elsewhere meanwhile. */
 void ewi_freeze_offer(ew_channel *channel, enum freeze_lock which);
 void ewi_freeze_reclaim(ew_channel *channel, enum freeze_lock which);
+/* ... without waiting; false: a mover has it. */
+bool ewi_freeze_try_reclaim(ew_channel *channel, enum freeze_lock which);
 /* The caller holds none of the locks and steps aside while a move is on. */
 int ewi_freeze_pass(ew_channel *channel, struct wait wait);
 

@@ -1,6 +1,7 @@
 /* What people and event loops see of a channel. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -20,11 +21,9 @@ static uint64_t load(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
+/* Under facts_lock: the link is neither released nor replaced meanwhile. */
+static void fill_info(ew_channel *channel, ew_channel_info *out)
 {
-    if (ewi_context_is_forked(channel->context))
-        return ewi_context_forked_error();
-    ewi_lock_enter(&channel->facts_lock); /* the link is neither released nor replaced meanwhile */
     *out = (ew_channel_info){
         .path = (int32_t)channel->ops->path,
         .wait = (int32_t)channel->context->wait,
@@ -41,7 +40,6 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
     channel->ops->describe(channel, out);
     out->draining = atomic_load_explicit(&channel->draining, memory_order_relaxed); /* a hint */
-    ewi_lock_give(&channel->facts_lock);
     out->lost_ns = (int64_t)load(&channel->lost_ns);
     if (out->lost_ns != 0)
         out->lost_ns = (int64_t)ewi_now_ns() - out->lost_ns;
@@ -54,18 +52,28 @@ int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
         out->end_code = EW_ECLOSED;
         copy_text(out->end, sizeof(out->end), "closed here");
     }
+}
+
+int ew_channel_get_info(ew_channel *channel, ew_channel_info *out)
+{
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
+    ewi_lock_enter(&channel->facts_lock);
+    fill_info(channel, out);
+    ewi_lock_give(&channel->facts_lock);
     return EW_OK;
 }
 
-/* Bytes of records that are here and not received. Bounded by the ring, whatever a peer writes. */
-static uint64_t unread_bytes(const ew_channel *channel)
+/* Bytes of records that are here and not received. Bounded by the ring, whatever a peer writes,
+ * and by records_max. */
+static uint64_t unread_bytes(const ew_channel *channel, uint64_t records_max)
 {
     struct ring_reader reader = channel->reader; /* a view of its own: nothing is taken */
     uint64_t begin = reader.position;
     struct record record;
     const uint8_t *payload;
 
-    while (reader.position - begin < reader.ring_bytes &&
+    while (records_max-- > 0 && reader.position - begin < reader.ring_bytes &&
            ewi_ring_peek(&reader, &record, &payload) == EW_OK)
         ewi_ring_consume(&reader, record);
     return reader.position - begin;
@@ -95,12 +103,27 @@ static uint32_t waiting(const _Atomic uint32_t *first, const struct lock *lock)
            atomic_load_explicit(&lock->waiters, memory_order_relaxed);
 }
 
-int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
+/* What needs the lock of a direction; a thread at work there: unknown. Under facts_lock. */
+static void fill_unread(ew_channel *channel, uint64_t records_max, ew_channel_stats *out)
 {
-    struct wait none = {.deadline_ns = 0};
+    const struct wait none = {.deadline_ns = 0};
 
-    if (ewi_context_is_forked(channel->context))
-        return ewi_context_forked_error();
+    if (atomic_load_explicit(&channel->shut, memory_order_acquire) == CHANNEL_CLOSED) /* C4 */
+        return;
+    if (ewi_lock_take(&channel->send_lock, none) == EW_OK) {
+        ewi_channel_refresh_room(channel);
+        out->send_free_bytes = ewi_ring_bytes_free(&channel->writer);
+        ewi_lock_give(&channel->send_lock);
+    }
+    if (ewi_lock_take(&channel->recv_lock, none) == EW_OK) {
+        out->recv_unread_bytes = unread_bytes(channel, records_max);
+        ewi_lock_give(&channel->recv_lock);
+    }
+}
+
+/* Under facts_lock: the link is not released meanwhile. */
+static void fill_stats(ew_channel *channel, ew_channel_stats *out)
+{
     *out = (ew_channel_stats){
         .messages_sent = load(&channel->messages_sent),
         .messages_received = load(&channel->messages_received),
@@ -116,26 +139,73 @@ int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
         .position_sent = load(&channel->position_sent),
         .path_changes = load(&channel->changes_count),
     };
-    ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
     if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) { /* C4 */
         out->position_peer_consumed = channel->ops->peer_consumed(channel); /* before taken: F2 */
         out->position_peer_taken =
             ewi_min_u64(channel->ops->peer_held(channel), out->position_sent);
         out->position_taken = load(channel->taken_word);
         out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link->local.bell.kicks) : 0;
-        if (ewi_lock_take(&channel->send_lock, none) == EW_OK) { /* a sender at work: unknown */
-            ewi_channel_refresh_room(channel);
-            out->send_free_bytes = ewi_ring_bytes_free(&channel->writer);
-            ewi_lock_give(&channel->send_lock);
-        }
-        if (ewi_lock_take(&channel->recv_lock, none) == EW_OK) {
-            out->recv_unread_bytes = unread_bytes(channel);
-            ewi_lock_give(&channel->recv_lock);
-        }
         if (out->position_sent >= out->position_peer_consumed)
             out->send_unread_bytes = out->position_sent - out->position_peer_consumed;
     }
+}
+
+int ew_channel_get_stats(ew_channel *channel, ew_channel_stats *out)
+{
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
+    ewi_lock_enter(&channel->facts_lock);
+    fill_stats(channel, out);
+    fill_unread(channel, UINT64_MAX, out);
     ewi_lock_give(&channel->facts_lock);
+    return EW_OK;
+}
+
+int ewi_channel_look(ew_channel *channel, bool whole, struct channel_look *out)
+{
+    int code = ewi_lock_take(&channel->facts_lock, (struct wait){.deadline_ns = 0});
+
+    if (code != EW_OK)
+        return code;
+    fill_info(channel, &out->info);
+    fill_stats(channel, &out->stats);
+    out->note[0] = '\0';
+    if (whole) {
+        fill_unread(channel, CHANNEL_LOOK_RECORDS_MAX, &out->stats);
+        copy_text(out->note, sizeof(out->note), channel->note != NULL ? channel->note : "");
+    }
+    ewi_lock_give(&channel->facts_lock);
+    return EW_OK;
+}
+
+static int check_note(const char *json, size_t length)
+{
+    if (length > CHANNEL_NOTE_BYTES_MAX)
+        return ewi_fail(EW_EINVAL, "a note of %zu bytes, at most %d; the old one stays", length,
+                        CHANNEL_NOTE_BYTES_MAX);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)json[i] < 0x20 || json[i] == 0x7f)
+            return ewi_fail(EW_EINVAL, "a note with a control character at byte %zu", i);
+    return EW_OK;
+}
+
+int ew_channel_set_note(ew_channel *channel, const char *json)
+{
+    char *copy = NULL, *old;
+    int code;
+
+    if (ewi_context_is_forked(channel->context))
+        return ewi_context_forked_error();
+    code = json != NULL ? check_note(json, strlen(json)) : EW_OK;
+    if (code != EW_OK)
+        return code;
+    if (json != NULL && (copy = strdup(json)) == NULL)
+        return ewi_fail(EW_EMEMORY, "no memory for a note");
+    ewi_lock_enter(&channel->facts_lock);
+    old = channel->note;
+    channel->note = copy;
+    ewi_lock_give(&channel->facts_lock);
+    free(old);
     return EW_OK;
 }
 
@@ -147,7 +217,7 @@ static bool may_have_data(ew_channel *channel)
     bool unread = true;
 
     if (ewi_lock_take(&channel->recv_lock, none) == EW_OK) {
-        unread = channel->partial.begun || unread_bytes(channel) > 0;
+        unread = channel->partial.begun || unread_bytes(channel, 1) > 0;
         ewi_lock_give(&channel->recv_lock);
     }
     return unread || ewi_channel_link_state(channel) != LINK_UP;

@@ -191,7 +191,7 @@ static void suspend(ew_channel *channel, const ew_part *parts)
 }
 
 /* Without waiting, a long message is begun only if all of it fits: it cannot be sent by halves. */
-static bool fits_now(ew_channel *channel, uint64_t total)
+bool ewi_channel_fits_now(ew_channel *channel, uint64_t total)
 {
     uint32_t most = channel->writer.record_bytes_max - RECORD_HEADER_BYTES;
     uint64_t records = total / (most / 2) + 2;
@@ -201,15 +201,16 @@ static bool fits_now(ew_channel *channel, uint64_t total)
            ewi_ring_bytes_free(&channel->writer);
 }
 
+/* by_steps: the caller calls again when there is room, as after a signal. */
 static int send_long(ew_channel *channel, struct cursor *cursor, uint64_t total, uint64_t left,
-                     struct wait wait)
+                     struct wait wait, bool by_steps)
 {
     int code = send_fragments(channel, cursor, total, &left, wait);
 
     suspend(channel, NULL);
     if (code == EW_OK || left == total)
         return code;
-    if (code == EW_EINTR) { /* the caller calls again, or ew_channel_send_cancel */
+    if (code == EW_EINTR || (by_steps && code == EW_EAGAIN)) { /* or ew_channel_send_cancel */
         suspend(channel, cursor->parts);
         channel->suspended.parts_count = cursor->parts_count;
         channel->suspended.part = cursor->part;
@@ -243,10 +244,9 @@ static int timed_out(int code, const char *what)
     return code;
 }
 
-int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t parts_count,
-                          int64_t timeout_ns, const void *sigmask)
+static int send_parts(ew_channel *channel, const ew_part *parts, size_t parts_count,
+                      struct wait wait, bool by_steps)
 {
-    struct wait wait = ewi_wait_from(timeout_ns, sigmask);
     struct cursor cursor = {.parts = parts, .parts_count = parts_count};
     uint64_t total = total_bytes(parts, parts_count);
     uint64_t left = total;
@@ -255,7 +255,10 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
     if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
         return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     if (parts != NULL && suspended(channel) == parts) { /* our thread holds the lock */
-        ewi_freeze_reclaim(channel, FREEZE_SEND);
+        if (by_steps && !ewi_freeze_try_reclaim(channel, FREEZE_SEND))
+            return EW_EAGAIN; /* its end makes fileno() readable */
+        if (!by_steps)
+            ewi_freeze_reclaim(channel, FREEZE_SEND);
         EWI_ASSERT(channel->suspended.parts_count == parts_count);
         cursor.part = channel->suspended.part;
         cursor.at = channel->suspended.part_at;
@@ -272,10 +275,11 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
         code = send_whole(channel, &cursor, (uint32_t)total, wait);
         if (code == EW_OK)
             channel->ops->committed(channel);
-    } else if (code == EW_OK && wait.deadline_ns == 0 && !fits_now(channel, total)) {
+    } else if (code == EW_OK && wait.deadline_ns == 0 && !by_steps &&
+               !ewi_channel_fits_now(channel, total)) {
         code = EW_EAGAIN;
     } else if (code == EW_OK) {
-        code = send_long(channel, &cursor, total, left, wait);
+        code = send_long(channel, &cursor, total, left, wait, by_steps);
     } else {
         suspend(channel, NULL);
     }
@@ -286,9 +290,25 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
     return timed_out(code, "send");
 }
 
+int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t parts_count,
+                          int64_t timeout_ns, const void *sigmask)
+{
+    return send_parts(channel, parts, parts_count, ewi_wait_from(timeout_ns, sigmask), false);
+}
+
+int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count)
+{
+    return send_parts(channel, parts, parts_count, (struct wait){.deadline_ns = 0}, true);
+}
+
+bool ewi_channel_is_suspended_here(const ew_channel *channel)
+{
+    return suspended(channel) != NULL && pthread_equal(channel->suspended.thread, pthread_self());
+}
+
 void ew_channel_send_cancel(ew_channel *channel, const ew_part *parts)
 {
-    if (parts == NULL || suspended(channel) != parts)
+    if (parts == NULL || ewi_context_is_forked(channel->context) || suspended(channel) != parts)
         return;
     ewi_freeze_reclaim(channel, FREEZE_SEND);
     suspend(channel, NULL);

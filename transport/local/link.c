@@ -187,7 +187,8 @@ static void describe(ew_channel *channel, ew_channel_info *out)
 {
     struct local_link *link = link_of(channel);
 
-    if (atomic_load_explicit(&link->theirs->draining, memory_order_relaxed) != 0) /* a hint */
+    if (link->peers_region.base != NULL && /* else the channel is closed here */
+        atomic_load_explicit(&link->theirs->draining, memory_order_relaxed) != 0) /* a hint */
         ewi_channel_drained(channel);
     out->peer_pid = link->pid;
     out->peer_uid = link->uid;

@@ -16,7 +16,6 @@
 #include "transport/siphash.h"
 
 enum {
-    PATH_BYTES = 4096, /* PATH_MAX, Linux limits.h */
     NAMESPACE_BYTES_MAX = 63,
     SERVICE_BYTES_MAX = 200,
     SERVICE_DIGITS = 16,
@@ -26,6 +25,7 @@ enum {
     AT_INSTANCE = SERVICE_DIGITS + 1,
     AT_BOOT = AT_INSTANCE + INSTANCE_DIGITS + 1,
     AT_SUFFIX = AT_BOOT + BOOT_DIGITS,
+    PID_DIGITS_MAX = 10,
     NEW_PREFIX_BYTES = 5,
     NEW_AT_BOOT = NEW_PREFIX_BYTES + RANDOM_DIGITS + 1,
     NEW_AT_SUFFIX = NEW_AT_BOOT + BOOT_DIGITS,
@@ -38,154 +38,6 @@ enum {
 #define LOCK_NS_MAX UINT64_C(1000000000)
 
 static const uint8_t no_key[16]; /* a plain hash: every process has to find the same name */
-
-/* ---- the directory ---- */
-
-/* "link/" and "link/." would follow a symbolic link that "link" does not. */
-static int copy_path(const char *path, char out[PATH_BYTES])
-{
-    size_t length = strlen(path);
-
-    if (length == 0)
-        return EW_EINVAL;
-    if (length >= PATH_BYTES)
-        return -ENAMETOOLONG;
-    while (length > 1 && (path[length - 1] == '/' ||
-                          (path[length - 1] == '.' && path[length - 2] == '/')))
-        length -= 1;
-    memcpy(out, path, length);
-    out[length] = '\0';
-    return EW_OK;
-}
-
-/* "runtime directory '/run/eastwest' <what>"; of a long path the end is shown. */
-static int say(char error[RUNDIR_ERROR_BYTES], int code, const char *path, const char *what)
-{
-    const size_t shown = 90;
-    size_t length = strlen(path);
-    const char *dots = length > shown ? "..." : "";
-
-    if (length > shown)
-        path += length - shown;
-    snprintf(error, RUNDIR_ERROR_BYTES, "runtime directory '%s%.90s' %.120s", dots, path, what);
-    return code;
-}
-
-static int say_open_failed(const char *path, int code, char error[RUNDIR_ERROR_BYTES])
-{
-    char what[128];
-    struct stat status;
-
-    switch (code) {
-    case ENOENT:
-        return say(error, EW_ENOTFOUND, path, "does not exist: create it (mode 0700) or set "
-                                              "EASTWEST_RUNTIME_DIR to one that does");
-    case ELOOP:
-    case ENOTDIR:
-        if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
-            return say(error, EW_EACCESS, path,
-                       "is a symbolic link: give the path of the directory itself");
-        return say(error, EW_EACCESS, path, "is not a directory: give the path of one");
-    case EACCES:
-    case EPERM:
-        return say(error, EW_EACCESS, path, "may not be opened by this user: give it read and "
-                                            "search permission, or use another one");
-    default:
-        snprintf(what, sizeof(what), "cannot be opened: %s", strerrordesc_np(code));
-        return say(error, -code, path, what);
-    }
-}
-
-static int check_directory(int fd, const char *path, char error[RUNDIR_ERROR_BYTES])
-{
-    struct stat status;
-    char what[128];
-
-    if (fstat(fd, &status) < 0)
-        return say_open_failed(path, errno, error);
-    if (!S_ISDIR(status.st_mode))
-        return say(error, EW_EACCESS, path, "is not a directory: give the path of one");
-    if (status.st_uid != geteuid() && status.st_uid != 0) {
-        snprintf(what, sizeof(what), "belongs to uid %u, not to uid %u or root, whom we trust: "
-                 "chown it or use another one", status.st_uid, geteuid());
-        return say(error, EW_EACCESS, path, what);
-    }
-    if (status.st_mode & S_IWOTH) {
-        snprintf(what, sizeof(what), "is writable for everybody (mode %04o), who could replace "
-                 "sockets in it: chmod o-w it or use another one", status.st_mode & 07777u);
-        return say(error, EW_EACCESS, path, what);
-    }
-    return EW_OK;
-}
-
-/* The umask may have left a directory that cannot even be opened. By descriptor, because the name
- * may mean something else by now. */
-static int undo_umask(const char *path)
-{
-    char link[40];
-    int result, fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    result = chmod(link, 0700) < 0 ? -errno : EW_OK;
-    close(fd);
-    return result;
-}
-
-/* A directory that somebody else just made stays as it is. */
-static int make_directory(const char *path, char error[RUNDIR_ERROR_BYTES])
-{
-    char what[128];
-    int result;
-
-    if (mkdir(path, 0700) == 0) {
-        result = undo_umask(path);
-        return result < 0 ? say_open_failed(path, -result, error) : EW_OK;
-    }
-    if (errno == EEXIST)
-        return EW_OK;
-    if (errno == ENOENT)
-        return say(error, EW_ENOTFOUND, path, "cannot be created, because its parent is missing: "
-                                              "create that first");
-    if (errno == EACCES || errno == EPERM || errno == EROFS)
-        return say(error, EW_EACCESS, path, "does not exist and may not be created by this user: "
-                                            "let somebody create it who may, or use another one");
-    snprintf(what, sizeof(what), "cannot be created: %s", strerrordesc_np(errno));
-    return say(error, -errno, path, what);
-}
-
-static int open_directory(const char *path)
-{
-    return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-int ewi_rundir_open(const char *path, bool create, int *out, char error[RUNDIR_ERROR_BYTES])
-{
-    char copy[PATH_BYTES];
-    int fd, result = copy_path(path, copy);
-
-    if (result == EW_EINVAL)
-        return say(error, result, "", "has an empty path: give the path of a directory");
-    if (result < 0)
-        return say(error, result, path, "has a path longer than 4095 bytes: use a shorter one");
-    fd = open_directory(copy);
-    if (fd < 0 && errno == ENOENT && create) {
-        result = make_directory(copy, error);
-        if (result < 0)
-            return result;
-        fd = open_directory(copy);
-    }
-    if (fd < 0)
-        return say_open_failed(copy, errno, error);
-    result = check_directory(fd, copy, error);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
-    *out = fd;
-    return EW_OK;
-}
 
 /* ---- names ---- */
 
@@ -263,6 +115,22 @@ static bool has_socket_form(const char *name)
            is_hex(name + AT_BOOT, BOOT_DIGITS) && strcmp(name + AT_SUFFIX, SUFFIX) == 0;
 }
 
+/* A process's control socket: pid '-' 16 hex ".sock". It needs no boot part: of another boot
+ * it refuses. */
+static bool has_control_form(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+
+    return digits >= 1 && digits <= PID_DIGITS_MAX && name[digits] == '-' &&
+           is_hex(name + digits + 1, RANDOM_DIGITS) &&
+           strcmp(name + digits + 1 + RANDOM_DIGITS, SUFFIX) == 0;
+}
+
+static bool has_final_form(const char *name)
+{
+    return has_socket_form(name) || has_control_form(name);
+}
+
 static bool has_new_form(const char *name)
 {
     return strncmp(name, NEW_PREFIX, NEW_PREFIX_BYTES) == 0 &&
@@ -276,6 +144,24 @@ bool ewi_rundir_is_socket_name(const char *name)
 
     return has_socket_form(name) && boot_digits(boot) == EW_OK &&
            memcmp(name + AT_BOOT, boot, BOOT_DIGITS) == 0;
+}
+
+int ewi_rundir_control_name(uint32_t pid, char out[RUNDIR_NAME_BYTES])
+{
+    uint64_t random;
+    int length;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return -EIO;
+    length = snprintf(out, RUNDIR_NAME_BYTES, "%u-%016llx%s", pid, (unsigned long long)random,
+                      SUFFIX);
+    EWI_ASSERT(length > 0 && length < RUNDIR_NAME_BYTES);
+    return EW_OK;
+}
+
+bool ewi_rundir_is_control_name(const char *name)
+{
+    return has_control_form(name);
 }
 
 static int make_new_name(char out[RUNDIR_NAME_BYTES])
@@ -295,7 +181,7 @@ int ewi_rundir_address(int directory, const char *name, struct sockaddr_un *out)
 {
     int length;
 
-    if (!has_socket_form(name) && !has_new_form(name))
+    if (!has_final_form(name) && !has_new_form(name))
         return EW_EINVAL;
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
     length = snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%s", directory, name);
@@ -399,7 +285,7 @@ static bool is_stale(int directory, const char *name)
 
 int ewi_rundir_unlink(int directory, const char *name)
 {
-    if (!has_socket_form(name))
+    if (!has_final_form(name))
         return EW_EINVAL;
     if (unlinkat(directory, name, 0) < 0 && errno != ENOENT)
         return -errno;
@@ -481,7 +367,7 @@ int ewi_rundir_bind(int directory, const char *name, int backlog, int *out,
 {
     int result = -ENOENT;
 
-    if (!has_socket_form(name)) {
+    if (!has_final_form(name)) {
         snprintf(error, RUNDIR_ERROR_BYTES, "'%.80s' is not the name of a socket", name);
         return EW_EINVAL;
     }
@@ -531,11 +417,14 @@ static DIR *open_list(int directory)
 static bool should_sweep(int directory, const char *name, const char boot[BOOT_DIGITS])
 {
     bool has_form = has_socket_form(name);
+    bool is_control = has_control_form(name);
 
-    if (!has_form && !has_new_form(name))
+    if (!has_form && !is_control && !has_new_form(name))
         return false;
     if (!is_socket(directory, name))
         return false;
+    if (is_control)
+        return is_stale(directory, name);
     if (memcmp(name + (has_form ? AT_BOOT : NEW_AT_BOOT), boot, BOOT_DIGITS) != 0)
         return true;
     return is_stale(directory, name);

@@ -6,6 +6,8 @@
  *            16 hex (namespace, service) '-' 32 hex (instance) '-' 8 hex (boot) ".sock"
  *            A socket gets that name by rename, when it is listening; until then it is called
  *            ".new-" 16 hex (random) '-' 8 hex (boot) ".sock".
+ *            In the folder `proc` of a runtime directory: 1 to 10 digits (pid) '-' 16 hex (random)
+ *            ".sock", the control sockets (transport/control/control.h).
  * Owner      descriptors that come out belong to the caller. A directory descriptor is only used
  *            during a call. Names of sockets are the only things that outlive a process.
  * Threads    any. bind waits at most a second for the lock, and only to replace a stale socket;
@@ -47,6 +49,9 @@ int ewi_rundir_prefix(const char *namespace_name, const char *service,
                       char out[RUNDIR_PREFIX_BYTES]);
 int ewi_rundir_name(const char *namespace_name, const char *service, const uint8_t instance[16],
                     char out[RUNDIR_NAME_BYTES]);
+/* Of a control socket: a new one each time. */
+int ewi_rundir_control_name(uint32_t pid, char out[RUNDIR_NAME_BYTES]);
+bool ewi_rundir_is_control_name(const char *name);
 /* Of any service, by a process since this boot. */
 bool ewi_rundir_is_socket_name(const char *name);
 
@@ -62,7 +67,7 @@ int ewi_rundir_connect(int directory, const char *name, int *out);
 /* 0 as well when it is already gone. */
 int ewi_rundir_unlink(int directory, const char *name);
 
-/* Remove sockets that refuse or belong to another boot. Returns how many. */
+/* Remove sockets that refuse or belong to another boot. Returns how many. Of `proc` as well. */
 int ewi_rundir_sweep(int directory);
 /* Visit the names of this boot's sockets that begin with prefix (NULL: all) until visit says
  * false. It may remove them. */

@@ -11,7 +11,7 @@ from .. import _native, _rundir
 from .._config import Config
 from .._context import Context
 from .._errors import EastwestError
-from . import _machine
+from . import _control, _limits, _machine
 from ._arguments import Commands, add_command, load_config
 from ._exits import Exit
 from ._machine import Finding
@@ -43,11 +43,20 @@ def run(args: argparse.Namespace, out: Output) -> int:
         _machine.seals(),
         *_of_library(),
         _machine.huge_pages(),
+        _limits.thp_shmem(),
+        _limits.dev_shm(),
         _machine.peer_pidfd(),
+        _limits.pidfd(),
+        _limits.membarrier(),
         _machine.cpus(),
         _machine.memlock(),
         _machine.nofile(),
+        _limits.open_files(),
+        _limits.mappings(),
+        _limits.epoll_watches(),
         _machine.user(),
+        _limits.namespace_of_users(),
+        _limits.security(),
         *_of_settings(args),
     ]
     problems = sum(each.state == "problem" for each in findings)
@@ -111,7 +120,8 @@ def _of_settings(args: argparse.Namespace) -> list[Finding]:
         config = load_config(args)
     except EastwestError as error:
         return [Finding("settings", "problem", str(error), "correct it: 'eastwest config --paths'")]
-    return [*_directories(config), _tcp(config), _access(config)]
+    memory = _limits.memory_limit(config.memory_bytes_max)
+    return [memory, *_directories(config), _tcp(config), _access(config)]
 
 
 def _directories(config: Config) -> list[Finding]:
@@ -120,6 +130,8 @@ def _directories(config: Config) -> list[Finding]:
     for place in _rundir.places(config.runtime_dirs, os.environ):
         finding, is_good = _directory(place, is_fixed=bool(config.runtime_dirs))
         found.append(finding)
+        if is_good:
+            found += _control_sockets(place.directory)
         is_one_good = is_one_good or is_good
     if not is_one_good and not config.runtime_dirs:
         detail = "there is no directory for local sockets: no peer is reached over shm"
@@ -140,6 +152,23 @@ def _directory(place: _rundir.Place, *, is_fixed: bool) -> tuple[Finding, bool]:
     if not os.path.lexists(place.directory) and _can_make(place.directory):
         return Finding(name, "ok", f"not there; a server makes it ({place.origin})"), True
     return Finding(name, "note", f"{problem} ({place.origin})", _rundir.SET), False
+
+
+def _control_sockets(directory: str) -> list[Finding]:
+    """Judge the folder where processes answer ``eastwest top``; there is none before the first."""
+    folder = os.path.join(directory, _control.FOLDER)
+    if not os.path.lexists(folder):
+        return []
+    name = f"control sockets {folder}"
+    problem = _native.rundir_problem(folder, False)
+    if problem is None and not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"uid {os.geteuid()} may not make a socket there"
+    if problem is not None:
+        fix = "let root make it, group-writable, for users that share the directory; or remove it"
+        detail = f"{problem}; 'eastwest top' will not see processes of this user"
+        return [Finding(name, "note", detail, fix)]
+    known = _control.sockets(directory)
+    return [Finding(name, "ok", f"{len(known)} processes can be looked into")]
 
 
 def _can_make(directory: str) -> bool:

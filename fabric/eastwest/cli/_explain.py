@@ -1,4 +1,7 @@
-"""``eastwest explain NAME``: which path a connect would take now, and why not the others."""
+"""``eastwest explain NAME``: which path a connect would take now, and why not the others.
+
+With a PID or PID/CHANNEL it is about what is open: ``_processes.py``.
+"""
 
 import argparse
 
@@ -9,6 +12,7 @@ from .._values import Explanation
 from ._arguments import Commands, add_command, load_config
 from ._exits import Exit, is_silent
 from ._output import Output, complain
+from ._processes import explain, is_process
 
 SCHEMA = "eastwest.explain/1"
 KNOWN_SHOWN = 8
@@ -20,17 +24,30 @@ def add(commands: Commands) -> None:
         commands,
         "explain",
         run,
-        "say which path a connect would take now, and why not the others",
+        "say which path a connect would take, or a channel has, and why not the others",
         "Asks every candidate with a hello that opens no channel, for at most a second. Exits\n"
         "with 3 when nobody publishes the name, with 4 when it is there and cannot be reached,\n"
-        "with 5 when it is there and does not answer.",
-        ["eastwest explain pricing", "eastwest explain pricing --json"],
+        "with 5 when it is there and does not answer.\n\n"
+        "With a PID it tells what that process listens to and which channels it has, with\n"
+        "PID/CHANNEL all about one channel; the first digits of its id are enough. Exits with 1\n"
+        "when the channel is over, with 2 when several begin with these digits.",
+        [
+            "eastwest explain pricing",
+            "eastwest explain pricing --json",
+            "eastwest explain 1234",
+            "eastwest explain 1234/3f2a",
+        ],
     )
-    parser.add_argument("name", metavar="NAME", help="the service")
+    parser.add_argument("name", metavar="NAME|PID[/CHANNEL]", help="the service or the process")
+    parser.add_argument(
+        "--service", action="store_true", help="it is a service, even if it looks like a PID"
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Print the explanation."""
+    if not args.service and is_process(args.name):
+        return explain(args, out)
     with Context(load_config(args)) as context:
         why = context.explain(args.name)
     out.document(SCHEMA, why.to_dict())

@@ -1,4 +1,7 @@
-"""``eastwest ls [PATTERN]``: the services that are known here, and their instances."""
+"""``eastwest ls [PATTERN]``: the services that are known here, and their instances.
+
+With ``--channels`` it lists channels instead: ``_processes.py``.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -16,6 +19,7 @@ from ._arguments import Commands, add_command, load_config
 from ._exits import Exit
 from ._explain import not_found
 from ._output import Output, complain
+from ._processes import list_channels
 
 SCHEMA = "eastwest.ls/1"
 HEAD = ("SERVICE", "INSTANCE", "WHERE", "PROTOCOL", "CHANNELS", "PID", "ADDRESSES")
@@ -31,9 +35,16 @@ def add(commands: Commands) -> None:
         "list the services that are known here",
         "PATTERN is a name with * and ?. Each instance is asked for its protocol, its channels\n"
         "and its process; one that does not answer is listed with '?'. Exits with 3 when\n"
-        "nothing matches the pattern.",
-        ["eastwest ls", "eastwest ls 'eu.*'", "eastwest ls --json | jq '.instances[].service'"],
+        "nothing matches the pattern. With --channels every process that can be looked into is\n"
+        "asked for its channels; PATTERN is of their services.",
+        [
+            "eastwest ls",
+            "eastwest ls 'eu.*'",
+            "eastwest ls --channels pricing",
+            "eastwest ls --json | jq '.instances[].service'",
+        ],
     )
+    parser.add_argument("--channels", action="store_true", help="list channels of processes here")
     parser.add_argument("pattern", metavar="PATTERN", nargs="?", help="default: all")
 
 
@@ -74,7 +85,9 @@ class Row:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    """Print the instances of the services that match."""
+    """Print the instances of the services that match, or the channels."""
+    if args.channels:
+        return list_channels(args, out)
     with Context(load_config(args)) as context:
         known = context.services()
         names = [each for each in known if fnmatchcase(each, args.pattern or "*")]

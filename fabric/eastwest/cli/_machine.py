@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from . import _cgroup
+
 State = Literal["ok", "note", "problem"]
 
 KERNEL_MIN = (5, 10)  # F_SEAL_FUTURE_WRITE 5.1, pidfd_open 5.3, close_range 5.9; design
@@ -154,23 +156,14 @@ def user() -> Finding:
 def cpus() -> Finding:
     """Look at the CPUs that this process may use, and at its quota."""
     count = len(os.sched_getaffinity(0))
-    quota = _quota()
-    detail = f"{count} of {os.cpu_count()} may be used, cgroup quota {quota or 'none'}"
+    quota = _cgroup.ours().cpus()
+    detail = (
+        f"{count} of {os.cpu_count()} may be used, cgroup quota {f'{quota:g}' if quota else 'none'}"
+    )
     if count > 1 and (quota is None or quota >= 2):
         return Finding("cpus", "ok", detail)
     fix = "give the process two CPUs if latency matters"
     return Finding("cpus", "note", f'{detail}; wait = "adaptive" does not spin', fix)
-
-
-def _quota() -> float | None:
-    """Return cpu.max of our cgroup in CPUs, None without a limit (cgroup v2)."""
-    try:
-        entries = Path("/proc/self/cgroup").read_text().splitlines()
-        group = next(line[3:] for line in entries if line.startswith("0::"))
-        quota, period = Path(f"/sys/fs/cgroup{group}/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, StopIteration, ValueError, ZeroDivisionError):
-        return None
 
 
 def spin_cap(seconds: float) -> Finding:

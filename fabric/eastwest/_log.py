@@ -1,0 +1,71 @@
+"""Structured logging under the logger ``eastwest``: one event a line, ``event key=value ...``.
+
+listen        INFO     a service is published: service, instance, addresses
+unlisten      INFO     it is withdrawn: service, instance, and the listener's counters
+connect       INFO     a channel was opened here: service, channel, path, peer, uid, seconds
+connect_fail  WARNING  none could be had: service, error, seconds, detail
+accept        INFO     a channel was opened by a peer: service, channel, path, peer, uid
+refuse        WARNING  a listener refused connections since it was last looked at; DEBUG: it
+                       dropped some that never said a good hello: service, refused, dropped
+channel_end   INFO     closed here or by the peer; WARNING: lost or broken: service, channel,
+                       path, reason, messages and bytes each way
+peer_lost     WARNING  a handler of ``serve`` ended with PeerLost: service, detail
+handler_failed  ERROR  a handler of ``serve`` raised: service, handler, and the traceback
+thread_failed ERROR    no thread for a handler could be started: service, error
+path_change   INFO     the link was replaced: service, channel, from, to, reason
+path_stays    DEBUG    a better path was seen and not had: service, detail
+draining      INFO     a listener asks its peers to go elsewhere: service, channels
+control       DEBUG    where tools look in; WARNING: why they cannot
+
+The package adds a ``NullHandler`` and sets no level: nothing is written unless the program asks
+for it (``logging.basicConfig(level="INFO")``). A record carries the fields as ``record.eastwest``,
+a dict with ``event`` in it, for handlers that write JSON. Imports no native module.
+"""
+
+import logging
+from typing import Any
+
+log = logging.getLogger("eastwest")
+log.addHandler(logging.NullHandler())
+ID_DIGITS = 8  # of a channel's id: enough for 'eastwest explain PID/CHANNEL'
+
+
+def event(level: int, name: str, **fields: Any) -> None:
+    """Log one event; costs one comparison when nobody listens."""
+    if log.isEnabledFor(level):
+        words = [name, *(f"{key}={_shown(value)}" for key, value in fields.items())]
+        extra = {"eastwest": {"event": name, **fields}}
+        log.log(level, "%s", " ".join(words), extra=extra, stacklevel=3)
+
+
+def info(name: str, **fields: Any) -> None:
+    """Log one event at level INFO."""
+    event(logging.INFO, name, **fields)
+
+
+def warning(name: str, **fields: Any) -> None:
+    """Log one event at level WARNING."""
+    event(logging.WARNING, name, **fields)
+
+
+def path_change(service: str, channel: str, before: str, after: str, reason: str) -> None:
+    """Log that a channel changed its path.
+
+    Args:
+        channel: its id, 32 hex digits.
+        before, after: "shm", "dpdk", "tcp", or "" while there is no link.
+    """
+    fields = {"from": before or "none", "to": after or "none", "reason": reason}
+    info("path_change", service=service, channel=channel[:ID_DIGITS], **fields)
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line, in quotes if it would not be one word."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    plain = text.isprintable() and not set(text) & set(' "=\\')
+    if text and plain:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped) + '"'
