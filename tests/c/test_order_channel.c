@@ -3,12 +3,12 @@
 #include "tests/c/order_base.h"
 #include "transport/channel/channel.h"
 #include "transport/context.h"
-#include "transport/local/link.c" /* its note_fd_of is its own */
+#include "transport/reactor.h"
 
 enum { RING_BYTES = RING_BYTES_MIN };
 
 static alignas(EWI_CACHE_LINE) uint8_t ring[RING_BYTES];
-static ew_context context;
+static ew_context *context;
 static ew_channel channel, other;
 static struct outbox_shared *outbox;
 static alignas(OUTBOX_HEAD_BYTES) uint8_t outbox_bytes[OUTBOX_HEAD_BYTES + 64];
@@ -16,6 +16,11 @@ static alignas(OUTBOX_HEAD_BYTES) uint8_t outbox_bytes[OUTBOX_HEAD_BYTES + 64];
 static void nothing(ew_channel *unused)
 {
     (void)unused;
+}
+
+static void nothing_to_release(ew_channel *unused, struct channel_link *link)
+{
+    (void)unused, (void)link;
 }
 
 static void nothing_to_tell(ew_channel *unused, uint32_t wants)
@@ -33,6 +38,12 @@ static void nothing_known(ew_channel *unused, ew_channel_info *out)
     (void)unused, (void)out;
 }
 
+static int nothing_to_watch(ew_channel *unused)
+{
+    (void)unused;
+    return -1;
+}
+
 static uint64_t all_held(ew_channel *unused)
 {
     (void)unused;
@@ -45,9 +56,21 @@ static const struct link_ops no_link = {
     .wake = nothing,
     .closing = nothing,
     .hang_up = nothing_to_say,
-    .release = nothing,
+    .release = nothing_to_release,
+    .watch_fd = nothing_to_watch,
     .peer_held = all_held,
 };
+
+static void begin_end(ew_channel *end)
+{
+    *end = (ew_channel){.context = context,
+                        .ops = &no_link,
+                        .epoll_fd = -1,
+                        .note_fd = -1,
+                        .resume.cancel_fd = -1,
+                        .outbox = outbox};
+    end->link = &end->links[0];
+}
 
 /* `channel` writes what `other` reads; the words between them lie in an outbox. */
 static void begin(void)
@@ -55,15 +78,14 @@ static void begin(void)
     memset(ring, 0, sizeof(ring));
     memset(outbox_bytes, 0, sizeof(outbox_bytes));
     outbox = (struct outbox_shared *)(void *)outbox_bytes;
-    channel = (ew_channel){.context = &context, .ops = &no_link, .epoll_fd = -1};
+    begin_end(&channel);
     channel.freed_word = &outbox->taken;
     channel.ended_word = &outbox->ended;
-    channel.outbox = outbox;
     channel.peer_message_bytes_max = 100;
     ewi_ring_writer_init(&channel.writer, ring, RING_BYTES, 0);
-    other = (ew_channel){.context = &context, .ops = &no_link, .epoll_fd = -1};
+    ewi_ring_reader_init(&channel.reader, ring, RING_BYTES, 0, 0);
+    begin_end(&other);
     other.taken_word = &outbox->taken;
-    other.outbox = outbox;
     ewi_ring_reader_init(&other.reader, ring, RING_BYTES, 0, 0);
 }
 
@@ -273,13 +295,19 @@ static void who_ends_second_sees_what_the_first_did(void)
 
 /* ---- one ends it and is not through, another one finds that out: C3, C4 ---- */
 
-enum { LEFT_HAS_ENDED = 1, RIGHT_HAS_LOOKED = 2 };
+enum { LEFT_HAS_ENDED = 1, RIGHT_HAS_LOOKED = 2, RIGHT_HAS_THE_REACTOR = 1 };
 
 static void stay_in_hang_up(ew_channel *unused, bool clean)
 {
     (void)unused, (void)clean;
     tell_step(LEFT_HAS_ENDED);
     await_step(RIGHT_HAS_LOOKED); /* before any lock that the other one takes */
+}
+
+static void wait_in_hang_up(ew_channel *unused, bool clean)
+{
+    (void)unused, (void)clean;
+    await_step(RIGHT_HAS_LOOKED);
 }
 
 static uint64_t look_how_far(ew_channel *unused)
@@ -302,18 +330,26 @@ static void begin_slow(void)
     slow_link.settle = slow_link.drive = nothing;
     channel.ops = &slow_link;
     channel.peer_address = "";
-    ewi_ring_reader_init(&channel.reader, ring, RING_BYTES, 0, 0);
 }
 
+static void abort_behind_the_reactor(void)
+{
+    await_step(RIGHT_HAS_THE_REACTOR);
+    abort_it();
+}
+
+/* Who ends it needs the reactor's lock before the one that is taken here: none orders the two. */
 static void ask_what_is_known(void)
 {
     ew_channel_info info;
 
-    await_step(LEFT_HAS_ENDED);
+    ewi_reactor_lock(context->reactor);
+    tell_step(RIGHT_HAS_THE_REACTOR);
+    await_shut();
     CHECK_EQ(ew_channel_get_info(&channel, &info), EW_OK);
     CHECK_EQ(info.end_code, EW_ECLOSED);
     CHECK_EQ(plain, 1);
-    tell_step(RIGHT_HAS_LOOKED);
+    ewi_reactor_unlock(context->reactor);
 }
 
 static void wait_for_data(void)
@@ -332,7 +368,8 @@ static void tell_closing(ew_channel *unused)
 {
     (void)unused;
     atomic_store_explicit(&is_closing, true, memory_order_relaxed); /* O1 */
-    await_step(LEFT_HAS_ENDED);
+    while (atomic_load_explicit(&channel.shut, memory_order_relaxed) != CHANNEL_CLOSED) /* O1 */
+        ewi_relax(); /* it wants the lock that is held here, and nothing has ordered the two */
 }
 
 static void abort_while_it_closes(void)
@@ -351,7 +388,8 @@ static void close_while_it_is_aborted(void)
 static void what_was_done_before_abort_is_seen_by_who_asks(void)
 {
     begin_slow();
-    beside(abort_it, ask_what_is_known);
+    slow_link.hang_up = nothing_to_say;
+    beside(abort_behind_the_reactor, ask_what_is_known);
 }
 
 /* catches: C4 in is_ready relaxed */
@@ -366,45 +404,52 @@ static void what_was_done_before_abort_is_seen_by_who_is_closing(void)
 {
     begin_slow();
     slow_link.closing = tell_closing;
+    slow_link.hang_up = wait_in_hang_up;
     slow_link.peer_held = look_how_far;
     atomic_store(&is_closing, false);
     beside(abort_while_it_closes, close_while_it_is_aborted);
 }
 
-/* ---- fileno() of a local link ---- */
-
-static int made[LINK_FDS_MAX];
-static uint32_t my_sleep_word;
+/* ---- fileno(): D3, D4 ---- */
 
 static void make_note(void)
 {
-    CHECK_EQ(watch_fds(&channel, made), 2);
+    CHECK(ew_channel_fileno(&channel) >= 0);
 }
 
-static void use_note(void)
+static void await_note(void)
 {
-    int note_fd;
-    uint64_t ignored;
-
-    while (atomic_load_explicit(&channel.link.local.note_fd, memory_order_relaxed) < 0) /* O1 */
+    while (atomic_load_explicit(&channel.note_fd, memory_order_relaxed) < 0) /* O1 */
         ewi_relax();
-    note_fd = note_fd_of(&channel);
-    CHECK(read(note_fd, &ignored, sizeof(ignored)) < 0 && errno == EAGAIN);
 }
 
-/* catches: the release in watch_fds or the acquire in note_fd_of relaxed */
-static void a_descriptor_is_read_after_it_was_made(void)
+static void note_beside_it(void)
+{
+    await_note();
+    ewi_channel_note(&channel);
+}
+
+static void quieten_beside_it(void)
+{
+    await_note();
+    ewi_channel_quieten(&channel);
+}
+
+/* catches: D3 or D4 relaxed: the sanitizer knows when a descriptor was made */
+static void a_descriptor_is_used_after_it_was_made(void)
 {
     begin();
-    my_sleep_word = 0;
-    channel.link.local.note_fd = -1;
-    channel.link.local.bell.mine = (_Atomic uint32_t *)&my_sleep_word;
-    beside(make_note, use_note);
+    beside(make_note, note_beside_it);
+    ewi_channel_release_fileno(&channel);
+    begin();
+    beside(make_note, quieten_beside_it);
+    ewi_channel_release_fileno(&channel);
 }
 
 int main(void)
 {
     alarm(100);
+    CHECK_EQ(ew_context_open(NULL, &context), EW_OK);
     RUN(what_was_read_is_written_again_only_after_it);
     RUN(what_was_done_with_a_message_is_done_when_flush_says_so);
     RUN(what_came_before_a_link_went_down_is_seen_after_it);
@@ -417,6 +462,7 @@ int main(void)
     RUN(what_was_done_before_abort_is_seen_by_who_asks);
     RUN(what_was_done_before_abort_is_seen_by_who_waits);
     RUN(what_was_done_before_abort_is_seen_by_who_is_closing);
-    RUN(a_descriptor_is_read_after_it_was_made);
+    RUN(a_descriptor_is_used_after_it_was_made);
+    ew_context_close(context);
     return 0;
 }

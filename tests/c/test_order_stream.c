@@ -13,7 +13,7 @@ static void open_driven(void)
 {
     open_pair(&pair, true);
     channel = pair.end[0];
-    stream = &channel->link.stream;
+    stream = &channel->link->stream;
 }
 
 /* From now on what arrives is read by the test, and by nobody else. */
@@ -42,13 +42,13 @@ static uint64_t far(const _Atomic uint64_t *word)
 static void pump_until_acknowledged(void)
 {
     plain = 1;
-    while (far(&stream->peer_taken) == 0 || far(&stream->peer_consumed) == 0)
+    while (far(&channel->peer_taken) == 0 || far(&channel->peer_consumed) == 0)
         ewi_pump_in(channel);
 }
 
 static void ask_what_is_held(void)
 {
-    while (far(&stream->peer_taken) == 0)
+    while (far(&channel->peer_taken) == 0)
         ewi_relax();
     CHECK(ewi_stream_link.peer_held(channel) > 0);
     CHECK_EQ(plain, 1);
@@ -56,7 +56,7 @@ static void ask_what_is_held(void)
 
 static void ask_what_is_consumed(void)
 {
-    while (far(&stream->peer_consumed) == 0)
+    while (far(&channel->peer_consumed) == 0)
         ewi_relax();
     CHECK(ewi_stream_link.peer_consumed(channel) > 0);
     CHECK_EQ(plain, 1);
@@ -97,7 +97,7 @@ static void take_close(void)
 
 static void send_to_closed(void)
 {
-    while (atomic_load_explicit(&stream->ended, memory_order_relaxed) == OUTBOX_OPEN) /* O1 */
+    while (atomic_load_explicit(&channel->peer_ended, memory_order_relaxed) == OUTBOX_OPEN) /* O1 */
         ewi_relax();
     CHECK_EQ(ew_channel_send(channel, "x", 1, 0, NULL), EW_EEND);
     CHECK_EQ(plain, 1);
@@ -123,8 +123,8 @@ static void read_and_publish(void)
 
 static void write_to_the_inbox_again(void)
 {
-    while (stream->inbox.freed == 0) {
-        refresh_inbox(stream);
+    while (channel->inbox.writer.freed == 0) {
+        refresh_inbox(channel);
         ewi_relax();
     }
     CHECK_EQ(plain, 1);
@@ -132,7 +132,7 @@ static void write_to_the_inbox_again(void)
 
 static void acknowledge(void)
 {
-    while (consumed_by(stream) == 0)
+    while (consumed_by(channel) == 0)
         ewi_relax();
     CHECK_EQ(plain, 1);
 }
@@ -141,7 +141,7 @@ static void publish_beside(void (*other)(void))
 {
     open_driven();
     take_over();
-    stream->inbox.position = 8; /* a record that was stored */
+    channel->inbox.writer.position = channel->session.taken = 8; /* a record that was stored */
     beside(read_and_publish, other);
     close_driven();
 }
@@ -156,53 +156,6 @@ static void the_inbox_is_written_again_after_it_was_read(void)
 static void an_ack_leaves_after_what_the_application_did(void)
 {
     publish_beside(acknowledge);
-}
-
-/* ---- fileno() beside a drive: D3, D4 ---- */
-
-static int fds[LINK_FDS_MAX];
-
-static void make_note(void)
-{
-    CHECK_EQ(watch_fds(channel, fds), 2);
-}
-
-static void await_note(void)
-{
-    while (atomic_load_explicit(&stream->note_fd, memory_order_relaxed) < 0) /* O1 */
-        ewi_relax();
-}
-
-static void note_beside_it(void)
-{
-    await_note();
-    note_progress(channel);
-}
-
-static void rearm_beside_it(void)
-{
-    await_note();
-    rearm(channel);
-}
-
-static void make_note_beside(void (*other)(void))
-{
-    open_driven();
-    take_over();
-    beside(make_note, other);
-    close_driven();
-}
-
-/* catches: D3, or D4 in note_progress relaxed: the sanitizer knows when a descriptor was made */
-static void a_descriptor_is_written_after_it_was_made(void)
-{
-    make_note_beside(note_beside_it);
-}
-
-/* catches: D4 in rearm relaxed */
-static void a_descriptor_is_read_after_it_was_made(void)
-{
-    make_note_beside(rearm_beside_it);
 }
 
 /* ---- who finds the lock taken is driven for: D1, D2 ---- */
@@ -255,7 +208,7 @@ static void ring_beside(void (*right)(void), int64_t (*receive)(struct ewi_stack
                                                                 void *, size_t))
 {
     open_driven();
-    ewi_cover_forget(channel); /* the reactor drives no more */
+    ewi_cover_forget(stream); /* the reactor drives no more */
     watched = *stream->ops;
     watched.recv_into = receive;
     stream->ops = &watched;
@@ -284,8 +237,6 @@ int main(int argc, char **argv)
     RUN(what_came_before_close_is_seen_by_a_sender);
     RUN(the_inbox_is_written_again_after_it_was_read);
     RUN(an_ack_leaves_after_what_the_application_did);
-    RUN(a_descriptor_is_written_after_it_was_made);
-    RUN(a_descriptor_is_read_after_it_was_made);
     RUN(what_was_done_before_a_bell_is_seen_by_the_poller);
     RUN(what_was_done_before_a_bell_is_seen_by_who_drives);
     rmdir(directory);

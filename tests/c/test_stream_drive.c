@@ -46,9 +46,9 @@ static void *drive_until_stored(void *unused)
 static nfds_t store_then_sleep(ew_channel *unused, struct pollfd fds[LINK_FDS_MAX])
 {
     (void)unused;
-    if (channel->link.stream.note_fd < 0) { /* the first time */
+    if (channel->note_fd < 0) { /* the first time */
         CHECK_EQ(ew_channel_send(pair.end[1], "12345678", 8, -1, NULL), EW_OK);
-        channel->link.stream.note_fd = note[1];
+        channel->note_fd = note[1];
         CHECK_EQ(pthread_create(&driver, NULL, drive_until_stored, NULL), 0);
         while (!ewi_ring_has_record(&channel->reader))
             ewi_relax();
@@ -82,17 +82,17 @@ static void a_message_that_another_thread_stored_wakes_the_receiver(void)
     CHECK_EQ(ew_connect(pair.client, &pair.connect, &pair.end[0]), EW_OK);
     CHECK_EQ(ew_listener_accept(pair.listener, -1, NULL, &pair.end[1]), EW_OK);
     channel = pair.end[0];
-    ewi_cover_forget(channel); /* the reactor would drive as well */
+    ewi_cover_forget(&channel->link->stream); /* the reactor would drive as well */
     slow = ewi_stream_link;
     slow.sleep_fds = store_then_sleep;
     channel->ops = &slow;
     CHECK_EQ(pthread_create(&receiver, NULL, receive, NULL), 0);
-    while (!atomic_load(&received) && channel->link.stream.drive_lock.waiters == 0)
+    while (!atomic_load(&received) && channel->link->stream.drive_lock.waiters == 0)
         ewi_relax(); /* until it waits for the one who stands still */
     empty_the_pipe();
     CHECK_EQ(pthread_join(receiver, NULL), 0);
     CHECK_EQ(pthread_join(driver, NULL), 0);
-    channel->link.stream.note_fd = -1;
+    channel->note_fd = -1;
     ew_channel_free(pair.end[0]);
     ew_channel_free(pair.end[1]);
     ew_listener_free(pair.listener);
