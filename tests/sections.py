@@ -77,7 +77,11 @@ def huge_pages(wanted: int) -> Iterator[None]:
 
 
 def lint(outcome: Outcome) -> None:
-    folders = [f for f in ("fabric", "discovery", "bench", "tests/python", "tests/weaken") if Path(f).is_dir()]
+    folders = [
+        f
+        for f in ("fabric", "discovery", "bench", "tests/python", "tests/weaken")
+        if Path(f).is_dir()
+    ]
     python = [f for f in folders if any(Path(f).rglob("*.py"))]
     own = [str(path) for path in sorted(Path("tests").glob("*.py"))]
     outcome.check("ruff check", run(["ruff", "check", "."]) == 0)
