@@ -249,20 +249,6 @@ static void what_was_done_before_abort_is_seen_by_a_later_close(void)
     beside(abort_it, close_it_late);
 }
 
-/* Closing is begun by one thread; nothing of the peer is there, so that it goes on to its end. */
-static void close_it(void)
-{
-    plain = 1;
-    CHECK_EQ(ew_channel_close(&channel, 0, NULL), EW_OK);
-}
-
-/* catches: the release of C3 in close: the one that says CLOSING, seen before the one that ends */
-static void what_was_done_before_close_is_seen_by_who_is_refused(void)
-{
-    begin();
-    beside(close_it, use_it);
-}
-
 static void write_then_abort(void)
 {
     plain += 1;
@@ -360,6 +346,34 @@ static void wait_for_data(void)
     CHECK_EQ(ewi_channel_wait(&channel, WANT_DATA, 0, never), EW_OK);
     CHECK_EQ(plain, 1);
     tell_step(RIGHT_HAS_LOOKED);
+}
+
+static void stay_in_closing(ew_channel *unused)
+{
+    stay_in_hang_up(unused, true); /* CLOSED would release as well: it comes after that */
+}
+
+static void close_it(void)
+{
+    plain = 1;
+    CHECK_EQ(ew_channel_close(&channel, 0, NULL), EW_OK);
+}
+
+static void use_it_beside_close(void)
+{
+    await_step(LEFT_HAS_ENDED);
+    CHECK_EQ(ewi_channel_usable(&channel), EW_ECLOSED);
+    CHECK_EQ(plain, 1);
+    tell_step(RIGHT_HAS_LOOKED);
+}
+
+/* catches: the release of C3 in close, which says CLOSING */
+static void what_was_done_before_close_is_seen_by_who_is_refused(void)
+{
+    begin_slow();
+    slow_link.closing = stay_in_closing;
+    slow_link.hang_up = nothing_to_say;
+    beside(close_it, use_it_beside_close);
 }
 
 static _Atomic bool is_closing;

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-PROGRAM = Path("build/crash/tests/crash_party")
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "build/crash/tests/crash_party"
 FOLDERS = ("shm", "transport", "bindings/c")
 SECONDS_MAX = 70  # its own alarm is earlier
 
@@ -22,7 +23,7 @@ def labels() -> list[str]:
     found = {
         label
         for folder in FOLDERS
-        for file in Path(folder).rglob("*.[ch]")
+        for file in (ROOT / folder).rglob("*.[ch]")
         for label in re.findall(r"EWI_CRASH_POINT\(\"([^\"]+)\"\)", file.read_text())
     }
     return sorted(found)

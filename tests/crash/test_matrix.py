@@ -7,6 +7,7 @@ one side or over one path, NOT_THERE says so; wrong entries fail as well.
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ NOT_THERE = {  # label, or the beginning of several: where it is not reached, an
 }
 OFTEN = ("bell.", "recv.", "ring.", "send.", "stream.")  # passed again and again: later ones too
 LATER = 5
+MUCH_LATER = (2, 3, 4, 7, 8, 9, 13, 16, 20)  # ./dev check-deep
 NOTHING_OUT = ("ring.commit.before_header", "send.before_commit")  # at the first message
 ONE_OUT = ("ring.commit.after_header", "send.after_commit")
 
@@ -97,6 +99,16 @@ def check_whole(survivor: Party, fresh: Party) -> None:
         assert each.left() == ["0", "0", "0"], f"descriptors, mappings, bytes of the {each.role}"
 
 
+@pytest.mark.deep
+@pytest.mark.parametrize("visit", MUCH_LATER)
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("label", [each for each in labels() if each.startswith(OFTEN)])
+def test_kill_much_later(label: str, visit: int, side: str, path: str, folder: Path) -> None:
+    if is_there(label, side, path):
+        kill_at(label, visit, side, path, folder)
+
+
 @pytest.mark.parametrize(
     ("label", "visit", "side", "path"),
     [pytest.param(*case, id="-".join(map(str, case))) for case in cases()],
@@ -104,27 +116,7 @@ def check_whole(survivor: Party, fresh: Party) -> None:
 def test_kill_at(label: str, visit: int, side: str, path: str, folder: Path) -> None:
     # catches: a committed record that is dropped with the link; taken published before the copy; a
     # mapping, descriptor or socket of a dead peer that is kept; a listener that stops serving
-    at = f"{label}#{visit}"
-    if side == "acceptor":
-        with Party("acceptor", path, folder, armed=at, last=True) as victim:
-            address = victim.address()
-            with Party("opener", path, folder, address=address, last=False) as survivor:
-                if not (died := victim.dies()):
-                    pass
-                elif survives(victim, survivor, label, visit, path):
-                    stale = len(sockets(folder))
-                    assert stale <= 1
-                    with Party("acceptor", path, folder, last=True) as fresh:
-                        survivor.tell(f"again {fresh.address()}")
-                        check_whole(survivor, fresh)
-    else:
-        with Party("acceptor", path, folder, last=False) as survivor:
-            address = survivor.address()
-            with Party("opener", path, folder, address=address, armed=at, last=True) as victim:
-                if (died := victim.dies()) and survives(victim, survivor, label, visit, path):
-                    survivor.tell("again")
-                    with Party("opener", path, folder, address=address, last=True) as fresh:
-                        check_whole(survivor, fresh)
+    died = kill_at(label, visit, side, path, folder)
     if is_there(label, side, path):
         assert died, (
             f"no scenario reaches {label} at the {side} over {path}: let tests/crash/party.c get "
@@ -135,11 +127,34 @@ def test_kill_at(label: str, visit: int, side: str, path: str, folder: Path) -> 
         assert not died, f"{label} is reached at the {side} over {path}: take it out of NOT_THERE"
 
 
-def survives(victim: Party, survivor: Party, label: str, visit: int, path: str) -> bool:
-    survivor.tell("nobody")
-    got, code = survivor.over()
-    check_end(victim, label, visit, path, got, code)
-    return True
+def kill_at(label: str, visit: int, side: str, path: str, folder: Path) -> bool:
+    """Say whether one side killed itself there; if so, the other one was looked at."""
+    at = f"{label}#{visit}"
+    with ExitStack() as stack:
+
+        def party(role: str, *, address: str = "-", armed: str = "", last: bool) -> Party:
+            made = Party(role, path, folder, address=address, armed=armed, last=last)
+            return stack.enter_context(made)
+
+        is_victim = side == "acceptor"
+        acceptor = party("acceptor", armed=at if is_victim else "", last=is_victim)
+        address = acceptor.address()
+        opener = party("opener", address=address, armed="" if is_victim else at, last=not is_victim)
+        victim, survivor = (acceptor, opener) if is_victim else (opener, acceptor)
+        if not victim.dies():
+            return False
+        survivor.tell("nobody")
+        got, code = survivor.over()
+        check_end(victim, label, visit, path, got, code)
+        if is_victim:
+            assert len(sockets(folder)) <= 1, "at most the stale one"
+            fresh = party("acceptor", last=True)
+            survivor.tell(f"again {fresh.address()}")
+        else:
+            survivor.tell("again")
+            fresh = party("opener", address=address, last=True)
+        check_whole(survivor, fresh)
+        return True
 
 
 def test_every_label_is_reached_somewhere() -> None:

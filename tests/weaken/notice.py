@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests import models
 from tests.summary import Outcome
@@ -29,16 +30,17 @@ def preset(kind: str) -> Preset:
 def runs(command: Path) -> bool:
     """Say whether a test program passes; the sanitizer's runtime wants a low mmap base."""
     prefix = ["setarch", "-R"] if shutil.which("setarch") else []
-    try:
-        done = subprocess.run(
-            [*prefix, str(command), "--seed", "1"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TSAN_OPTIONS": TSAN_OPTIONS},
-            timeout=RUN_SECONDS_MAX,
-        )
-    except subprocess.TimeoutExpired:
-        return False  # a wake-up that never came
+    with TemporaryDirectory(prefix="ew-") as folder:  # one that fails leaves something there
+        try:
+            done = subprocess.run(
+                [*prefix, str(command), "--seed", "1"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "TSAN_OPTIONS": TSAN_OPTIONS, "TMPDIR": folder},
+                timeout=RUN_SECONDS_MAX,
+            )
+        except subprocess.TimeoutExpired:
+            return False  # a wake-up that never came
     return done.returncode in (0, EXIT_SKIPPED)
 
 
