@@ -54,14 +54,16 @@ static void begin(uint32_t offset)
     if (channel == NULL)
         abort();
     memset(channel, 0, sizeof(*channel));
-    link = &channel->link.local;
+    channel->link = &channel->links[0];
+    link = &channel->link->local;
+    link->channel = channel;
     channel->context = &context;
     channel->ops = &ewi_local_link;
     channel->peer_address = (char *)(uintptr_t)"fuzz";
     channel->message_bytes_max = channel->peer_message_bytes_max = MESSAGE_MAX;
     channel->outbox = ours;
     channel->epoll_fd = -1;
-    link->note_fd = -1;
+    channel->note_fd = -1;
     link->theirs = theirs;
     link->bell.fd = ends[0];
     link->bell.mine = &ours->sleep;
@@ -70,6 +72,7 @@ static void begin(uint32_t offset)
     channel->ended_word = &theirs->ended;
     channel->taken_word = &ours->taken;
     ewi_ring_writer_init(&channel->writer, ours->ring, RING, 0);
+    channel->record_bytes_max = channel->writer.record_bytes_max;
     ewi_ring_reader_init(&channel->reader, theirs->ring, RING, offset, 0);
     over = EW_OK;
 }
@@ -77,7 +80,7 @@ static void begin(uint32_t offset)
 static void end(void)
 {
     close(peer);
-    close(channel->link.local.bell.fd);
+    close(channel->link->local.bell.fd);
     free(channel->partial.bytes);
     free(theirs);
     free(ours);
@@ -128,11 +131,11 @@ static void store_word(const uint8_t *move)
 /* A kick, many, or a packet that is none; and what a poll would see of it. */
 static void write_to_the_socket(const uint8_t *move)
 {
-    struct pollfd seen = {.fd = channel->link.local.bell.fd, .revents = POLLIN};
+    struct pollfd seen[] = {{.fd = channel->link->local.bell.fd, .revents = POLLIN}, {.fd = -1}};
 
     for (int i = 0; i <= move[1] % 8; i++)
         (void)send(peer, move, move[2] < 250 ? 1 : 1 + move[3] % 8, MSG_NOSIGNAL | MSG_DONTWAIT);
-    channel->ops->seen(channel, &seen, 1);
+    channel->ops->seen(channel, seen, 2);
 }
 
 /* ---- we ---- */

@@ -95,26 +95,29 @@ static void begin(void)
     if (channel == NULL)
         abort();
     memset(channel, 0, sizeof(*channel));
-    stream = &channel->link.stream;
+    channel->link = &channel->links[0];
+    stream = &channel->link->stream;
+    stream->channel = channel;
     channel->context = &context;
     channel->ops = &ewi_stream_link;
     channel->peer_address = (char *)(uintptr_t)"fuzz";
     channel->message_bytes_max = channel->peer_message_bytes_max = MESSAGE_MAX;
     ewi_ring_writer_init(&channel->writer, take(RING), RING, 0);
-    ewi_ring_writer_init(&stream->inbox, take(INBOX_RING), INBOX_RING, 0);
-    ewi_ring_reader_init(&channel->reader, stream->inbox.bytes, INBOX_RING, 0, 0);
-    stream->inbox.record_bytes_max = channel->reader.record_bytes_max = RECORD_BYTES_MAX;
+    channel->record_bytes_max = channel->writer.record_bytes_max;
+    ewi_ring_writer_init(&channel->inbox.writer, take(INBOX_RING), INBOX_RING, 0);
+    ewi_ring_reader_init(&channel->reader, channel->inbox.writer.bytes, INBOX_RING, 0, 0);
+    channel->inbox.writer.record_bytes_max = channel->reader.record_bytes_max = RECORD_BYTES_MAX;
     stream->staging = take(STREAM_STAGING_BYTES);
     stream->ops = &stack_of_bytes;
     stream->cover = COVER_TICK; /* nobody asks the reactor */
-    stream->note_fd = stream->wake_fd = -1;
-    channel->freed_word = &stream->peer_taken;
-    channel->ended_word = &stream->ended;
-    channel->taken_word = &stream->consumed;
-    ewi_session_init(&stream->session, false, id, secret, INBOX);
-    if (ewi_session_accept(&stream->session, 1, 0, 0) != EW_OK)
+    channel->note_fd = stream->wake_fd = -1;
+    channel->freed_word = &channel->peer_taken;
+    channel->ended_word = &channel->peer_ended;
+    channel->taken_word = &channel->consumed;
+    ewi_session_init(&channel->session, false, id, secret, INBOX);
+    if (ewi_session_accept(&channel->session, 1, 0, 0) != EW_OK)
         abort();
-    start = ewi_session_attach(&stream->session, 0, INBOX);
+    start = ewi_session_attach(&channel->session, 0, INBOX);
     ewi_ring_reader_init(&stream->out, channel->writer.bytes, RING, 0, start);
     stream->control_to = ewi_wire_put_u64(stream->control, RECORD_START, start);
 }
@@ -123,7 +126,7 @@ static void end(void)
 {
     free(channel->partial.bytes);
     free(channel->writer.bytes);
-    free(stream->inbox.bytes);
+    free(channel->inbox.writer.bytes);
     free(stream->staging);
     free(channel);
 }
@@ -147,9 +150,9 @@ static void put(const void *bytes, size_t count)
 static void put_control(const uint8_t *move)
 {
     uint8_t bytes[WIRE_CONTROL_BYTES_MAX];
-    const struct wire_ack ack = {.taken = stream->session.sent - (move[2] & 15u) * 8,
-                                 .consumed = stream->session.sent - (move[3] & 31u) * 8,
-                                 .limit = stream->session.limit + u32_at(move + 4) % RING - 64};
+    const struct wire_ack ack = {.taken = channel->session.sent - (move[2] & 15u) * 8,
+                                 .consumed = channel->session.sent - (move[3] & 31u) * 8,
+                                 .limit = channel->session.limit + u32_at(move + 4) % RING - 64};
 
     switch (move[1] % 5) {
     case 0:
@@ -188,8 +191,8 @@ static void check(void)
     if (channel->writer.freed > channel->writer.position ||
         stream->out.position > channel->writer.position)
         abort();
-    if (channel->reader.position > stream->inbox.position ||
-        stream->inbox.position - channel->reader.position > INBOX)
+    if (channel->reader.position > channel->inbox.writer.position ||
+        channel->inbox.writer.position - channel->reader.position > INBOX)
         abort(); /* more was stored than we allowed */
 }
 
