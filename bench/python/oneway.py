@@ -3,6 +3,7 @@
 send        Channel.send for each, a for loop at the other end; spin
 many        Channel.send_many and recv_many, 64 at a time
 unix        a blocking Unix stream socket: sendall for each, recv_into of a whole message
+zmq         pyzmq, PUSH and PULL over ipc, one send and one recv for each
 
 Value of a round: messages a second, from the first send until the peer has the last.
 """
@@ -10,13 +11,16 @@ Value of a round: messages a second, from the first send until the peer has the 
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
+
+import zmq
 
 import eastwest
 
 from .duo import Duo
 from .roundtrip import channel_of
 
-SIZES = (8, 64, 4096, 32 * 1024, 1 << 20, 16 << 20)
+SIZES = (8, 64, 1024, 4096, 32 * 1024, 64 * 1024, 1 << 20, 16 << 20)
 BATCH = 64
 BUDGET_BYTES = 64 << 20
 COUNT_MAX = 50_000
@@ -25,9 +29,10 @@ COUNT_MAX = 50_000
 class Flows:
     """Both ends of every case; each method moves *count* messages of *size* bytes."""
 
-    def __init__(self, channel: eastwest.Channel, sock: socket.socket) -> None:
+    def __init__(self, channel: eastwest.Channel, sock: socket.socket, pipe: Any) -> None:
         self.channel = channel
         self.sock = sock
+        self.pipe = pipe
         self.buffer = bytearray(max(SIZES))
 
     def send(self, size: int, count: int) -> None:
@@ -69,6 +74,32 @@ class Flows:
             if self.sock.recv_into(view, size, socket.MSG_WAITALL) != size:
                 raise EOFError("the other process is gone")
 
+    def zmq_send(self, size: int, count: int) -> None:
+        """One call for each message; zmq's own thread writes it."""
+        message = bytes(size)
+        send = self.pipe.send
+        for _ in range(count):
+            send(message)
+
+    def zmq_recv(self, size: int, count: int) -> None:
+        """Counterpart of zmq_send."""
+        recv = self.pipe.recv
+        for _ in range(count):
+            recv()
+
+
+def zmq_pipe(duo: Duo) -> Any:
+    """Return this side's end of a PUSH and PULL pair."""
+    pipe = zmq.Context().socket(zmq.PULL if duo.is_peer else zmq.PUSH)
+    address = f"ipc://{duo.directory}/zmq"
+    if duo.is_peer:
+        pipe.bind(address)
+        duo.meet()
+    else:
+        duo.meet()
+        pipe.connect(address)
+    return pipe
+
 
 def measure(duo: Duo, name: str, size: int, run: Callable[[int, int], None]) -> None:
     """Run one case for one round."""
@@ -86,15 +117,18 @@ def main() -> None:
     with Duo(rounds=7, rounds_quick=3) as duo:
         duo.pin()
         context, channel = channel_of(duo, "spin")
-        flows = Flows(channel, socks[int(duo.is_peer)])
+        pipe = zmq_pipe(duo)
+        flows = Flows(channel, socks[int(duo.is_peer)], pipe)
         for _ in range(duo.rounds):
             for size in SIZES:
                 peer = duo.is_peer
                 measure(duo, "send", size, flows.recv if peer else flows.send)
                 measure(duo, "many", size, flows.recv_many if peer else flows.send_many)
                 measure(duo, "unix", size, flows.unix_recv if peer else flows.unix_send)
+                measure(duo, "zmq", size, flows.zmq_recv if peer else flows.zmq_send)
         duo.meet()
         channel.abort()
+        pipe.context.destroy(linger=0)
         context.close()
     duo.print("python-oneway", "messages/s")
 
