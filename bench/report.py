@@ -94,6 +94,9 @@ TARGETS = (
     Target("idle", "idle over tcp, % CPU", "tcp", None, "<=", 0.5),
     Target("python-roundtrip", "Python / polled Unix socket", "eastwest", "poll", "<=", 1 / 8),
     Target("python-roundtrip", "Python / blocking Unix socket", "eastwest", "block", "<=", 1 / 50),
+    Target(
+        "python-roundtrip", "Python / iceoryx2's Python package", "eastwest", "iceoryx2", "<=", 0.2
+    ),
     Target("python-roundtrip", "Python round trip, ns (goal)", "eastwest", None, "<=", 1000, False),
     Target("python-gil", "try_send beside a busy thread, p99.9 ns", "busy", None, "<=", 20_000),
     Target("python-switching", "busy switch shm -> tcp, s", "busy-tcp", None, "<=", 0.005),
@@ -144,9 +147,11 @@ class Verdict:
 def judge(target: Target, document: Document) -> Verdict:
     """Form the ratio of every round and compare the median."""
     cases = {each["case"]: each["values"] for each in document["cases"]}
+    names = (target.base,) if isinstance(target.base, str) else target.base or ()
+    if missing := [name for name in (target.case, *names) if name not in cases]:
+        return Verdict(target, float("nan"), 0, False, f" (missing here: {', '.join(missing)})")
     values = cases[target.case]
-    if target.base is not None:
-        names = (target.base,) if isinstance(target.base, str) else target.base
+    if names:
         bases = [max(each) for each in zip(*(cases[name] for name in names), strict=True)]
         values = [one / other for one, other in zip(values, bases, strict=True)]
     value = median(values)

@@ -4,6 +4,7 @@ eastwest    Channel.send and Channel.recv over shared memory, wait policy spin
 adaptive    the same with the default policy
 poll        a Unix socket, both sides calling recv without blocking until the bytes are there
 block       a Unix socket, both sides blocking in recv
+iceoryx2    its Python package, both sides polling; left out where it is not installed
 bare        eastwest's try_send and a loop of try_recv: no wait at all
 
 Value of a round: nanoseconds for each round trip, the median of blocks of ten between two looks at
@@ -18,6 +19,7 @@ from typing import Literal
 
 import eastwest
 
+from . import ice
 from .duo import Duo
 
 MESSAGE = b"x" * 64
@@ -121,10 +123,15 @@ def main() -> None:
             "poll": (trips_of(duo.is_peer, poll.send, polled(poll)), 2_000),
             "block": (trips_of(duo.is_peer, block.send, lambda: block.recv(64)), 500),
         }
+        ends = ice.pair(duo)
+        if ends is not None:
+            cases["iceoryx2"] = (trips_of(duo.is_peer, ends[0], ends[1]), 2_000)
         for _ in range(duo.rounds):
             for name, (run, count) in cases.items():
                 measure(duo, name, run, count)
         duo.meet()
+        if ends is not None:
+            ends[2]()
         for channel in (spin, adaptive):
             channel.abort()
         for context in (spin_context, adaptive_context):

@@ -152,12 +152,11 @@ static void a_step_that_is_cancelled_has_sent_nothing(bool tcp)
         ew_channel_send_cancel(pair.end[0], &part);
     }
     CHECK_EQ(ew_channel_send_eof(pair.end[0]), EW_OK);
-    for (;;) {
-        uint8_t one;
+    for (;;) { /* a receiver with room takes in the pieces that came, and gets no message */
         size_t bytes;
-        int code = ew_channel_recv(pair.end[1], &one, 1, &bytes, 0, NULL);
+        int code = ew_channel_recv(pair.end[1], data, LONG_BYTES, &bytes, 0, NULL);
 
-        CHECK(code == EW_EAGAIN || code == EW_EEND || (tcp && code == EW_ETOOBIG));
+        CHECK(code == EW_EAGAIN || code == EW_EEND);
         if (code == EW_EEND)
             break;
     }
