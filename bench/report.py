@@ -112,6 +112,17 @@ TARGETS = (
         )
         for size in (64, 1024, 65536, 1048576)
     ),
+    *(
+        Target(
+            "python-oneway",
+            f"Python recv_into / two copies by one core, {size >> 20} MiB",
+            f"into/{size}",
+            f"copies/{size}",
+            ">=",
+            1,
+        )
+        for size in (1 << 20, 16 << 20, 64 << 20)
+    ),
     Target("python-oneway", "send_many in Python, 64 B, messages/s", "many/64", None, ">=", 10e6),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
     Target(

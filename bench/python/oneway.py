@@ -3,6 +3,8 @@
 send        Channel.send for each, a for loop at the other end; spin
 many        Channel.send_many and recv_many, 64 at a time
 unix        a blocking Unix stream socket: sendall for each, recv_into of a whole message
+into        Channel.send, and recv_into of a buffer that is used again; large messages only
+copies      one process copies each message from one buffer to a second and on to a third
 zmq         pyzmq, PUSH and PULL over ipc, one send and one recv for each
 
 Value of a round: messages a second, from the first send until the peer has the last.
@@ -21,6 +23,7 @@ from .duo import Duo
 from .roundtrip import channel_of
 
 SIZES = (8, 64, 1024, 4096, 32 * 1024, 64 * 1024, 1 << 20, 16 << 20)
+LARGE = (1 << 20, 16 << 20, 64 << 20)
 BATCH = 64
 BUDGET_BYTES = 64 << 20
 COUNT_MAX = 50_000
@@ -33,7 +36,8 @@ class Flows:
         self.channel = channel
         self.sock = sock
         self.pipe = pipe
-        self.buffer = bytearray(max(SIZES))
+        self.buffer = bytearray(max(LARGE))
+        self.second = bytearray(max(LARGE))
 
     def send(self, size: int, count: int) -> None:
         """One call for each message."""
@@ -73,6 +77,23 @@ class Flows:
         for _ in range(count):
             if self.sock.recv_into(view, size, socket.MSG_WAITALL) != size:
                 raise EOFError("the other process is gone")
+
+    def recv_into(self, size: int, count: int) -> None:
+        """Counterpart of send, without a new object for each message."""
+        recv_into, buffer = self.channel.recv_into, self.buffer
+        for _ in range(count):
+            recv_into(buffer)
+
+    def copy_twice(self, size: int, count: int) -> None:
+        """What any way through shared memory has to do at least, by one core."""
+        message = memoryview(bytes(size))
+        first, second = memoryview(self.buffer)[:size], memoryview(self.second)[:size]
+        for _ in range(count):
+            first[:] = message
+            second[:] = first
+
+    def nothing(self, size: int, count: int) -> None:
+        """Let the other process work alone."""
 
     def zmq_send(self, size: int, count: int) -> None:
         """One call for each message; zmq's own thread writes it."""
@@ -126,6 +147,9 @@ def main() -> None:
                 measure(duo, "many", size, flows.recv_many if peer else flows.send_many)
                 measure(duo, "unix", size, flows.unix_recv if peer else flows.unix_send)
                 measure(duo, "zmq", size, flows.zmq_recv if peer else flows.zmq_send)
+            for size in LARGE:
+                measure(duo, "into", size, flows.recv_into if peer else flows.send)
+                measure(duo, "copies", size, flows.nothing if peer else flows.copy_twice)
         duo.meet()
         channel.abort()
         pipe.context.destroy(linger=0)
