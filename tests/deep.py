@@ -1,6 +1,7 @@
 """./dev check-deep: the runs that take long. usage: python -m tests.deep [MINUTES of fuzzing]"""
 
 import itertools
+import os
 import random
 import re
 import shutil
@@ -15,6 +16,8 @@ from tests.summary import Outcome, report
 from tests.weaken import notice as weaken
 
 SEEDS = 200
+SWITCHES_SIMULATED, SWITCHES_REAL = 1_000_000, 10_000
+LINKS_OF_A_RUN = 8  # of the simulation, at least, in the mean
 TAKES_SEED = re.compile(r"\bharness_seed\(|\bHARNESS_FOR_EACH_SEED\(")
 
 
@@ -36,6 +39,22 @@ def seeds(outcome: Outcome) -> None:
         outcome.check(f"{program} (--seed {seed})", done.returncode in (0, 77))
 
 
+def switches(outcome: Outcome) -> None:
+    """Replace a link a million times in simulation, ten thousand times between two namespaces."""
+    runs = SWITCHES_SIMULATED // LINKS_OF_A_RUN
+    program = ["build/dev/tests/sim_test_session", "--runs", str(runs)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=3600)
+    print(done.stdout + done.stderr, flush=True)
+    found = re.search(r"(\d+) links up", done.stdout)
+    is_good = done.returncode == 0 and found is not None and int(found[1]) >= SWITCHES_SIMULATED
+    outcome.check(f"{SWITCHES_SIMULATED} simulated switches", is_good)
+    environment = {**os.environ, "EW_TEST_SWITCHES": str(SWITCHES_REAL)}
+    moving = [sys.executable, "-m", "pytest", "-q", "tests/moving/test_two_hosts.py"]
+    done = subprocess.run(moving, env=environment, capture_output=True, text=True, timeout=3600)
+    print(done.stdout[-2000:], flush=True)
+    outcome.check(f"{SWITCHES_REAL} switches between namespaces", done.returncode == 0)
+
+
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     targets = max(1, len(list(Path("tests/fuzz").glob("*.c"))))
@@ -47,6 +66,7 @@ def main() -> None:
     print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
     outcomes = [
         run_section("seeds", seeds, {"dev": problems["dev"]}),
+        run_section("switches", switches, {"dev": problems["dev"]}),
         run_section("models", lambda o: models.run(o, deep=True, seconds=1800), {}),
         run_section("weaken", weaken.verify, {"dev": problems["dev"], "tsan": problems["tsan"]}),
         run_section("pytest", lambda o: pytest(o, ["-m", "deep"]), {"dev": problems["dev"]}),
