@@ -300,6 +300,13 @@ class Channel:
         else:
             await in_thread(partial(self._channel.close, linger=linger))
 
+    async def switch(self, to: str, *, timeout: float | None = 5.0) -> None:
+        """Move the channel to another path while it is in use, as ``eastwest.Channel.switch``.
+
+        When it is cancelled, the move goes on in the background.
+        """
+        await in_thread(partial(self._channel.switch, to, timeout=timeout))
+
     def abort(self) -> None:
         """Free at once; the peer sees PeerLost. Idempotent."""
         self.leave()
@@ -357,6 +364,11 @@ class Channel:
     def path(self) -> Path:
         """The kind of the current link, or of the last one: "shm", "dpdk" or "tcp"."""
         return self._channel.path
+
+    @property
+    def draining(self) -> bool:
+        """Whether the listener at the other end asks us to go elsewhere."""
+        return self._channel.draining
 
     @property
     def peer(self) -> Peer:

@@ -14,6 +14,7 @@ from .._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Ti
 from .._values import Explanation, Instance, ListenerStats
 from ._channel import Channel
 from ._line import Line, check_timeout
+from ._thread import in_thread
 from ._turn import lap
 from ._watch import Watch
 
@@ -128,6 +129,10 @@ class Listener:
         except BaseException:
             channel.abort()
             raise
+
+    async def drain(self, *, timeout: float = 30.0) -> bool:
+        """Refuse new channels, ask the peers to go elsewhere, wait; True when all have ended."""
+        return await in_thread(partial(self._listener.drain, timeout=timeout))
 
     def explain(self) -> Explanation:
         """Say where the listener is reached, and why not on other paths."""
