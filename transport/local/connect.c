@@ -127,8 +127,10 @@ static int start(struct call *call, ew_channel *channel, const struct hello *wel
     }
     (void)ewi_session_dial(&channel->session); /* the hello's; a later link has a higher one */
     (void)ewi_session_welcomed(&channel->session, welcome->generation, 0, 0);
+    ewi_reactor_lock(call->context->reactor); /* the peer dies before all of it, or after */
     ewi_local_link_open(channel);
     ewi_channel_open(channel);
+    ewi_reactor_unlock(call->context->reactor);
     return EW_OK;
 }
 

@@ -206,8 +206,8 @@ static void on_hang_up(void *object, uint32_t events, uint64_t now_ns)
 
     (void)events, (void)now_ns;
     link->hung_up = true;
-    if (&link->channel->link->local == link) /* else it is not adopted yet */
-        ewi_channel_link_down(link->channel, LINK_HUNG_UP);
+    if (link->channel->ops == &ewi_local_link && &link->channel->link->local == link)
+        ewi_channel_link_down(link->channel, LINK_HUNG_UP); /* else it is not adopted yet */
 }
 
 void ewi_local_link_look(ew_channel *channel)

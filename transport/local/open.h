@@ -42,7 +42,7 @@ void ewi_local_detach(ew_context *context, const struct local_peer *peer, struct
 int ewi_local_link_prepare(ew_channel *channel, struct channel_link *of,
                            const struct local_link_parts *parts);
 void ewi_local_link_adopt(ew_channel *channel, struct channel_link *of);
-/* Adopt, of a new channel. */
+/* Adopt, of a new channel; with the reactor's lock until the channel is on its context's list. */
 void ewi_local_link_open(ew_channel *channel);
 /* It was prepared and is not adopted: the parts are the caller's again. */
 void ewi_local_link_abandon(ew_channel *channel, struct channel_link *of);
