@@ -111,7 +111,7 @@ static void begin(void)
     stream->ops = &stack_of_bytes;
     stream->cover = COVER_TICK; /* nobody asks the reactor */
     channel->note_fd = stream->wake_fd = -1;
-    channel->freed_word = &channel->peer_taken;
+    channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
     channel->taken_word = &channel->consumed;
     ewi_session_init(&channel->session, false, id, secret, INBOX);

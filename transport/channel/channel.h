@@ -15,8 +15,8 @@
  *            I2  taken_word is published before any wait.
  *            I3  a message that was begun to be received survives an interrupted call.
  * Ordering   C1/C2 link_state (transport/link.h), T1/T2 taken (shm/outbox.h), C3 release-store of
- *            shut  pairs with  C4 acquire-load. F1 release-store of peer_taken, peer_consumed and
- *            peer_ended  pairs with  F2 acquire-load. D3 release-store of note_fd  pairs with  D4
+ *            shut  pairs with  C4 acquire-load. F1 release-store of peer_taken, released,
+ *            peer_consumed and peer_ended  pairs with  F2 acquire-load. D3 release-store of note_fd  pairs with  D4
  *            acquire-load before it is written or read.
  * Source     design, sections 4 and 5; docs/adr/0001-session-and-links.md
  */
@@ -163,6 +163,7 @@ struct ew_channel {
     struct channel_inbox inbox;
     alignas(EWI_CACHE_LINE) _Atomic uint64_t consumed; /* over a stream: published by the receiver */
     alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken; /* over a stream: as the peer's ACKs say */
+    _Atomic uint64_t released; /* ... and not to be sent on this link any more: space to use again */
     _Atomic uint64_t peer_consumed;
     _Atomic uint32_t peer_ended; /* enum outbox_ended */
 };

@@ -188,6 +188,8 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     atomic_store_explicit(&channel->consumed, channel->reader.position, memory_order_release); /* T1 */
     atomic_store_explicit(&channel->peer_taken, channel->session.peer_taken,
                           memory_order_release); /* F1, pairs with F2 */
+    atomic_store_explicit(&channel->released, channel->writer.freed,
+                          memory_order_release); /* F1, pairs with F2 */
     atomic_store_explicit(&channel->peer_consumed, channel->session.peer_consumed,
                           memory_order_release); /* F1, pairs with F2 */
     ewi_stream_link_adopt(channel, move->link, peer->limit);

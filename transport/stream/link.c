@@ -45,6 +45,7 @@ static bool pump(ew_channel *channel, uint32_t bells, bool is_poller)
     if ((bells & BELL_IN) && (is_poller || !ewi_waitroom_has_poller(&channel->room)))
         progress = ewi_pump_in(channel);
     ewi_pump_out(channel);
+    progress |= ewi_pump_release(channel);
     if (!is_poller && !was_blocked && ewi_stream_link_is_blocked(channel) &&
         ewi_waitroom_has_poller(&channel->room))
         wake_poller(link_of(channel));
@@ -381,7 +382,7 @@ void ewi_stream_link_adopt(ew_channel *channel, struct channel_link *of, uint64_
 
     channel->link = of;
     channel->ops = &ewi_stream_link;
-    channel->freed_word = &channel->peer_taken;
+    channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
     channel->taken_word = &channel->consumed;
     start = ewi_session_attach(&channel->session, channel->writer.freed, peer_limit);

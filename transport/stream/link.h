@@ -71,6 +71,7 @@ struct stream_link {
     struct ring_reader out; /* and all below: drive_lock */
     const uint8_t *run;
     uint32_t run_left;
+    uint64_t run_position; /* of the run's first record */
     uint8_t control[STREAM_CONTROL_BYTES];
     uint32_t control_from, control_to;
     bool ack_now;   /* the peer asked */

@@ -51,9 +51,10 @@ static bool prepare(ew_channel *channel)
     struct stream_link *link = &channel->link->stream;
 
     if (link->run_left == 0) { /* at a record boundary: control frames may pass (I2) */
-        int64_t run = ewi_ring_take_run(&link->out, channel->session.limit, STREAM_RUN_BYTES_MAX,
-                                        &link->run);
+        int64_t run;
 
+        link->run_position = link->out.position;
+        run = ewi_ring_take_run(&link->out, channel->session.limit, STREAM_RUN_BYTES_MAX, &link->run);
         EWI_ASSERT(run >= 0); /* our own ring */
         if (link->control_from == link->control_to)
             link->control_from = link->control_to = 0;
@@ -113,6 +114,18 @@ void ewi_pump_out(ew_channel *channel)
             break;
     }
     set_blocked(link, true); /* the stack takes no more, or it had its share of our time (I1) */
+}
+
+bool ewi_pump_release(ew_channel *channel)
+{
+    const struct stream_link *link = &channel->link->stream;
+    uint64_t needed = link->run_left > 0 ? link->run_position : link->out.position;
+    uint64_t released = ewi_min_u64(channel->session.peer_taken, needed); /* I2 */
+
+    if (released <= atomic_load_explicit(&channel->released, memory_order_relaxed)) /* our own */
+        return false;
+    atomic_store_explicit(&channel->released, released, memory_order_release); /* F1, with F2 */
+    return true;
 }
 
 void ewi_pump_last_word(ew_channel *channel)

@@ -8,6 +8,8 @@
  * Trust      see transport/stream/link.h
  * Errors     a violation breaks the channel; the end of the stream takes the link down
  * Invariants I1  bounded: at most PUMP_ROUNDS calls of the stack for each direction.
+ *            I2  what this link has still to send stays in the ring, even if the peer says that it
+ *                has it: a link may begin before that, and the peer drops what it has.
  * Ordering   see transport/stream/link.h
  * Source     docs/adr/0009-stream-link.md
  */
@@ -19,6 +21,8 @@
 enum { PUMP_ROUNDS = 16 };
 
 void ewi_pump_out(ew_channel *channel);
+/* Tell the writer which of its ring it may use again. True: more than before. */
+bool ewi_pump_release(ew_channel *channel);
 /* FINAL, if the stack takes it now: this end is gone, and how far it got. */
 void ewi_pump_last_word(ew_channel *channel);
 /* True: records, positions or the end arrived. */
