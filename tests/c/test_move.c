@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "tests/c/pair_base.h"
+#include "transport/channel/channel.h"
 
 enum {
     SWITCHES = IS_SLOW ? 40 : 400,
@@ -291,6 +292,37 @@ static void who_sleeps_through_a_move_hears_the_next_message(void)
     close_both(&pair);
 }
 
+/* As if the network were cut, for good. */
+static void cut(struct pair *pair)
+{
+    struct stream_link *link = &pair->end[1]->link->stream;
+
+    ew_listener_close(pair->listener);
+    link->ops->break_off(link->stack, link->stream);
+}
+
+/* catches: a poller that only its time limit wakes, when the grace time is over */
+static void who_sleeps_hears_that_a_lost_link_stays_lost(void)
+{
+    struct pair pair = open_both(100 * MS);
+    struct waiter waiters[2];
+
+    move_to(&pair, EW_PATH_TCP);
+    for (int end = 0; end < 2; end++) {
+        waiters[end] = (struct waiter){.channel = pair.end[end]};
+        CHECK_EQ(pthread_create(&waiters[end].thread, NULL, wait_for_one, &waiters[end]), 0);
+    }
+    cut(&pair);
+    for (int end = 0; end < 2; end++) {
+        uint64_t began = ewi_now_ns();
+
+        pthread_join(waiters[end].thread, NULL);
+        CHECK_EQ(waiters[end].code, EW_ELOST);
+        CHECK(ewi_now_ns() - began < (uint64_t)(PATIENCE_MS / 2 * MS));
+    }
+    close_both(&pair);
+}
+
 int main(int argc, char **argv)
 {
     begin_stress(argc, argv);
@@ -299,6 +331,7 @@ int main(int argc, char **argv)
     RUN(a_switch_that_fails_changes_nothing);
     RUN(changes_are_remembered);
     RUN(who_sleeps_through_a_move_hears_the_next_message);
+    RUN(who_sleeps_hears_that_a_lost_link_stays_lost);
     RUN(nothing_is_lost_while_four_threads_use_it);
     rmdir(directory);
     return 0;

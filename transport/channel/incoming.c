@@ -188,7 +188,8 @@ static void look(struct incoming *incoming, uint64_t now_ns)
     if (session_lock != NULL)
         ewi_lock_give(session_lock);
     ewi_lock_give(&channel->facts_lock);
-    if (code != EW_OK && channel->session.generation == incoming->hello.generation)
+    if (code != EW_OK && code != EW_ECLOSED && /* it ended, and knows why */
+        channel->session.generation == incoming->hello.generation)
         ewi_channel_break(channel, EW_EPROTO, ewi_error_text()); /* it has left the old link */
     if (code == EW_OK)
         end(incoming, true);

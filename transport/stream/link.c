@@ -234,6 +234,7 @@ static void wake(ew_channel *channel)
     struct stream_link *link = link_of(channel);
 
     link->ops->break_off(link->stack, link->stream);
+    wake_poller(link); /* of a lost link: it does not poll the stream any more */
 }
 
 /* Between two records there is room for a last word; else the peer finds out when it dials. */
