@@ -3,7 +3,9 @@
  *   party opener ADDRESS|- PATH FOLDER PROGRESS      party acceptor - PATH FOLDER PROGRESS
  *
  * The opener sends message 0, the acceptor answers with its own message 0, and so on; each eighth
- * message is a long one. With --last the first end to close is this one. Every end checks that the
+ * message is a long one. Over PATH shm or tcp; with "move" the channel begins over shared memory and
+ * the opener switches it to TCP and back, while the answer is on its way. ADDRESS is then two, with a
+ * comma in between. With --last the first end to close is this one. Every end checks that the
  * other's messages come numbered, without a gap or a repeat, and says how far it is in PROGRESS, a
  * mapped file that outlives it: a message is begun before send and done after it.
  *
@@ -27,18 +29,22 @@ enum {
     LONG_BYTES = 80 * 1024, /* more than any record: fragments */
     LONG_EVERY = 8,
     PATIENCE_MS = 20,
+    SWITCH_EVERY = 5, /* an even number of switches in all: the last one leads back */
 };
 
 #define MS INT64_C(1000000)
 #define LONG_NS (20000 * MS)
+#define GRACE_NS (200 * MS) /* a dead peer is dialled again and again, for that long */
 
 struct progress { /* read by the test */
     _Atomic uint64_t begun, done, got, closing;
 };
 
 static struct {
-    bool opener, tcp, closes_first;
+    bool opener, tcp, moves, closes_first;
     const char *folder;
+    char addresses[2][128]; /* of the acceptor, to move between */
+    unsigned switches_failed;
     ew_context *context;
     ew_listener *listener;
     struct progress *progress;
@@ -87,12 +93,15 @@ static struct held look(void)
                          .bytes = (long long)stats.memory_bytes};
 }
 
-/* What a hang-up sets free is freed by the reactor a moment later: wait for it, not for ever. */
-static struct held look_until(struct held before)
+/* What a hang-up sets free is freed by the reactor a moment later: wait for it, not for ever. Before
+ * there is anything to compare with: until it stays as it is. */
+static struct held look_until(const struct held *before)
 {
+    long long most = before != NULL ? before->descriptors : 0;
     struct held now = look();
 
-    for (int i = 0; i < 100 && (now.descriptors > before.descriptors || now.bytes > 0); i++) {
+    for (int i = 0; i < 100 && (now.descriptors > most || now.bytes > 0); i++) {
+        most = before != NULL ? most : now.descriptors;
         poll(NULL, 0, PATIENCE_MS);
         now = look();
     }
@@ -143,16 +152,50 @@ static int hear(ew_channel *channel)
     return EW_OK;
 }
 
+/* ---- moving ---- */
+
+static void take_addresses(const char *both)
+{
+    const char *comma = strchr(both, ',');
+
+    CHECK(comma != NULL);
+    snprintf(self.addresses[0], sizeof(self.addresses[0]), "%.*s", (int)(comma - both), both);
+    snprintf(self.addresses[1], sizeof(self.addresses[1]), "%s", comma + 1);
+}
+
+/* There, and the next time back. Of a peer that dies meanwhile the conversation will tell. */
+static void move(ew_channel *channel, bool to_tcp)
+{
+    ew_channel_info info;
+    int code = ew_channel_switch(channel, self.addresses[to_tcp], LONG_NS, NULL);
+
+    if (code != EW_OK) {
+        self.switches_failed += 1;
+        return;
+    }
+    CHECK_EQ(ew_channel_get_info(channel, &info), EW_OK);
+    CHECK_EQ(info.path, to_tcp ? EW_PATH_TCP : EW_PATH_SHM);
+}
+
+static bool is_to_move(uint64_t number)
+{
+    return self.opener && self.moves && number > 0 && number % SWITCH_EVERY == 0;
+}
+
 /* Until all is said or the other end is gone; 0 or why. */
 static int converse(ew_channel *channel)
 {
     int code = EW_OK;
 
+    self.switches_failed = 0;
     for (uint64_t number = 0; number < ROUNDS && code == EW_OK; number++) {
         code = self.opener ? say(channel, number) : hear(channel);
+        if (code == EW_OK && is_to_move(number))
+            move(channel, number / SWITCH_EVERY % 2 == 1);
         if (code == EW_OK)
             code = self.opener ? hear(channel) : say(channel, number);
     }
+    CHECK(code != EW_OK || self.switches_failed == 0); /* nobody died */
     if (code == EW_OK && self.closes_first)
         return EW_OK;
     do /* what came before the end */
@@ -213,11 +256,14 @@ static void accept_one(void)
 
 static void open_one(const char *address)
 {
-    const ew_connect_options options = {
-        .service = "matrix", .address = address, .timeout_ns = LONG_NS};
+    ew_connect_options options = {.service = "matrix", .address = address, .timeout_ns = LONG_NS};
     ew_channel *channel;
     int code;
 
+    if (self.moves) {
+        take_addresses(address);
+        options.address = self.addresses[0];
+    }
     start_progress();
     code = ew_connect(self.context, &options, &channel);
     if (code == EW_OK) {
@@ -232,7 +278,7 @@ static void listen_as(const char *service, ew_listener_info *info)
 {
     const ew_listen_options options = {.service = service,
                                        .runtime_dir = self.tcp ? NULL : self.folder,
-                                       .bind = self.tcp ? "tcp://127.0.0.1:0" : NULL};
+                                       .bind = self.tcp || self.moves ? "tcp://127.0.0.1:0" : NULL};
 
     CHECK_EQ(ew_listen(self.context, &options, &self.listener), EW_OK);
     CHECK_EQ(ew_listener_get_info(self.listener, info), EW_OK);
@@ -254,6 +300,10 @@ static void warm_up(void)
     CHECK_EQ(ew_listener_accept(self.listener, LONG_NS, NULL, &ends[1]), EW_OK);
     CHECK_EQ(ew_channel_send(ends[0], "12345678", 8, LONG_NS, NULL), EW_OK);
     CHECK_EQ(ew_channel_recv(ends[1], &number, sizeof(number), &length, LONG_NS, NULL), EW_OK);
+    if (self.moves) {
+        CHECK_EQ(ew_channel_switch(ends[0], info.tcp_address, LONG_NS, NULL), EW_OK);
+        CHECK_EQ(ew_channel_switch(ends[0], info.local_address, LONG_NS, NULL), EW_OK);
+    }
     for (int i = 0; i < 2; i++) {
         ew_channel_abort(ends[i]);
         ew_channel_free(ends[i]);
@@ -281,10 +331,11 @@ static void run(const char *address)
 
     if (getenv("EWI_CRASH_AT") == NULL) /* who is killed dies in the conversation that counts */
         warm_up();
-    before = look_until((struct held){.descriptors = INT64_MAX});
+    before = look_until(NULL);
     if (!self.opener) {
         listen_as("matrix", &info);
-        printf("at %s\n", self.tcp ? info.tcp_address : info.local_address);
+        printf("at %s%s%s\n", self.tcp ? info.tcp_address : info.local_address,
+               self.moves ? "," : "", self.moves ? info.tcp_address : "");
         fflush(stdout);
     }
     self.opener ? open_one(address) : accept_one();
@@ -297,7 +348,7 @@ static void run(const char *address)
         ew_listener_close(self.listener);
         ew_listener_free(self.listener);
     }
-    after = look_until(before);
+    after = look_until(&before);
     printf("left %lld %lld %lld\n", after.descriptors - before.descriptors,
            after.mappings - before.mappings, after.bytes);
     fflush(stdout);
@@ -306,12 +357,14 @@ static void run(const char *address)
 
 int main(int argc, char **argv)
 {
-    const ew_context_options options = {.wait = EW_WAIT_BLOCK}; /* so that bells ring */
+    const ew_context_options options = {.wait = EW_WAIT_BLOCK, /* so that bells ring */
+                                        .grace_ns = GRACE_NS};
 
     CHECK(argc >= 6);
     alarm(60);
     self.opener = strcmp(argv[1], "opener") == 0;
     self.tcp = strcmp(argv[3], "tcp") == 0;
+    self.moves = strcmp(argv[3], "move") == 0;
     self.folder = argv[4];
     self.closes_first = argc > 6;
     open_progress(argv[5]);
