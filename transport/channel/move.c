@@ -176,8 +176,10 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     ew_channel *channel = move->channel;
     struct ring_writer *inbox = &channel->inbox.writer;
     uint64_t taken = channel->session.taken;
+    bool closing = atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN; /* C4 */
 
-    if (channel->ops == &ewi_local_link && !channel->has_after) { /* the inbox is empty */
+    /* The inbox is empty, or nobody reads it any more: a closing end dropped what arrived. */
+    if (closing || (channel->ops == &ewi_local_link && !channel->has_after)) {
         ewi_ring_rebase(inbox, taken);
         ewi_ring_reader_init(&channel->reader, inbox->bytes, inbox->ring_bytes, inbox->offset,
                              taken);
