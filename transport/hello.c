@@ -103,11 +103,13 @@ int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[W
     session_lock = ewi_move_session_lock(channel);
     if (session_lock != NULL)
         ewi_lock_enter(session_lock);
-    ewi_move_settle(channel);
-    if (move->local)
+    code = ewi_move_settle(channel);
+    if (code == EW_OK && move->local)
         code = ewi_move_fill(move, channel->writer.freed);
-    out->generation = ewi_session_dial(&channel->session);
-    ewi_move_say(move, channel->writer.freed, out);
+    if (code == EW_OK) {
+        out->generation = ewi_session_dial(&channel->session);
+        ewi_move_say(move, channel->writer.freed, out);
+    }
     if (session_lock != NULL)
         ewi_lock_give(session_lock);
     if (code != EW_OK)
