@@ -97,14 +97,19 @@ int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[W
     code = ewi_freeze_await(channel, wait);
     if (code != EW_OK)
         return ewi_fail(code, "the channel is in use and did not come to rest");
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* a value */
+        ewi_channel_link_state(channel) != LINK_UP) /* from here on its end waits for our locks */
+        return ewi_fail(EW_ECLOSED, "the channel ended while it was dialled");
     session_lock = ewi_move_session_lock(channel);
     if (session_lock != NULL)
         ewi_lock_enter(session_lock);
-    ewi_move_settle(channel);
-    if (move->local)
+    code = ewi_move_settle(channel);
+    if (code == EW_OK && move->local)
         code = ewi_move_fill(move, channel->writer.freed);
-    out->generation = ewi_session_dial(&channel->session);
-    ewi_move_say(move, channel->writer.freed, out);
+    if (code == EW_OK) {
+        out->generation = ewi_session_dial(&channel->session);
+        ewi_move_say(move, channel->writer.freed, out);
+    }
     if (session_lock != NULL)
         ewi_lock_give(session_lock);
     if (code != EW_OK)

@@ -24,7 +24,7 @@ enum { IS_SLOW = 1 };
 enum { IS_SLOW = 0 };
 #endif
 
-enum { STUCK_S = 110 };
+enum { STUCK_S = 110, SECOND_MS = 1000, PATIENCE_MS = 20 * SECOND_MS };
 
 static uint64_t the_seed;
 static char directory[64]; /* in $TMPDIR: whoever expects the test to fail cleans up behind it */
@@ -76,6 +76,32 @@ static inline void check_empty(ew_context *context)
     CHECK_EQ(ew_context_get_stats(context, &stats), EW_OK);
     CHECK_EQ(stats.memory_bytes, 0);
     CHECK_EQ(stats.channels, 0);
+}
+
+/* A channel over shared memory that may move to TCP, and back. grace_ns: -1, none. */
+static inline struct pair open_both(int64_t grace_ns)
+{
+    const ew_context_options options = {.grace_ns = grace_ns};
+    struct pair pair = {0};
+
+    CHECK_EQ(ew_context_open(&options, &pair.server), EW_OK);
+    CHECK_EQ(ew_context_open(&options, &pair.client), EW_OK);
+    open_listener(&pair, true);
+    pair.connect.address = pair.info.local_address;
+    CHECK_EQ(ew_connect(pair.client, &pair.connect, &pair.end[0]), EW_OK);
+    CHECK_EQ(ew_listener_accept(pair.listener, PATIENCE_MS * MS, NULL, &pair.end[1]), EW_OK);
+    return pair;
+}
+
+static inline void close_both(struct pair *pair)
+{
+    ew_channel_free(pair->end[0]);
+    ew_channel_free(pair->end[1]);
+    ew_listener_free(pair->listener);
+    check_empty(pair->server);
+    check_empty(pair->client);
+    ew_context_close(pair->server);
+    ew_context_close(pair->client);
 }
 
 static inline void begin_stress(int argc, char **argv)

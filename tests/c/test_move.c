@@ -11,34 +11,7 @@
 enum {
     SWITCHES = IS_SLOW ? 40 : 400,
     MESSAGE_MAX = 100 * 1024,
-    SECOND_MS = 1000,
-    PATIENCE_MS = 20 * SECOND_MS,
 };
-
-static struct pair open_both(int64_t grace_ns)
-{
-    const ew_context_options options = {.grace_ns = grace_ns};
-    struct pair pair = {0};
-
-    CHECK_EQ(ew_context_open(&options, &pair.server), EW_OK);
-    CHECK_EQ(ew_context_open(&options, &pair.client), EW_OK);
-    open_listener(&pair, true);
-    pair.connect.address = pair.info.local_address;
-    CHECK_EQ(ew_connect(pair.client, &pair.connect, &pair.end[0]), EW_OK);
-    CHECK_EQ(ew_listener_accept(pair.listener, PATIENCE_MS * MS, NULL, &pair.end[1]), EW_OK);
-    return pair;
-}
-
-static void close_both(struct pair *pair)
-{
-    ew_channel_free(pair->end[0]);
-    ew_channel_free(pair->end[1]);
-    ew_listener_free(pair->listener);
-    check_empty(pair->server);
-    check_empty(pair->client);
-    ew_context_close(pair->server);
-    ew_context_close(pair->client);
-}
 
 static int32_t path_of(ew_channel *channel)
 {

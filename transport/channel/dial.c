@@ -68,6 +68,8 @@ int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, in
 
 static int check(ew_channel *channel, const char *address)
 {
+    int code;
+
     if (ewi_context_is_forked(channel->context))
         return ewi_context_forked_error();
     if (!channel->opener)
@@ -75,9 +77,12 @@ static int check(ew_channel *channel, const char *address)
     if (channel->began_local && channel->context->shm_stays && !ewi_address_is_local(address))
         return ewi_fail(EW_EACCESS, "switch to %s: a channel opened over shared memory stays there",
                         address);
-    if (ewi_channel_link_state(channel) != LINK_UP)
-        return ewi_channel_end_reason(channel);
-    return ewi_channel_usable(channel);
+    ewi_lock_enter(&channel->facts_lock); /* the reason lies on the link: it is not released meanwhile */
+    code = ewi_channel_usable(channel);
+    if (code == EW_OK && ewi_channel_link_state(channel) != LINK_UP)
+        code = ewi_channel_end_reason(channel);
+    ewi_lock_give(&channel->facts_lock);
+    return code;
 }
 
 int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,

@@ -36,9 +36,9 @@ static void nudge(ew_channel *channel)
 int ewi_freeze_claim(ew_channel *channel)
 {
     struct channel_freeze *freeze = &channel->freeze;
-    uint32_t nobody = 0;
+    uint32_t nobody = FREEZE_NOBODY;
 
-    if (!atomic_compare_exchange_strong_explicit(&freeze->wanted, &nobody, 1,
+    if (!atomic_compare_exchange_strong_explicit(&freeze->wanted, &nobody, FREEZE_CLAIMED,
                                                  memory_order_acquire,  /* Z5, pairs with Z6 */
                                                  memory_order_relaxed)) /* nothing taken */
         return EW_EAGAIN;
@@ -50,6 +50,7 @@ int ewi_freeze_try(ew_channel *channel)
     struct channel_freeze *freeze = &channel->freeze;
     bool whole = true;
 
+    atomic_store_explicit(&freeze->wanted, FREEZE_WANTED, memory_order_relaxed); /* Z7 */
     for (int which = 0; which < FREEZE_LOCKS; which++) {
         uint32_t is_free = LENT_FREE;
 
@@ -102,7 +103,7 @@ void ewi_freeze_thaw(ew_channel *channel)
         }
         freeze->taken[which] = freeze->borrowed[which] = false;
     }
-    atomic_store_explicit(&freeze->wanted, 0, memory_order_release); /* Z6, pairs with Z5 */
+    atomic_store_explicit(&freeze->wanted, FREEZE_NOBODY, memory_order_release); /* Z6, pairs with Z5 */
     ewi_futex_wake(&freeze->wanted, INT_MAX);
     ewi_context_calm(channel->context);
     ewi_channel_note(channel); /* what a receiver found meanwhile may not be so any more */
@@ -143,7 +144,7 @@ static int stand_by(ew_channel *channel, struct wait wait)
     int code = EW_OK;
 
     while (code == EW_OK && ewi_freeze_is_wanted(freeze))
-        code = ewi_futex_wait(&freeze->wanted, 1, wait);
+        code = ewi_futex_wait(&freeze->wanted, FREEZE_WANTED, wait);
     return code;
 }
 

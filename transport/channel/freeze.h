@@ -23,10 +23,16 @@
 
 #include "shm/lock.h"
 
+enum freeze_wanted {
+    FREEZE_NOBODY = 0,
+    FREEZE_CLAIMED = 1, /* somebody is on the way to a move; everybody else goes on */
+    FREEZE_WANTED = 2,  /* the mover wants the locks */
+};
+
 enum freeze_lock { FREEZE_SEND = 0, FREEZE_RECV = 1, FREEZE_DRAIN = 2, FREEZE_LOCKS = 3 };
 
 struct channel_freeze {
-    _Atomic uint32_t wanted;             /* 1: somebody moves, or wants to */
+    _Atomic uint32_t wanted;             /* enum freeze_wanted */
     _Atomic uint32_t lent[FREEZE_LOCKS]; /* enum freeze_lent */
     _Atomic uint32_t knocks;             /* raised when a lock was lent */
     bool taken[FREEZE_LOCKS], borrowed[FREEZE_LOCKS]; /* by the mover */
@@ -34,12 +40,13 @@ struct channel_freeze {
 
 static inline bool ewi_freeze_is_wanted(const struct channel_freeze *freeze)
 {
-    return __builtin_expect(atomic_load_explicit(&freeze->wanted, memory_order_relaxed) != 0, 0); /* Z7 */
+    return __builtin_expect(atomic_load_explicit(&freeze->wanted, memory_order_relaxed) ==
+                                FREEZE_WANTED, 0); /* Z7 */
 }
 
-/* From now on everybody lends; EW_EAGAIN: another one moves. */
+/* Nobody else moves it now; the channel goes on. EW_EAGAIN: another one moves. */
 int ewi_freeze_claim(ew_channel *channel);
-/* One look: EW_OK when the channel is at rest. */
+/* From now on everybody lends. One look: EW_OK when the channel is at rest. */
 int ewi_freeze_try(ew_channel *channel);
 /* The same, until the deadline. */
 int ewi_freeze_await(ew_channel *channel, struct wait wait);

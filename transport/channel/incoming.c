@@ -129,8 +129,9 @@ static int go_over(struct incoming *incoming, struct move *move)
 
     if (has_left(&incoming->link))
         return ewi_fail(EW_EUNREACHABLE, "the dialler has left");
-    ewi_move_settle(channel);
-    code = ewi_move_judge(move, hello);
+    code = ewi_move_settle(channel);
+    if (code == EW_OK)
+        code = ewi_move_judge(move, hello);
     if (code == EW_OK && move->local)
         code = ewi_move_fill(move, ewi_move_start(move, hello));
     if (code == EW_OK)
@@ -234,7 +235,9 @@ int ewi_incoming_start(ew_channel *channel, const struct hello *hello,
     struct reactor *reactor = channel->context->reactor;
     struct incoming *incoming;
 
-    if (channel->incoming != NULL && hello->generation <= channel->incoming->hello.generation) {
+    /* A replay does not even bring it to rest. Who accepts learns of a generation here only. */
+    if (hello->generation <= channel->session.generation ||
+        (channel->incoming != NULL && hello->generation <= channel->incoming->hello.generation)) {
         snprintf(text, WIRE_TEXT_BYTES_MAX, "a resume that is older than another one");
         return EW_EPROTO;
     }

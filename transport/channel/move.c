@@ -36,14 +36,16 @@ static uint64_t taken_by(const ew_channel *channel)
     return channel->has_after ? channel->after.position : channel->reader.position;
 }
 
-void ewi_move_settle(ew_channel *channel)
+int ewi_move_settle(ew_channel *channel)
 {
     struct session_facts facts;
     uint64_t read; /* by the peer's application: less than taken while it reads its inbox */
 
     ewi_channel_refresh_room(channel);
+    if (!ewi_ring_is_boundary(&channel->writer, channel->writer.position)) /* from `freed` on */
+        return ewi_channel_break(channel, EW_EPROTO, "the peer took half a record");
     if (channel->ops != &ewi_local_link)
-        return;
+        return EW_OK;
     read = atomic_load_explicit(channel->freed_word, memory_order_relaxed); /* only the value counts */
     facts = (struct session_facts){.sent = channel->writer.position,
                                    .peer_taken = channel->writer.freed,
@@ -52,6 +54,7 @@ void ewi_move_settle(ew_channel *channel)
                                    .peer_eof = channel->got_eof,
                                    .peer_closed = channel->got_close};
     ewi_session_learn(&channel->session, &facts);
+    return EW_OK;
 }
 
 /* Copy what lies in our ring from a position on. */
@@ -106,7 +109,10 @@ void ewi_move_say(const struct move *move, uint64_t start, struct hello *hello)
 
 uint64_t ewi_move_start(const struct move *move, const struct hello *hello)
 {
-    return ewi_max_u64(hello->taken, move->channel->writer.freed); /* an ACK may have overtaken it */
+    const ew_channel *channel = move->channel;
+
+    /* An ACK may have overtaken it. */
+    return ewi_max_u64(hello->taken, ewi_max_u64(channel->session.peer_taken, channel->writer.freed));
 }
 
 int ewi_move_judge(const struct move *move, const struct hello *hello)
@@ -176,8 +182,11 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     ew_channel *channel = move->channel;
     struct ring_writer *inbox = &channel->inbox.writer;
     uint64_t taken = channel->session.taken;
+    bool closing = /* at rest: the value counts */
+        atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN;
 
-    if (channel->ops == &ewi_local_link && !channel->has_after) { /* the inbox is empty */
+    /* The inbox is empty, or nobody reads it any more: a closing end dropped what arrived. */
+    if (closing || (channel->ops == &ewi_local_link && !channel->has_after)) {
         ewi_ring_rebase(inbox, taken);
         ewi_ring_reader_init(&channel->reader, inbox->bytes, inbox->ring_bytes, inbox->offset,
                              taken);

@@ -46,8 +46,9 @@ void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct 
 /* The lock under which the current link uses the session, NULL: it does not. Taken around everything
  * here that names the session: the reactor may drive a stream for a channel that is at rest. */
 struct lock *ewi_move_session_lock(ew_channel *channel);
-/* The session knows what the current link was used for. */
-void ewi_move_settle(ew_channel *channel);
+/* The session knows what the current link was used for. EW_EPROTO: the peer says that it took half a
+ * record; the channel is broken. */
+int ewi_move_settle(ew_channel *channel);
 /* New memory for our records from that position on; text set on failure. */
 int ewi_move_fill(struct move *move, uint64_t from);
 /* Our positions and geometry, for HELLO or WELCOME. */
