@@ -193,29 +193,6 @@ static void send_to_ended(void)
     CHECK_EQ(plain, 1);
 }
 
-static const struct link_ops armed_link = {
-    .announce = nothing_to_tell,
-    .settle = nothing,
-    .rearm = nothing,
-    .watch_fd = nothing_to_watch,
-};
-
-static void arm_for_ended(void)
-{
-    await_ended();
-    CHECK_EQ(ew_channel_arm(&channel, EW_ARM_SEND, 8), EW_ARM_SEND);
-    CHECK_EQ(plain, 1);
-}
-
-/* catches: E2 in cannot_send relaxed */
-static void what_a_peer_did_before_it_ended_is_seen_by_an_event_loop(void)
-{
-    begin();
-    channel.ops = &armed_link;
-    beside(end_as_peer, arm_for_ended);
-    ewi_channel_release_fileno(&channel);
-}
-
 /* catches: E1 in the local link or E2 in end_reason relaxed */
 static void what_a_peer_did_before_it_ended_is_seen_with_the_reason(void)
 {
@@ -492,7 +469,6 @@ int main(void)
     RUN(what_came_before_a_link_went_down_is_seen_after_it);
     RUN(what_a_peer_did_before_it_ended_is_seen_with_the_reason);
     RUN(what_a_peer_did_before_it_ended_is_seen_by_a_sender);
-    RUN(what_a_peer_did_before_it_ended_is_seen_by_an_event_loop);
     RUN(what_was_done_before_abort_is_seen_by_who_is_refused);
     RUN(what_was_done_before_abort_is_seen_by_a_later_close);
     RUN(what_was_done_before_close_is_seen_by_who_is_refused);

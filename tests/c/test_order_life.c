@@ -108,7 +108,7 @@ static void free_accepted(void)
     ew_channel_free(pair.end[1]);
 }
 
-/* catches: P1 in incoming_find relaxed */
+/* catches: P1 relaxed, where a resume looks for its channel */
 static void a_channel_is_freed_after_who_looked_for_it_is_through_with_it(void)
 {
     open_pair(&pair, false);
@@ -142,7 +142,7 @@ static bool is_dialling(ew_channel *channel)
     return dialling;
 }
 
-/* catches: P1 in after_dial relaxed; a free that does not wait for the thread that dials */
+/* catches: P1 relaxed, where a dial ends; a free that does not wait for the thread that dials */
 static void a_channel_is_freed_after_the_dial_for_it_is_over(void)
 {
     const struct stream_link *link;

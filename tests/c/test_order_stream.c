@@ -121,7 +121,7 @@ static void a_record_is_written_over_after_the_link_let_go_of_it(void)
     close_driven();
 }
 
-/* ---- the peer has closed, or was aborted: F1, F2 ---- */
+/* ---- the peer has closed: F1, F2 ---- */
 
 static void take_close(void)
 {
@@ -137,32 +137,7 @@ static void send_to_closed(void)
     CHECK_EQ(plain, 1);
 }
 
-static void take_final(void)
-{
-    const uint8_t nothing_taken[8] = {0};
-
-    plain = 1;
-    on_control(channel, (struct record){.kind = RECORD_FINAL}, nothing_taken);
-}
-
-static void send_to_aborted(void)
-{
-    while (atomic_load_explicit(&channel->peer_ended, memory_order_relaxed) == OUTBOX_OPEN) /* O1 */
-        ewi_relax();
-    CHECK_EQ(ew_channel_send(channel, "x", 1, 0, NULL), EW_ELOST);
-    CHECK_EQ(plain, 1);
-}
-
-/* catches: F1 of peer_ended relaxed, where FINAL arrives */
-static void what_came_before_an_abort_is_seen_by_a_sender(void)
-{
-    open_driven();
-    take_over();
-    beside(take_final, send_to_aborted);
-    close_driven();
-}
-
-/* catches: F1 of peer_ended relaxed, where CLOSE arrives */
+/* catches: F1 of peer_ended relaxed */
 static void what_came_before_close_is_seen_by_a_sender(void)
 {
     open_driven();
@@ -295,7 +270,6 @@ int main(int argc, char **argv)
     RUN(what_came_before_an_ack_is_seen_by_who_asks_what_is_consumed);
     RUN(a_record_is_written_over_after_the_link_let_go_of_it);
     RUN(what_came_before_close_is_seen_by_a_sender);
-    RUN(what_came_before_an_abort_is_seen_by_a_sender);
     RUN(the_inbox_is_written_again_after_it_was_read);
     RUN(an_ack_leaves_after_what_the_application_did);
     RUN(what_was_done_before_a_bell_is_seen_by_the_poller);

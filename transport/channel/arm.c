@@ -73,7 +73,7 @@ static bool arm_recv(ew_channel *channel)
 static bool cannot_send(const ew_channel *channel)
 {
     return channel->eof_sent || ewi_channel_link_state(channel) != LINK_UP ||
-           atomic_load_explicit(channel->ended_word, memory_order_acquire) != OUTBOX_OPEN; /* E2 / F2 */
+           atomic_load_explicit(channel->ended_word, memory_order_relaxed) != OUTBOX_OPEN; /* a value */
 }
 
 /* Under the send lock. */

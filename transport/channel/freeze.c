@@ -26,7 +26,7 @@ static void nudge(ew_channel *channel)
     const struct wait none = {.deadline_ns = 0};
 
     if (ewi_lock_take(&channel->facts_lock, none) == EW_OK) { /* else the next look nudges */
-        if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) /* C4 */
+        if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) /* the lock */
             channel->ops->nudge(channel);
         ewi_lock_give(&channel->facts_lock);
     }
@@ -39,7 +39,7 @@ int ewi_freeze_claim(ew_channel *channel)
     uint32_t nobody = 0;
 
     if (!atomic_compare_exchange_strong_explicit(&freeze->wanted, &nobody, 1,
-                                                 memory_order_seq_cst,  /* Z5 */
+                                                 memory_order_acquire,  /* Z5, pairs with Z6 */
                                                  memory_order_relaxed)) /* nothing taken */
         return EW_EAGAIN;
     return EW_OK;
@@ -72,7 +72,7 @@ int ewi_freeze_await(ew_channel *channel, struct wait wait)
     struct channel_freeze *freeze = &channel->freeze;
 
     for (;;) {
-        uint32_t seen = atomic_load_explicit(&freeze->knocks, memory_order_acquire); /* a hint */
+        uint32_t seen = atomic_load_explicit(&freeze->knocks, memory_order_relaxed); /* a hint */
         struct wait once = wait;
         uint64_t now;
         int code;
@@ -102,7 +102,7 @@ void ewi_freeze_thaw(ew_channel *channel)
         }
         freeze->taken[which] = freeze->borrowed[which] = false;
     }
-    atomic_store_explicit(&freeze->wanted, 0, memory_order_seq_cst); /* Z5 */
+    atomic_store_explicit(&freeze->wanted, 0, memory_order_release); /* Z6, pairs with Z5 */
     ewi_futex_wake(&freeze->wanted, INT_MAX);
     ewi_context_calm(channel->context);
     ewi_channel_note(channel); /* what a receiver found meanwhile may not be so any more */
@@ -115,7 +115,7 @@ void ewi_freeze_offer(ew_channel *channel, enum freeze_lock which)
     struct channel_freeze *freeze = &channel->freeze;
 
     atomic_store_explicit(&freeze->lent[which], LENT_FREE, memory_order_release); /* Z1, with Z2 */
-    atomic_fetch_add_explicit(&freeze->knocks, 1, memory_order_release); /* a hint */
+    atomic_fetch_add_explicit(&freeze->knocks, 1, memory_order_relaxed); /* a hint */
     ewi_futex_wake(&freeze->knocks, INT_MAX);
 }
 

@@ -13,8 +13,9 @@
  *                uses its link, except those that take facts_lock for that.
  *            I2  a lender is back only when the mover has let go.
  * Ordering   Z1 release-store of lent  pairs with  Z2 acquire CAS by the mover; Z3 release-store of
- *            lent by thaw  pairs with  Z4 acquire CAS by reclaim. Z5 wanted: a hint, seq_cst so that
- *            who sets it and then finds a lock taken is seen by the holder at its next wait.
+ *            lent by thaw  pairs with  Z4 acquire CAS by reclaim. Z5 acquire CAS of wanted by claim
+ *            pairs with  Z6 release-store by thaw: one mover after another. To the others `wanted` is
+ *            a hint (Z7): who misses it is nudged again within a millisecond.
  * Source     docs/adr/0012-moving.md
  */
 #ifndef EWI_TRANSPORT_CHANNEL_FREEZE_H
@@ -33,7 +34,7 @@ struct channel_freeze {
 
 static inline bool ewi_freeze_is_wanted(const struct channel_freeze *freeze)
 {
-    return __builtin_expect(atomic_load_explicit(&freeze->wanted, memory_order_relaxed) != 0, 0); /* Z5 */
+    return __builtin_expect(atomic_load_explicit(&freeze->wanted, memory_order_relaxed) != 0, 0); /* Z7 */
 }
 
 /* From now on everybody lends; EW_EAGAIN: another one moves. */

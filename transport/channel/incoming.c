@@ -214,7 +214,7 @@ int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint
 
     if (channel == NULL || !ewi_proof_holds(bytes, channel->session.secret, none) ||
         strcmp(channel->service, hello->service) != 0 ||
-        atomic_load_explicit(&channel->shut, memory_order_acquire) == CHANNEL_CLOSED || /* C4 */
+        atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* a value */
         ewi_channel_link_state(channel) != LINK_UP) {
         snprintf(text, WIRE_TEXT_BYTES_MAX, "this channel is not known here");
         code = EW_ELOST;
@@ -223,7 +223,7 @@ int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint
         code = EW_EACCESS;
     }
     if (channel != NULL) /* under the reactor's lock its end waits for us: ewi_incoming_stop */
-        atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+        ewi_context_unpin_channel(channel);
     *out = channel;
     return code;
 }

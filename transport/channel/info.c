@@ -108,7 +108,7 @@ static void fill_unread(ew_channel *channel, uint64_t records_max, ew_channel_st
 {
     const struct wait none = {.deadline_ns = 0};
 
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) == CHANNEL_CLOSED) /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED) /* facts_lock */
         return;
     if (ewi_lock_take(&channel->send_lock, none) == EW_OK) {
         ewi_channel_refresh_room(channel);
@@ -139,7 +139,7 @@ static void fill_stats(ew_channel *channel, ew_channel_stats *out)
         .position_sent = load(&channel->position_sent),
         .path_changes = load(&channel->changes_count),
     };
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_CLOSED) { /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) { /* facts_lock */
         out->position_peer_consumed = channel->ops->peer_consumed(channel); /* before taken: F2 */
         out->position_peer_taken =
             ewi_min_u64(channel->ops->peer_held(channel), out->position_sent);

@@ -44,7 +44,7 @@ void ewi_move_settle(ew_channel *channel)
     ewi_channel_refresh_room(channel);
     if (channel->ops != &ewi_local_link)
         return;
-    read = atomic_load_explicit(channel->freed_word, memory_order_acquire); /* T2, pairs with T1 */
+    read = atomic_load_explicit(channel->freed_word, memory_order_relaxed); /* only the value counts */
     facts = (struct session_facts){.sent = channel->writer.position,
                                    .peer_taken = channel->writer.freed,
                                    .peer_consumed = ewi_min_u64(read, channel->writer.freed),
@@ -131,7 +131,7 @@ static void take_outbox(struct move *move)
     channel->outbox = move->outbox.base;
     channel->writer = move->writer;
     channel->writer.record_bytes_max = channel->record_bytes_max; /* the new ring is not smaller */
-    atomic_store_explicit(&channel->outbox->taken, taken, memory_order_release); /* T1 */
+    atomic_store_explicit(&channel->outbox->taken, taken, memory_order_relaxed); /* nothing was read */
     ewi_region_forget_fd(&ewi_os_default, &channel->outbox_region);
     move->filled = false;
 }
@@ -185,13 +185,12 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     }
     channel->has_after = false; /* the peer sends it again on the stream */
     EWI_ASSERT(inbox->position == taken);
-    atomic_store_explicit(&channel->consumed, channel->reader.position, memory_order_release); /* T1 */
-    atomic_store_explicit(&channel->peer_taken, channel->session.peer_taken,
-                          memory_order_release); /* F1, pairs with F2 */
-    atomic_store_explicit(&channel->released, channel->writer.freed,
-                          memory_order_release); /* F1, pairs with F2 */
+    /* at rest: the locks order all of this */
+    atomic_store_explicit(&channel->consumed, channel->reader.position, memory_order_relaxed);
+    atomic_store_explicit(&channel->peer_taken, channel->session.peer_taken, memory_order_relaxed);
+    atomic_store_explicit(&channel->released, channel->writer.freed, memory_order_relaxed);
     atomic_store_explicit(&channel->peer_consumed, channel->session.peer_consumed,
-                          memory_order_release); /* F1, pairs with F2 */
+                          memory_order_relaxed);
     ewi_stream_link_adopt(channel, move->link, peer->limit);
 }
 
@@ -238,7 +237,7 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
     struct region old_outbox = channel->outbox_region;
     int old_fd;
 
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) == CHANNEL_CLOSED || /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* facts_lock */
         ewi_channel_link_state(channel) != LINK_UP)
         return ewi_fail(EW_ECLOSED, "the channel ended while it moved");
     old_fd = old_ops->watch_fd(channel);
@@ -255,7 +254,7 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
     channel->head.known = false; /* it points to where the peer's records were */
     channel->space_looked = channel->reader.position;
     channel->moved_at = channel->writer.freed;
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN) /* facts_lock */
         channel->ops->closing(channel);
     watch_new_link(channel, old_fd);
     take_address(move);

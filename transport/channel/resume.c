@@ -73,7 +73,7 @@ static void after_dial(ew_channel *channel, int code)
     ewi_reactor_unlock(reactor);
     if (code == EW_ELOST) /* it answers, and does not know the channel */
         end_as_lost(channel);
-    atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+    ewi_context_unpin_channel(channel);
 }
 
 static void *dial(void *object)
@@ -113,7 +113,7 @@ static bool start_dial(ew_channel *channel)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (!started)
-        atomic_fetch_sub_explicit(&channel->pins, 1, memory_order_release); /* P1, pairs with P2 */
+        ewi_context_unpin_channel(channel);
     channel->resume.dialling = started;
     return started;
 }

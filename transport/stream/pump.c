@@ -182,7 +182,7 @@ static bool on_control(ew_channel *channel, struct record record, const uint8_t 
         ewi_channel_drained(channel);
         return true;
     case RECORD_FINAL: /* it was aborted there */
-        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_release); /* F1 */
+        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_relaxed); /* C1 follows */
         ewi_channel_link_down(channel, LINK_HUNG_UP);
         return false;
     default:
