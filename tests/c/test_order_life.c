@@ -1,10 +1,11 @@
 /* Is every release paired with its acquire, where handles are shared and freed: contexts, listeners,
  * channels, slots of the kernel stack, and the measurement of a wake-up? As test_order_shm.c. */
+#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include "tests/c/order_base.h"
 #include "tests/c/pair_base.h"
-#include "transport/channel/channel.h"
+#include "transport/channel/move.h"
 #include "transport/context.h"
 #include "transport/kernel/kernel.c" /* kernel_released is its own */
 #include "transport/listener.h"
@@ -84,6 +85,82 @@ static void a_channel_is_freed_after_the_context_is_through_with_it(void)
     beside(close_context, free_channel);
     ew_channel_free(pair.end[1]);
     ew_listener_free(pair.listener);
+    ew_context_close(pair.server);
+}
+
+/* A peer that resumes names the channel while it is freed. */
+static void find_channel(void)
+{
+    const uint8_t bytes[WIRE_HELLO_BYTES] = {0};
+    struct hello hello = {0};
+    char text[WIRE_TEXT_BYTES_MAX];
+    ew_channel *found;
+
+    memcpy(hello.channel, pair.end[1]->id, sizeof(hello.channel));
+    CHECK_EQ(ewi_incoming_find(pair.server, &hello, bytes, &found, text), EW_ELOST); /* no proof */
+    CHECK(found == pair.end[1]);
+    tell_left_is_done();
+}
+
+static void free_accepted(void)
+{
+    await_left();
+    ew_channel_free(pair.end[1]);
+}
+
+/* catches: P1 relaxed, where a resume looks for its channel */
+static void a_channel_is_freed_after_who_looked_for_it_is_through_with_it(void)
+{
+    open_pair(&pair, false);
+    beside(find_channel, free_accepted);
+    ew_channel_free(pair.end[0]);
+    ew_listener_free(pair.listener);
+    ew_context_close(pair.client);
+    ew_context_close(pair.server);
+}
+
+static int listen_without_answers(char **address)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(name);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK_EQ(bind(fd, (struct sockaddr *)&name, length), 0);
+    CHECK_EQ(listen(fd, 1), 0);
+    CHECK_EQ(getsockname(fd, (struct sockaddr *)&name, &length), 0);
+    CHECK(asprintf(address, "tcp://127.0.0.1:%d", ntohs(name.sin_port)) > 0);
+    return fd;
+}
+
+static bool is_dialling(ew_channel *channel)
+{
+    bool dialling;
+
+    ewi_reactor_lock(channel->context->reactor);
+    dialling = channel->resume.dialling;
+    ewi_reactor_unlock(channel->context->reactor);
+    return dialling;
+}
+
+/* catches: P1 relaxed, where a dial ends; a free that does not wait for the thread that dials */
+static void a_channel_is_freed_after_the_dial_for_it_is_over(void)
+{
+    const struct stream_link *link;
+    int fd;
+
+    open_pair(&pair, true);
+    pair.client->grace_ns = 20000 * MS;
+    free(pair.end[0]->peer_address);
+    fd = listen_without_answers(&pair.end[0]->peer_address);
+    link = &pair.end[1]->link->stream;
+    link->ops->break_off(link->stack, link->stream);
+    while (!is_dialling(pair.end[0]))
+        ewi_relax();
+    ew_channel_free(pair.end[0]);
+    close(fd);
+    ew_channel_free(pair.end[1]);
+    ew_listener_free(pair.listener);
+    ew_context_close(pair.client);
     ew_context_close(pair.server);
 }
 
@@ -214,6 +291,8 @@ int main(int argc, char **argv)
     RUN(who_gives_the_last_share_sees_what_the_others_did);
     RUN(who_gives_a_listener_back_last_sees_what_the_others_did);
     RUN(a_channel_is_freed_after_the_context_is_through_with_it);
+    RUN(a_channel_is_freed_after_who_looked_for_it_is_through_with_it);
+    RUN(a_channel_is_freed_after_the_dial_for_it_is_over);
     RUN(what_is_in_a_slot_is_seen_by_who_enters);
     RUN(the_last_one_out_sees_what_the_others_did);
     RUN(who_is_alone_sees_what_the_others_did);

@@ -87,6 +87,40 @@ static void what_came_before_an_ack_is_seen_by_who_asks_what_is_consumed(void)
     acknowledge_beside(ask_what_is_consumed);
 }
 
+/* ---- what the link has no use for any more: F1, T2 ---- */
+
+static void pump_until_released(void)
+{
+    plain = 1;
+    do
+        ewi_pump_in(channel);
+    while (!ewi_pump_release(channel));
+}
+
+static void write_behind_the_link(void)
+{
+    while (far(&channel->released) == 0)
+        ewi_relax();
+    ewi_channel_refresh_room(channel);
+    CHECK(channel->writer.freed > 0);
+    CHECK_EQ(plain, 1);
+}
+
+/* catches: F1 of released relaxed */
+static void a_record_is_written_over_after_the_link_let_go_of_it(void)
+{
+    uint64_t number;
+    size_t length;
+
+    open_driven();
+    take_over();
+    CHECK_EQ(ew_channel_send(channel, "12345678", 8, -1, NULL), EW_OK);
+    ewi_pump_out(channel);
+    CHECK_EQ(ew_channel_recv(pair.end[1], &number, 8, &length, -1, NULL), EW_OK);
+    beside(pump_until_released, write_behind_the_link);
+    close_driven();
+}
+
 /* ---- the peer has closed: F1, F2 ---- */
 
 static void take_close(void)
@@ -103,7 +137,7 @@ static void send_to_closed(void)
     CHECK_EQ(plain, 1);
 }
 
-/* catches: F1 of ended relaxed */
+/* catches: F1 of peer_ended relaxed */
 static void what_came_before_close_is_seen_by_a_sender(void)
 {
     open_driven();
@@ -234,6 +268,7 @@ int main(int argc, char **argv)
     begin_stress(argc, argv);
     RUN(what_came_before_an_ack_is_seen_by_who_asks_what_is_held);
     RUN(what_came_before_an_ack_is_seen_by_who_asks_what_is_consumed);
+    RUN(a_record_is_written_over_after_the_link_let_go_of_it);
     RUN(what_came_before_close_is_seen_by_a_sender);
     RUN(the_inbox_is_written_again_after_it_was_read);
     RUN(an_ack_leaves_after_what_the_application_did);
