@@ -224,6 +224,8 @@ void ewi_channel_release_fileno(ew_channel *channel);
 /* fileno() becomes readable, if it is in use; and not any more. */
 void ewi_channel_note(ew_channel *channel);
 void ewi_channel_quieten(ew_channel *channel);
+/* It does not watch this descriptor of a link any more. With the receive lock. */
+void ewi_channel_unwatch(ew_channel *channel, int fd);
 static inline int ewi_channel_note_fd(const ew_channel *channel)
 {
     return atomic_load_explicit(&channel->note_fd, memory_order_acquire); /* D4, pairs with D3 */

@@ -273,6 +273,14 @@ void ewi_channel_quieten(ew_channel *channel)
         EWI_ASSERT(errno == EAGAIN);
 }
 
+void ewi_channel_unwatch(ew_channel *channel, int fd)
+{
+    int epoll_fd = atomic_load_explicit(&channel->epoll_fd, memory_order_relaxed); /* or the next look */
+
+    if (epoll_fd >= 0)
+        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 int ew_channel_fileno(ew_channel *channel)
 {
     int fd;

@@ -193,10 +193,13 @@ static void seen(void *channel, const struct pollfd *fds, nfds_t count)
         note_progress(channel);
 }
 
+/* The end of a lost stream stays readable: only another link is worth a wake-up, and that is noted. */
 static void rearm(ew_channel *channel)
 {
     settle(channel);
     ewi_channel_quieten(channel);
+    if (atomic_load_explicit(&link_of(channel)->lost, memory_order_relaxed)) /* a hint: or the next time */
+        ewi_channel_unwatch(channel, link_of(channel)->fd);
 }
 
 static int watch_fd(ew_channel *channel)
