@@ -4,6 +4,7 @@
  * frames that are nearly right (so that what lies behind the first check is reached), and what our
  * application does meanwhile. ASan watches ring, inbox and staging: each is allocated at its size.
  */
+#include <sys/eventfd.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static ew_context context;
 static ew_channel *channel;
 static struct stream_link *stream;
 static uint8_t message[MESSAGE_MAX];
+static int wake_fd = -1; /* one for all runs */
 
 static int64_t feed(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
 {
@@ -91,6 +93,8 @@ static void begin(void)
     uint64_t start;
 
     memset(&wire, 0, sizeof(wire));
+    if (wake_fd < 0)
+        wake_fd = eventfd(0, EFD_NONBLOCK);
     channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
     if (channel == NULL)
         abort();
@@ -110,7 +114,8 @@ static void begin(void)
     stream->staging = take(STREAM_STAGING_BYTES);
     stream->ops = &stack_of_bytes;
     stream->cover = COVER_TICK; /* nobody asks the reactor */
-    channel->note_fd = stream->wake_fd = -1;
+    channel->note_fd = -1;
+    stream->wake_fd = wake_fd;
     channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
     channel->taken_word = &channel->consumed;

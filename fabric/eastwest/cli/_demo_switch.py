@@ -56,6 +56,7 @@ class Load:
         self.errors: list[EastwestError] = []
         self._channel = channel
         self._stop = threading.Event()
+        self._last: int | None = None  # the number of the last message
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True)
             for work in (self._send, self._receive)
@@ -77,16 +78,20 @@ class Load:
 
     def _send(self) -> None:
         sizes = random.Random(1)
-        while not self._stop.is_set():
+        while self._last is None:
+            if self._stop.is_set():
+                self._last = self.counts.sent  # before it is sent: the receiver waits for it
             size = sizes.choice(SIZES)
             word = self.counts.sent.to_bytes(WORD_BYTES, "little")
             self._channel.send(word + bytes(size - WORD_BYTES), timeout=ANSWER_SECONDS)
             self.counts.sent += 1
 
     def _receive(self) -> None:
-        while not self._stop.is_set() or self.counts.received < self.counts.sent:
+        number = -1
+        while self._last is None or number < self._last:
             message = self._channel.recv(timeout=ANSWER_SECONDS)
-            self.counts.take(int.from_bytes(message[:WORD_BYTES], "little"))
+            number = int.from_bytes(message[:WORD_BYTES], "little")
+            self.counts.take(number)
 
 
 def switch_and_count(host: Host, service: str, claim: Claim) -> dict[str, Any]:
