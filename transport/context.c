@@ -129,19 +129,39 @@ static ew_channel *pin_first(ew_context *context)
     return channel;
 }
 
+/* The next channel of a listener below that number, pinned, or NULL. */
+static ew_channel *pin_next(ew_context *context, const ew_listener *listener, uint64_t below)
+{
+    ew_channel *channel;
+
+    ewi_lock_enter(&context->lock);
+    for (channel = context->channels; channel != NULL; channel = channel->next)
+        if (channel->number < below && channel->listener == listener)
+            break;
+    if (channel != NULL)
+        atomic_fetch_add_explicit(&channel->pins, 1, memory_order_relaxed); /* under the lock */
+    ewi_lock_give(&context->lock);
+    return channel;
+}
+
+/* Without the lock: who drives a stream may find it lost, and then waits for the reactor, whose thread
+ * waits for our lock. */
 void ewi_context_drain(ew_context *context, const ew_listener *listener)
 {
-    ewi_lock_enter(&context->lock);
-    for (ew_channel *channel = context->channels; channel != NULL; channel = channel->next) {
+    uint64_t below = UINT64_MAX;
+    ew_channel *channel;
+
+    while ((channel = pin_next(context, listener, below)) != NULL) {
         const struct wait none = {.deadline_ns = 0};
 
-        if (channel->listener != listener || ewi_lock_take(&channel->facts_lock, none) != EW_OK)
-            continue; /* it is ending or moving: a hint only */
-        if (ewi_channel_link_state(channel) == LINK_UP)
-            channel->ops->drain(channel);
-        ewi_lock_give(&channel->facts_lock);
+        below = channel->number;
+        if (ewi_lock_take(&channel->facts_lock, none) == EW_OK) { /* else it ends or moves: a hint only */
+            if (ewi_channel_link_state(channel) == LINK_UP)
+                channel->ops->drain(channel);
+            ewi_lock_give(&channel->facts_lock);
+        }
+        ewi_context_unpin_channel(channel);
     }
-    ewi_lock_give(&context->lock);
 }
 
 size_t ewi_context_pin_channels(ew_context *context, uint64_t below, ew_channel **out, size_t max)

@@ -17,7 +17,8 @@
 #include "transport/context.h"
 #include "transport/stream/user.h"
 
-enum { RETIRED_NS = 1000 * 1000 * 1000 };
+/* A dialler that got no answer is on it still: for MOVE_ANSWER_NS, and until it has dialled again. */
+#define RETIRED_NS (UINT64_C(5) * 1000 * 1000 * 1000)
 
 void ewi_retire_socket(ew_context *context, int fd);
 void ewi_retire_stream(ew_context *context, const struct stack_ops *ops, struct ewi_stack *stack,

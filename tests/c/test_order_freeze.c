@@ -13,7 +13,8 @@ static ew_channel channel;
 static void begin(void)
 {
     memset(&channel, 0, sizeof(channel));
-    context.nudge_fd = -1;
+    if (context.nudge_fd == 0)
+        context.nudge_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     channel.context = &context;
     channel.note_fd = -1;
     channel.link = &channel.links[0];
@@ -70,12 +71,10 @@ static void reclaim_and_look(void)
 static void a_lender_sees_what_the_mover_did(void)
 {
     begin();
-    context.nudge_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(ewi_lock_try(&channel.recv_lock));
     ewi_freeze_offer(&channel, FREEZE_RECV);
     CHECK(borrow());
     beside(move_and_thaw, reclaim_and_look);
-    close(context.nudge_fd);
 }
 
 /* ---- Z5, Z6: one mover after another ---- */
@@ -91,10 +90,8 @@ static void claim_and_look(void)
 static void a_mover_sees_what_the_one_before_did(void)
 {
     begin();
-    context.nudge_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK_EQ(ewi_freeze_claim(&channel), EW_OK);
     beside(move_and_thaw, claim_and_look);
-    close(context.nudge_fd);
 }
 
 /* ---- F1, F2: space of the ring that a stream has read ---- */

@@ -50,6 +50,10 @@ class Cutter:
         """From now on reset new connections at once, or take them again."""
         self._refuses = refuses
 
+    def redirect(self, target: tuple[str, int]) -> None:
+        """From now on new connections go elsewhere."""
+        self._target = target
+
     def _accept(self) -> None:
         while not self._stop:
             if not select.select([self._door], [], [], LOOK_SECONDS)[0]:

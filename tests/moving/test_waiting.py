@@ -1,6 +1,7 @@
 """What waits for a channel whose link is gone, or is being replaced: an event loop, a switch."""
 
 import select
+import socket
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from tests.moving.test_resume import through
 
 
 def test_the_descriptor_of_a_lost_link_is_quiet() -> None:
-    # catches: an end of file that stays in the set of fileno(): a loop that spins for the grace time
+    # catches: an end of file that stays in the set of fileno(): a loop that spins all the time
     with through() as (opened, accepted, cutter):
         poller = select.poll()
         poller.register(opened.fileno(), select.POLLIN)
@@ -38,3 +39,15 @@ def test_the_descriptor_of_a_lost_link_is_quiet() -> None:
             if not opened.arm():
                 assert poller.poll(LONG * 1000)
         assert message == b"again"
+
+
+def test_the_grace_time_ends_while_a_dial_waits_for_its_answer() -> None:
+    # catches: a dial that is waited for, seconds after the grace time
+    with socket.create_server(("127.0.0.1", 0)) as silent, through(grace=0.4) as ends:
+        opened, _, cutter = ends
+        cutter.redirect(silent.getsockname())
+        began = time.monotonic()
+        cutter.cut()
+        with pytest.raises(eastwest.PeerLost):
+            opened.recv(timeout=LONG)
+        assert time.monotonic() - began < 1.5

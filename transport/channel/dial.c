@@ -63,6 +63,9 @@ int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, in
         ewi_move_abandon(&move);
     *doubtful = code != EW_OK && move.said;
     ewi_freeze_thaw(channel);
+    ewi_lock_enter(&channel->facts_lock); /* its descriptor is not closed meanwhile */
+    ewi_channel_note(channel);
+    ewi_lock_give(&channel->facts_lock);
     return code;
 }
 

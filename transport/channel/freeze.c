@@ -63,7 +63,9 @@ int ewi_freeze_try(ew_channel *channel)
                 memory_order_relaxed); /* not lent */
         whole &= freeze->taken[which] || freeze->borrowed[which];
     }
-    if (!whole)
+    if (whole)
+        ewi_context_calm(channel->context); /* sleepers of other channels go round until then */
+    else
         nudge(channel);
     return whole ? EW_OK : EW_EAGAIN;
 }
@@ -106,7 +108,6 @@ void ewi_freeze_thaw(ew_channel *channel)
     atomic_store_explicit(&freeze->wanted, FREEZE_NOBODY, memory_order_release); /* Z6, pairs with Z5 */
     ewi_futex_wake(&freeze->wanted, INT_MAX);
     ewi_context_calm(channel->context);
-    ewi_channel_note(channel); /* what a receiver found meanwhile may not be so any more */
 }
 
 /* ---- the others ---- */

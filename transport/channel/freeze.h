@@ -50,7 +50,7 @@ int ewi_freeze_claim(ew_channel *channel);
 int ewi_freeze_try(ew_channel *channel);
 /* The same, until the deadline. */
 int ewi_freeze_await(ew_channel *channel, struct wait wait);
-/* Everybody goes on. */
+/* Everybody goes on. Then ewi_channel_note: what a receiver found meanwhile may not be so any more. */
 void ewi_freeze_thaw(ew_channel *channel);
 
 /* The caller holds this lock, and waits here for as long as somebody wants it. */

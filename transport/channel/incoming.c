@@ -63,8 +63,10 @@ static void end(struct incoming *incoming, bool adopted)
 
     channel->incoming = NULL;
     ewi_reactor_remove(context->reactor, incoming->source);
-    if (incoming->claimed)
+    if (incoming->claimed) {
         ewi_freeze_thaw(channel);
+        ewi_channel_note(channel); /* its end waits for us: ewi_incoming_stop */
+    }
     if (!adopted)
         drop_link(context, &incoming->link);
     free(incoming);

@@ -58,6 +58,15 @@ static void end_as_lost(ew_channel *channel)
     ewi_channel_note(channel);
 }
 
+static void cancel_dial(ew_channel *channel)
+{
+    const uint64_t one = 1;
+    int cancel_fd = atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed);
+
+    if (cancel_fd >= 0 && write(cancel_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
 /* ---- dialling ---- */
 
 static void after_dial(ew_channel *channel, int code)
@@ -71,8 +80,12 @@ static void after_dial(ew_channel *channel, int code)
     if (!channel->resume.stopped && atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0)
         look_again(channel, ewi_now_ns() + back_off(channel));
     ewi_reactor_unlock(reactor);
-    if (code == EW_ELOST) /* it answers, and does not know the channel */
-        end_as_lost(channel);
+    if (code == EW_ELOST) { /* it answers, and does not know the channel */
+        ewi_lock_enter(&channel->facts_lock); /* the link is neither released nor replaced meanwhile */
+        if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) /* the lock */
+            end_as_lost(channel);
+        ewi_lock_give(&channel->facts_lock);
+    }
     ewi_context_unpin_channel(channel);
 }
 
@@ -123,15 +136,16 @@ static void on_due(void *object, uint32_t events, uint64_t now_ns)
     ew_channel *channel = object;
 
     (void)events;
-    if (channel->resume.stopped || channel->resume.dialling ||
-        atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) == 0)
-        return; /* the dial looks again at its end */
-    if (over(channel, now_ns))
+    if (channel->resume.stopped || atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) == 0)
+        return;
+    if (over(channel, now_ns)) {
+        cancel_dial(channel); /* who has lent it a lock waits for it */
         end_as_lost(channel);
-    else if (!channel->opener)
-        look_again(channel, UINT64_MAX);
-    else if (!start_dial(channel))
+    } else if (!channel->opener || channel->resume.dialling || start_dial(channel)) {
+        look_again(channel, UINT64_MAX); /* a dial looks again at its end, too */
+    } else {
         look_again(channel, now_ns + back_off(channel));
+    }
 }
 
 /* ---- what the channel calls ---- */
@@ -173,9 +187,13 @@ bool ewi_resume_lost(ew_channel *channel)
 
 void ewi_resume_doubt(ew_channel *channel)
 {
-    if (!ewi_resume_lost(channel))
+    if (ewi_resume_lost(channel))
+        return;
+    ewi_lock_enter(&channel->facts_lock); /* the link is neither released nor replaced meanwhile */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) /* the lock */
         ewi_channel_break(channel, EW_ELOST, "the peer was lost while the channel moved, and there is "
                                              "no grace time to find it again");
+    ewi_lock_give(&channel->facts_lock);
 }
 
 void ewi_resume_found(ew_channel *channel)
@@ -190,15 +208,11 @@ void ewi_resume_found(ew_channel *channel)
 void ewi_resume_stop(ew_channel *channel)
 {
     struct channel_resume *resume = &channel->resume;
-    const uint64_t one = 1;
-    int cancel_fd;
 
     ewi_reactor_lock(channel->context->reactor);
     resume->stopped = true;
     ewi_reactor_remove(channel->context->reactor, resume->source);
     resume->source = NULL;
-    cancel_fd = atomic_load_explicit(&resume->cancel_fd, memory_order_relaxed);
+    cancel_dial(channel);
     ewi_reactor_unlock(channel->context->reactor);
-    if (cancel_fd >= 0 && write(cancel_fd, &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
 }
