@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from logging import DEBUG
+from logging import DEBUG, WARNING
 from typing import Protocol
 
 from . import _log
@@ -122,5 +122,8 @@ class Keeper:
             return None
         except EastwestError as error:
             _log.event(DEBUG, "path_stays", service=channel.service, detail=error)
+            return False
+        except Exception as error:  # noqa: BLE001 the other channels are still looked after
+            _log.event(WARNING, "path_stays", service=channel.service, detail=repr(error))
             return False
         return None

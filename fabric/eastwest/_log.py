@@ -13,7 +13,7 @@ peer_lost     WARNING  a handler of ``serve`` ended with PeerLost: service, deta
 handler_failed  ERROR  a handler of ``serve`` raised: service, handler, and the traceback
 thread_failed ERROR    no thread for a handler could be started: service, error
 path_change   INFO     the link was replaced: service, channel, from, to, reason
-path_stays    DEBUG    a better path was seen and not had: service, detail
+path_stays    DEBUG    a better path was seen and not had: service, detail; WARNING: by our fault
 draining      INFO     a listener asks its peers to go elsewhere: service, channels
 control       DEBUG    where tools look in; WARNING: why they cannot
 

@@ -54,20 +54,23 @@ class Fake:
     def __init__(self) -> None:
         self.path, self.ended, self.moves = "tcp", False, 0
         self.refuses = 0
+        self.refusal: Exception = eastwest.Unreachable("not now")
         self.moved = threading.Event()
 
     def switch(self, to: str, *, timeout: float | None) -> None:
         self.moves += 1
         if self.refuses:
             self.refuses -= 1
-            raise eastwest.Unreachable("not now")
+            raise self.refusal
         self.path = "shm"
         self.moved.set()
 
 
-def test_a_move_that_fails_is_tried_again() -> None:
+@pytest.mark.parametrize("refusal", [eastwest.Unreachable("not now"), OSError("a defect")])
+def test_a_move_that_fails_is_tried_again(refusal: Exception) -> None:
+    # catches: a keeper that dies of what it did not expect, and leaves every channel where it is
     keeper, fake = Keeper(lambda service, instance: "shm:x", 0.01), Fake()
-    fake.refuses = 2
+    fake.refuses, fake.refusal = 2, refusal
     keeper.watch(fake)
     assert fake.moved.wait(LONG)
     assert fake.moves == 3
