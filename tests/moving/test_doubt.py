@@ -64,3 +64,29 @@ def test_a_switch_whose_welcome_is_lost_is_undone(tmp_path: Path) -> None:
         exchange(opened, accepted, 10)
         opened.abort()
         accepted.abort()
+
+
+def test_a_channel_closed_in_doubt_is_read_to_its_end(tmp_path: Path) -> None:
+    # catches: a ring that the peer leaves with its link, although it has heard nothing on the next
+    settings = Config(
+        runtime_dirs=(str(tmp_path),), bind="127.0.0.1:0", security="none", grace=0.5
+    )
+    with Context(settings) as context, context.listen("doubt") as listener:
+        (tcp,) = (each for each in listener.instance.addresses if each.startswith("tcp:"))
+        opened = context.connect("doubt", timeout=LONG)
+        accepted = listener.accept(timeout=LONG)
+        for number in range(20):
+            opened.send(numbered(number, 3000))
+        assert accepted.recv(timeout=LONG) == numbered(0, 3000)
+        for door in filter(Path.is_socket, list(tmp_path.iterdir())):
+            door.unlink()  # nobody finds back over shared memory
+        with swallowing(tcp) as address:
+            with pytest.raises(eastwest.EastwestError):
+                opened.switch(address, timeout=LONG)
+            assert accepted.path == "tcp"
+            opened.close()
+        for number in range(1, 20):
+            assert accepted.recv(timeout=LONG) == numbered(number, 3000)
+        with pytest.raises(eastwest.EndOfChannel):
+            accepted.recv(timeout=LONG)
+        accepted.close()

@@ -67,6 +67,7 @@ struct channel_spin { /* of one direction; only its lock's holder uses it */
 };
 
 struct incoming;
+struct channel_kept;
 
 struct channel_inbox { /* where a stream's records wait; made for the first stream, then kept */
     struct region region;
@@ -106,6 +107,7 @@ struct ew_channel {
     uint64_t space_looked;        /* position at the last look at the peer's wants-space */
     bool has_after;           /* the reader is on the inbox still, then on this: */
     struct ring_reader after;
+    struct channel_kept *kept; /* the ring that the peer had before, or NULL: kept.h */
     bool got_eof, got_close;
     struct channel_head head;
     struct channel_partial partial;

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include "transport/channel/kept.h"
 #include "transport/channel/move.h"
 #include "transport/context.h"
 #include "transport/error.h"
@@ -154,6 +155,7 @@ static void end_link(ew_channel *channel, bool clean)
     channel->ops->release(channel, channel->link);
     ewi_region_release(&ewi_os_default, &channel->outbox_region); /* a peer keeps what it mapped */
     ewi_region_release(&ewi_os_default, &channel->inbox.region);
+    ewi_kept_drop(channel);
     ewi_channel_release_fileno(channel);
     ewi_lock_give(&channel->facts_lock);
     ewi_lock_give(&channel->drain_lock);

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "shm/copy.h"
+#include "transport/channel/kept.h"
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/local/open.h"
@@ -168,6 +169,7 @@ static int adopt_local(struct move *move)
     if (reader_at(move->link, taken, &reader) != EW_OK)
         return ewi_fail(EW_EPROTO, "the peer's ring does not begin where it says");
     take_outbox(move);
+    ewi_kept_drop(channel);
     ewi_local_link_adopt(channel, move->link);
     channel->has_after = channel->reader.position != taken; /* first what is in the inbox */
     if (channel->has_after)
@@ -185,6 +187,8 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     bool closing = /* at rest: the value counts */
         atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN;
 
+    if (channel->ops == &ewi_local_link && !closing)
+        ewi_kept_keep(channel, channel->link, channel->has_after ? &channel->after : &channel->reader);
     /* The inbox is empty, or nobody reads it any more: a closing end dropped what arrived. */
     if (closing || (channel->ops == &ewi_local_link && !channel->has_after)) {
         ewi_ring_rebase(inbox, taken);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "shm/copy.h"
+#include "transport/channel/kept.h"
 #include "transport/context.h"
 #include "transport/error.h"
 
@@ -142,6 +143,9 @@ static int nothing_there(ew_channel *channel, bool *aborted)
         return EW_EAGAIN;
     if (find_head(channel, aborted) == EW_OK) /* it came just before the link went down */
         return EW_OK;
+    if (!*aborted && !channel->got_eof && ewi_kept_resort(channel) &&
+        find_head(channel, aborted) == EW_OK)
+        return EW_OK;
     if (channel->got_eof)
         return ewi_fail(EW_EEND, "the peer has ended the channel and everything was received");
     if (*aborted || channel->head.known)
@@ -174,6 +178,7 @@ static int await_head(ew_channel *channel, struct wait wait, bool *aborted)
             code = nothing_there(channel, aborted);
         if (code != EW_EAGAIN || *aborted)
             break;
+        ewi_kept_look(channel);
         if (wait.deadline_ns == 0) {
             channel->ops->rearm(channel);
             code = find_head(channel, aborted);
@@ -443,6 +448,7 @@ int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
         if (plain == EW_OK)
             break;
         if (plain == EW_EAGAIN && timeout_ns != 0 && ewi_channel_link_state(channel) == LINK_UP) {
+            ewi_kept_look(channel);
             code = await_data(channel, wait);
             continue;
         }
