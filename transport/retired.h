@@ -18,7 +18,7 @@
 #include "transport/stream/user.h"
 
 /* A dialler that got no answer is on it still: for MOVE_ANSWER_NS, and until it has dialled again. */
-#define RETIRED_NS (UINT64_C(5) * 1000 * 1000 * 1000)
+#define RETIRED_NS (UINT64_C(60) * 1000 * 1000 * 1000)
 
 void ewi_retire_socket(ew_context *context, int fd);
 void ewi_retire_stream(ew_context *context, const struct stack_ops *ops, struct ewi_stack *stack,

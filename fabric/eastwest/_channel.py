@@ -98,6 +98,7 @@ class Channel(Port):
 
         Raises:
             Unreachable: the instance has no such path, or does not answer there.
+            Timeout: nobody answered in time, perhaps because the peer's process is stopped.
             Refused: it says no.
             ConfigurationError: this is the end that accepted, or the address is not one.
         """

@@ -145,6 +145,7 @@ struct ew_channel {
         struct source *source;
         uint32_t attempts;
         bool dialling, stopped;
+        bool doubt; /* the link is there; does the peer still use it? */
         _Atomic int cancel_fd; /* -1: nobody has dialled yet */
     } resume;
     _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */

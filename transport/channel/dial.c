@@ -39,6 +39,21 @@ int ewi_move_finish(struct move *move, const struct hello *welcome)
     return code;
 }
 
+int ewi_move_ask(ew_channel *channel, const char *address, struct wait wait, int cancel_fd)
+{
+    const struct dial wanted = {.address = address,
+                                .service = channel->service,
+                                .protocol = channel->protocol,
+                                .instance = channel->instance,
+                                .intent = WIRE_QUERY,
+                                .wait = wait,
+                                .cancel_fd = cancel_fd};
+    ew_query_info unused;
+    int code = ewi_address_dial(channel->context, &wanted, NULL, &unused);
+
+    return code == EW_ETIMEOUT || code == EW_EINTR || code == EW_ECLOSED ? code : EW_OK;
+}
+
 int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, int cancel_fd,
                   const char *reason, bool *doubtful)
 {
@@ -95,6 +110,8 @@ int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_
     bool doubtful;
     int code = check(channel, address);
 
+    if (code == EW_OK)
+        code = ewi_move_ask(channel, address, wait, -1);
     if (code != EW_OK)
         return code;
     code = ewi_move_dial(channel, address, wait, -1, "asked for", &doubtful);

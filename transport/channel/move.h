@@ -66,6 +66,9 @@ void ewi_move_abandon(struct move *move);
 
 /* ---- dialling: by the opener ---- */
 
+/* Is somebody awake at that address? The channel does not come to rest for a process that is stopped.
+ * EW_OK: yes, or the move itself will tell what is wrong. */
+int ewi_move_ask(ew_channel *channel, const char *address, struct wait wait, int cancel_fd);
 /* Find the peer at an address and move there. cancel_fd: -1, or readable: give up. *doubtful: the
  * peer may have left the current link. */
 int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, int cancel_fd,

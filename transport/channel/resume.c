@@ -1,5 +1,7 @@
 /* A stream was lost: the opener dials again until it has another link or the grace time is over, the
- * acceptor waits as long. The dialling blocks, so it is done by a thread of its own. */
+ * acceptor waits as long. In doubt, the link is there and it is not known whether the peer still uses
+ * it: the opener dials for as long as that link lives; a peer that has left it closes it some time
+ * later (retired.h). The dialling blocks, so it is done by a thread of its own. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,7 +28,7 @@ static bool over(const ew_channel *channel, uint64_t now_ns)
 {
     uint64_t lost_ns = atomic_load_explicit(&channel->lost_ns, memory_order_relaxed);
 
-    return now_ns >= lost_ns + channel->context->grace_ns;
+    return !channel->resume.doubt && now_ns >= lost_ns + channel->context->grace_ns;
 }
 
 /* Under the reactor's lock. */
@@ -37,7 +39,7 @@ static void look_again(ew_channel *channel, uint64_t at_ns)
 
     if (!channel->resume.stopped)
         ewi_reactor_set_deadline(channel->context->reactor, channel->resume.source,
-                                 ewi_min_u64(at_ns, end));
+                                 channel->resume.doubt ? at_ns : ewi_min_u64(at_ns, end));
 }
 
 static uint64_t back_off(ew_channel *channel)
@@ -89,19 +91,33 @@ static void after_dial(ew_channel *channel, int code)
     ewi_context_unpin_channel(channel);
 }
 
+static bool is_in_doubt(ew_channel *channel)
+{
+    bool doubt;
+
+    ewi_reactor_lock(channel->context->reactor);
+    doubt = channel->resume.doubt;
+    ewi_reactor_unlock(channel->context->reactor);
+    return doubt;
+}
+
 static void *dial(void *object)
 {
     ew_channel *channel = object;
     const struct wait wait = {.deadline_ns = ewi_now_ns() + ATTEMPT_NS};
     int cancel_fd = atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed);
-    int code = EW_EMEMORY;
-    bool doubtful; /* it is in doubt already */
+    int code = EW_OK;
+    bool doubtful; /* it is in doubt already, or has no link at all */
     char *address;
 
     ewi_lock_enter(&channel->facts_lock);
     address = strdup(channel->peer_address);
     ewi_lock_give(&channel->facts_lock);
-    if (address != NULL)
+    if (address == NULL)
+        code = EW_EMEMORY;
+    if (code == EW_OK && is_in_doubt(channel)) /* the link is in use: it rests for a moment only */
+        code = ewi_move_ask(channel, address, wait, cancel_fd);
+    if (code == EW_OK)
         code = ewi_move_dial(channel, address, wait, cancel_fd, why, &doubtful);
     free(address);
     after_dial(channel, code);
@@ -167,17 +183,16 @@ static bool make_source(ew_channel *channel)
     return ewi_reactor_add(channel->context->reactor, -1, 0, on_due, channel, &resume->source) == 0;
 }
 
-bool ewi_resume_lost(ew_channel *channel)
+static bool begin(ew_channel *channel, bool doubt)
 {
     struct reactor *reactor = channel->context->reactor;
     bool waits;
 
-    if (channel->context->grace_ns == 0)
-        return false;
     ewi_reactor_lock(reactor);
     waits = !channel->resume.stopped && make_source(channel);
     if (waits) {
         atomic_store_explicit(&channel->lost_ns, ewi_now_ns(), memory_order_relaxed);
+        channel->resume.doubt = doubt;
         channel->resume.attempts = 0;
         look_again(channel, channel->opener ? 0 : UINT64_MAX);
     }
@@ -185,14 +200,19 @@ bool ewi_resume_lost(ew_channel *channel)
     return waits;
 }
 
+bool ewi_resume_lost(ew_channel *channel)
+{
+    return channel->context->grace_ns != 0 && begin(channel, false);
+}
+
 void ewi_resume_doubt(ew_channel *channel)
 {
-    if (ewi_resume_lost(channel))
+    if (begin(channel, true))
         return;
     ewi_lock_enter(&channel->facts_lock); /* the link is neither released nor replaced meanwhile */
     if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) /* the lock */
         ewi_channel_break(channel, EW_ELOST, "the peer was lost while the channel moved, and there is "
-                                             "no grace time to find it again");
+                                             "no memory to find it again");
     ewi_lock_give(&channel->facts_lock);
 }
 
