@@ -79,7 +79,7 @@ static void a_closed_channel_is_not_switched(void)
     close_both(&pair);
 }
 
-/* catches: a mover that brings to rest what was released while it dialled */
+/* catches: a mover that brings to rest what was released while it dialled; one that dials on */
 static void a_channel_may_be_aborted_while_it_is_dialled(void)
 {
     struct pair pair = open_both(-1);
@@ -91,9 +91,9 @@ static void a_channel_may_be_aborted_while_it_is_dialled(void)
     start_move(&mover);
     sleep_ms(100);
     ew_channel_abort(pair.end[0]);
-    open_door(&door); /* the next SYN, within a second or two */
-    pthread_join(mover.thread, NULL);
+    pthread_join(mover.thread, NULL); /* nobody has opened the door */
     CHECK_EQ(mover.code, EW_ECLOSED);
+    open_door(&door);
     close(door.fd);
     close_both(&pair);
 }
@@ -118,6 +118,30 @@ static void a_channel_is_used_while_it_is_dialled(void)
     }
     pthread_join(mover.thread, NULL);
     CHECK_EQ(mover.code, EW_ETIMEOUT);
+    open_door(&door);
+    close(door.fd);
+    close_both(&pair);
+}
+
+/* catches: a switch that fails because another one is on its way */
+static void switches_wait_for_each_other(void)
+{
+    struct pair pair = open_both(-1);
+    struct shut_door door = shut_door();
+    struct mover slow = {.channel = pair.end[0], .address = door.address, .timeout_ns = 300 * MS};
+    struct mover next = {
+        .channel = pair.end[0], .address = pair.info.tcp_address, .timeout_ns = PATIENCE_MS * MS};
+    ew_channel_stats stats;
+
+    start_move(&slow);
+    sleep_ms(100);
+    start_move(&next);
+    pthread_join(slow.thread, NULL);
+    pthread_join(next.thread, NULL);
+    CHECK_EQ(slow.code, EW_ETIMEOUT);
+    CHECK_EQ(next.code, EW_OK);
+    CHECK_EQ(ew_channel_get_stats(pair.end[0], &stats), EW_OK);
+    CHECK_EQ(stats.path_changes, 1);
     open_door(&door);
     close(door.fd);
     close_both(&pair);
@@ -190,6 +214,7 @@ int main(int argc, char **argv)
     RUN(a_closed_channel_is_not_switched);
     RUN(a_channel_may_be_aborted_while_it_is_dialled);
     RUN(a_channel_is_used_while_it_is_dialled);
+    RUN(switches_wait_for_each_other);
     RUN(a_closing_end_drops_what_arrives_and_moves_all_the_same);
     rmdir(directory);
     return 0;

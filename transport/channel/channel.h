@@ -141,12 +141,12 @@ struct ew_channel {
 
     struct channel_freeze freeze; /* moving: freeze.h, move.h */
     struct incoming *incoming;    /* under the reactor's lock */
-    struct channel_resume {       /* under the reactor's lock, but cancel_fd */
+    struct channel_resume {       /* under the reactor's lock */
         struct source *source;
         uint32_t attempts;
         bool dialling, stopped;
         bool doubt; /* the link is there; does the peer still use it? */
-        _Atomic int cancel_fd; /* -1: nobody has dialled yet */
+        int cancel_fd; /* -1: nobody dials */
     } resume;
     _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */
     ew_path_change changes[EW_PATH_CHANGES_KEPT];

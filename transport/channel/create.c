@@ -66,7 +66,6 @@ void ewi_channel_discard(ew_channel *channel)
         ewi_listener_give_channel(channel->listener);
     ewi_region_release(&ewi_os_default, &channel->outbox_region);
     ewi_region_release(&ewi_os_default, &channel->inbox.region);
-    ewi_process_close_fd(atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed));
     free(channel->partial.bytes);
     ewi_context_give(channel->context);
     free(channel->peer_address);

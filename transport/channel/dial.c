@@ -39,44 +39,57 @@ int ewi_move_finish(struct move *move, const struct hello *welcome)
     return code;
 }
 
-int ewi_move_ask(ew_channel *channel, const char *address, struct wait wait, int cancel_fd)
+/* Is somebody awake there? The channel does not come to rest for a process that is stopped. EW_OK: yes,
+ * or the move itself will tell what is wrong. */
+static int ask(ew_channel *channel, const struct dial *wanted)
 {
-    const struct dial wanted = {.address = address,
-                                .service = channel->service,
-                                .protocol = channel->protocol,
-                                .instance = channel->instance,
-                                .intent = WIRE_QUERY,
-                                .wait = wait,
-                                .cancel_fd = cancel_fd};
+    struct dial question = *wanted;
     ew_query_info unused;
-    int code = ewi_address_dial(channel->context, &wanted, NULL, &unused);
+    int code;
 
+    question.intent = WIRE_QUERY;
+    question.move = NULL;
+    code = ewi_address_dial(channel->context, &question, NULL, &unused);
     return code == EW_ETIMEOUT || code == EW_EINTR || code == EW_ECLOSED ? code : EW_OK;
 }
 
-int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, int cancel_fd,
-                  const char *reason, bool *doubtful)
+static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd, bool *doubtful)
 {
     struct move move;
-    struct dial wanted = {.address = address,
-                          .service = channel->service,
-                          .protocol = channel->protocol,
-                          .instance = channel->instance,
-                          .intent = WIRE_RESUME,
-                          .wait = wait,
-                          .cancel_fd = cancel_fd,
-                          .move = &move};
-    int code = ewi_freeze_claim(channel);
+    const struct dial wanted = {.address = wish->address,
+                                .service = channel->service,
+                                .protocol = channel->protocol,
+                                .instance = channel->instance,
+                                .intent = WIRE_RESUME,
+                                .wait = wish->wait,
+                                .cancel_fd = cancel_fd,
+                                .move = &move};
+    int code = wish->ask ? ask(channel, &wanted) : EW_OK;
 
-    *doubtful = false;
     if (code != EW_OK)
-        return ewi_fail(code, "the channel is moving already");
-    ewi_move_begin(channel, ewi_address_is_local(address), reason, &move);
-    move.address = strdup(address); /* NULL: the old one stays */
+        return code;
+    ewi_move_begin(channel, ewi_address_is_local(wish->address), wish->reason, &move);
+    move.address = strdup(wish->address); /* NULL: the old one stays */
     code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
     if (code != EW_OK)
         ewi_move_abandon(&move);
     *doubtful = code != EW_OK && move.said;
+    return code;
+}
+
+int ewi_move_dial(ew_channel *channel, const struct move_wish *wish, bool *doubtful)
+{
+    int code = ewi_freeze_claim_by(channel, wish->wait);
+    int cancel_fd;
+
+    *doubtful = false;
+    if (code != EW_OK)
+        return ewi_fail(code, "the channel is moving already");
+    code = ewi_resume_may_cancel(channel, &cancel_fd);
+    if (code == EW_OK) {
+        code = dial(channel, wish, cancel_fd, doubtful);
+        ewi_resume_may_not_cancel(channel);
+    }
     ewi_freeze_thaw(channel);
     ewi_lock_enter(&channel->facts_lock); /* its descriptor is not closed meanwhile */
     ewi_channel_note(channel);
@@ -106,15 +119,16 @@ static int check(ew_channel *channel, const char *address)
 int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,
                       const void *sigmask)
 {
-    struct wait wait = ewi_wait_from(timeout_ns, sigmask);
+    const struct move_wish wish = {.address = address,
+                                   .reason = "asked for",
+                                   .wait = ewi_wait_from(timeout_ns, sigmask),
+                                   .ask = true};
     bool doubtful;
     int code = check(channel, address);
 
-    if (code == EW_OK)
-        code = ewi_move_ask(channel, address, wait, -1);
     if (code != EW_OK)
         return code;
-    code = ewi_move_dial(channel, address, wait, -1, "asked for", &doubtful);
+    code = ewi_move_dial(channel, &wish, &doubtful);
     if (doubtful)
         ewi_resume_doubt(channel);
     return code;

@@ -45,6 +45,22 @@ int ewi_freeze_claim(ew_channel *channel)
     return EW_OK;
 }
 
+int ewi_freeze_claim_by(ew_channel *channel, struct wait wait)
+{
+    _Atomic uint32_t *wanted = &channel->freeze.wanted;
+    int code = EW_OK;
+
+    while (code == EW_OK && ewi_freeze_claim(channel) != EW_OK) {
+        uint32_t seen = atomic_load_explicit(wanted, memory_order_relaxed); /* Z7 */
+
+        if (wait.deadline_ns == 0)
+            return EW_EAGAIN;
+        if (seen != FREEZE_NOBODY)
+            code = ewi_futex_wait(wanted, seen, wait);
+    }
+    return code;
+}
+
 int ewi_freeze_try(ew_channel *channel)
 {
     struct channel_freeze *freeze = &channel->freeze;

@@ -66,13 +66,16 @@ void ewi_move_abandon(struct move *move);
 
 /* ---- dialling: by the opener ---- */
 
-/* Is somebody awake at that address? The channel does not come to rest for a process that is stopped.
- * EW_OK: yes, or the move itself will tell what is wrong. */
-int ewi_move_ask(ew_channel *channel, const char *address, struct wait wait, int cancel_fd);
-/* Find the peer at an address and move there. cancel_fd: -1, or readable: give up. *doubtful: the
- * peer may have left the current link. */
-int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, int cancel_fd,
-                  const char *reason, bool *doubtful);
+struct move_wish {
+    const char *address, *reason;
+    struct wait wait;
+    bool ask; /* first, whether somebody is awake there: the link is in use meanwhile */
+};
+
+/* Find the peer at an address and move there; EW_EAGAIN: somebody moves the channel already, and
+ * there is no time to wait for the end of that. The end
+ * of the channel cancels it. *doubtful: the peer may have left the current link. */
+int ewi_move_dial(ew_channel *channel, const struct move_wish *wish, bool *doubtful);
 
 /* ---- incoming.c: a dialler at the acceptor's door; under the reactor's lock ---- */
 
@@ -107,5 +110,8 @@ void ewi_resume_doubt(ew_channel *channel);
 void ewi_resume_found(ew_channel *channel);
 /* The channel ends. */
 void ewi_resume_stop(ew_channel *channel);
+/* A dial of who has claimed the channel: *fd becomes readable when it is to give up; not any more. */
+int ewi_resume_may_cancel(ew_channel *channel, int *fd);
+void ewi_resume_may_not_cancel(ew_channel *channel);
 
 #endif

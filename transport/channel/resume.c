@@ -11,6 +11,7 @@
 
 #include "transport/channel/move.h"
 #include "transport/context.h"
+#include "transport/error.h"
 #include "transport/hello.h"
 #include "transport/process.h"
 
@@ -60,10 +61,11 @@ static void end_as_lost(ew_channel *channel)
     ewi_channel_note(channel);
 }
 
+/* Under the reactor's lock. */
 static void cancel_dial(ew_channel *channel)
 {
     const uint64_t one = 1;
-    int cancel_fd = atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed);
+    int cancel_fd = channel->resume.cancel_fd;
 
     if (cancel_fd >= 0 && write(cancel_fd, &one, sizeof(one)) < 0)
         EWI_ASSERT(errno == EAGAIN); /* readable already */
@@ -101,24 +103,54 @@ static bool is_in_doubt(ew_channel *channel)
     return doubt;
 }
 
+int ewi_resume_may_cancel(ew_channel *channel, int *fd)
+{
+    struct reactor *reactor = channel->context->reactor;
+    int code = EW_OK;
+
+    *fd = ewi_process_eventfd();
+    if (*fd < 0)
+        return ewi_fail(EW_EMEMORY, "no descriptor for a move: %s", ewi_error_name(*fd));
+    ewi_reactor_lock(reactor);
+    if (channel->resume.stopped || ewi_channel_link_state(channel) != LINK_UP)
+        code = EW_ECLOSED; /* nobody would cancel it any more */
+    else
+        channel->resume.cancel_fd = *fd;
+    ewi_reactor_unlock(reactor);
+    if (code == EW_OK)
+        return EW_OK;
+    ewi_process_close_fd(*fd);
+    return ewi_fail(code, "the channel ended while it moved");
+}
+
+void ewi_resume_may_not_cancel(ew_channel *channel)
+{
+    struct reactor *reactor = channel->context->reactor;
+    int fd;
+
+    ewi_reactor_lock(reactor);
+    fd = channel->resume.cancel_fd;
+    channel->resume.cancel_fd = -1;
+    ewi_reactor_unlock(reactor);
+    ewi_process_close_fd(fd);
+}
+
 static void *dial(void *object)
 {
     ew_channel *channel = object;
-    const struct wait wait = {.deadline_ns = ewi_now_ns() + ATTEMPT_NS};
-    int cancel_fd = atomic_load_explicit(&channel->resume.cancel_fd, memory_order_relaxed);
-    int code = EW_OK;
+    struct move_wish wish = {.reason = why,
+                             .wait = {.deadline_ns = ewi_now_ns() + ATTEMPT_NS},
+                             .ask = is_in_doubt(channel)};
+    int code = EW_EMEMORY;
     bool doubtful; /* it is in doubt already, or has no link at all */
     char *address;
 
     ewi_lock_enter(&channel->facts_lock);
     address = strdup(channel->peer_address);
     ewi_lock_give(&channel->facts_lock);
-    if (address == NULL)
-        code = EW_EMEMORY;
-    if (code == EW_OK && is_in_doubt(channel)) /* the link is in use: it rests for a moment only */
-        code = ewi_move_ask(channel, address, wait, cancel_fd);
-    if (code == EW_OK)
-        code = ewi_move_dial(channel, address, wait, cancel_fd, why, &doubtful);
+    wish.address = address;
+    if (address != NULL)
+        code = ewi_move_dial(channel, &wish, &doubtful);
     free(address);
     after_dial(channel, code);
     return NULL;
@@ -171,16 +203,8 @@ static bool make_source(ew_channel *channel)
 {
     struct channel_resume *resume = &channel->resume;
 
-    if (resume->source != NULL)
-        return true;
-    if (channel->opener) {
-        int fd = ewi_process_eventfd();
-
-        if (fd < 0)
-            return false;
-        atomic_store_explicit(&resume->cancel_fd, fd, memory_order_relaxed); /* before the thread */
-    }
-    return ewi_reactor_add(channel->context->reactor, -1, 0, on_due, channel, &resume->source) == 0;
+    return resume->source != NULL ||
+           ewi_reactor_add(channel->context->reactor, -1, 0, on_due, channel, &resume->source) == 0;
 }
 
 static bool begin(ew_channel *channel, bool doubt)

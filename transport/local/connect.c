@@ -26,17 +26,16 @@ struct call { /* one attempt */
 /* The listener's queue of connections is full: look again soon. */
 static int pause_a_little(const struct dial *dial)
 {
-    struct wait pause = dial->wait;
-    _Atomic uint32_t nothing = 0;
+    struct dial soon = *dial;
     uint64_t now = ewi_now_ns();
     int code;
 
     if (ewi_wait_left(dial->wait, now) == 0)
         return ewi_fail(EW_ETIMEOUT, "%s takes no connections now: its queue is full",
                         dial->address);
-    pause.deadline_ns = ewi_min_u64(pause.deadline_ns, now + BUSY_PAUSE_NS);
-    code = ewi_futex_wait(&nothing, 0, pause);
-    return code == EW_EINTR ? code : EW_OK;
+    soon.wait.deadline_ns = ewi_min_u64(dial->wait.deadline_ns, now + BUSY_PAUSE_NS);
+    code = ewi_hello_await(-1, 0, &soon); /* nothing but the end of the channel */
+    return code == EW_ETIMEOUT ? EW_OK : code;
 }
 
 static int open_socket(struct call *call, const char *directory, const char *name)
