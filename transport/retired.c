@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "transport/channel/channel.h"
 #include "transport/process.h"
 
 enum { JUNK_BYTES = 4096, JUNK_ROUNDS = 16 };
 
 struct retired {
     ew_context *context;
+    ew_channel *channel;   /* NULL: it has ended */
+    struct retired *older; /* of the same channel */
     struct source *source; /* the deadline, and of a socket its hang-up */
     int fd;                /* -1: a stream */
     const struct stack_ops *ops;
@@ -18,10 +21,22 @@ struct retired {
     struct stream_user *user;
 };
 
+static void unlink_from_channel(struct retired *retired)
+{
+    struct retired **at;
+
+    if (retired->channel == NULL)
+        return;
+    for (at = &retired->channel->retired; *at != retired; at = &(*at)->older)
+        ;
+    *at = retired->older;
+}
+
 static void end(struct retired *retired)
 {
     ew_context *context = retired->context;
 
+    unlink_from_channel(retired);
     ewi_reactor_remove(context->reactor, retired->source);
     if (retired->fd >= 0)
         ewi_process_close_fd(retired->fd);
@@ -56,9 +71,22 @@ static void on_stream(void *object, uint32_t bits, uint64_t now_ns)
     }
 }
 
-static struct retired *create(ew_context *context, int fd, uint32_t events)
+/* I2 */
+static void make_room(ew_channel *channel)
+{
+    struct retired *each = channel->retired;
+    int count;
+
+    for (count = 1; each != NULL && count < RETIRED_MAX; count++)
+        each = each->older;
+    if (each != NULL)
+        end(each);
+}
+
+static struct retired *create(ew_channel *channel, int fd, uint32_t events)
 {
     struct retired *retired = calloc(1, sizeof(*retired));
+    ew_context *context = channel->context;
 
     if (retired == NULL)
         return NULL;
@@ -72,24 +100,38 @@ static struct retired *create(ew_context *context, int fd, uint32_t events)
         return NULL;
     }
     ewi_context_take(context);
+    make_room(channel);
+    retired->channel = channel;
+    retired->older = channel->retired;
+    channel->retired = retired;
     ewi_reactor_set_deadline(context->reactor, retired->source, ewi_now_ns() + RETIRED_NS);
     ewi_reactor_unlock(context->reactor);
     return retired;
 }
 
-void ewi_retire_socket(ew_context *context, int fd)
+void ewi_retired_leave(ew_channel *channel)
 {
-    if (create(context, fd, EPOLLET) == NULL) /* EPOLLHUP comes unasked */
+    ewi_reactor_lock(channel->context->reactor);
+    for (struct retired *each = channel->retired; each != NULL; each = each->older)
+        each->channel = NULL;
+    channel->retired = NULL;
+    ewi_reactor_unlock(channel->context->reactor);
+}
+
+void ewi_retire_socket(ew_channel *channel, int fd)
+{
+    if (create(channel, fd, EPOLLET) == NULL) /* EPOLLHUP comes unasked */
         ewi_process_close_fd(fd);
 }
 
-void ewi_retire_stream(ew_context *context, const struct stack_ops *ops, struct ewi_stack *stack,
+void ewi_retire_stream(ew_channel *channel, const struct stack_ops *ops, struct ewi_stack *stack,
                        ewi_stream stream, struct stream_user *user)
 {
+    ew_context *context = channel->context;
     struct retired *retired;
 
     ewi_reactor_lock(context->reactor);
-    retired = create(context, -1, 0);
+    retired = create(channel, -1, 0);
     if (retired == NULL) {
         ewi_stream_finish(context->reactor, ops, stack, stream, user, true);
     } else {

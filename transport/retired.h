@@ -8,6 +8,8 @@
  * Trust      what still arrives is thrown away, a bounded amount at a time
  * Errors     none: without memory it is closed at once
  * Invariants I1  gone after RETIRED_NS at the latest.
+ *            I2  a channel has RETIRED_MAX at most: a peer that resumes again and again, and closes
+ *                nothing, takes no more descriptors. The oldest goes first.
  * Ordering   the reactor's lock
  * Source     design, section 5 (Session)
  */
@@ -20,8 +22,12 @@
 /* A dialler that got no answer is on it still: for MOVE_ANSWER_NS, and until it has dialled again. */
 #define RETIRED_NS (UINT64_C(60) * 1000 * 1000 * 1000)
 
-void ewi_retire_socket(ew_context *context, int fd);
-void ewi_retire_stream(ew_context *context, const struct stack_ops *ops, struct ewi_stack *stack,
+enum { RETIRED_MAX = 4 };
+
+void ewi_retire_socket(ew_channel *channel, int fd);
+/* The channel ends; what is retired stays for its time. */
+void ewi_retired_leave(ew_channel *channel);
+void ewi_retire_stream(ew_channel *channel, const struct stack_ops *ops, struct ewi_stack *stack,
                        ewi_stream stream, struct stream_user *user);
 
 #endif

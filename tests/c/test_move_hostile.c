@@ -1,6 +1,7 @@
 /* tests/c/test_move_hostile.c - a peer that knows the channel's secret and lies when it comes back:
  * an opener made by hand, over TCP. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -198,12 +199,45 @@ static void positions_that_cannot_be_are_refused(void)
     close_server(&pair);
 }
 
+static int descriptors(void)
+{
+    DIR *directory_of_ours = opendir("/proc/self/fd");
+    int count = 0;
+
+    CHECK(directory_of_ours != NULL);
+    while (readdir(directory_of_ours) != NULL)
+        count++;
+    closedir(directory_of_ours);
+    return count;
+}
+
+/* catches: a descriptor for each resume of a peer that knows the secret and closes nothing */
+static void a_peer_that_resumes_for_ever_takes_a_few_descriptors(void)
+{
+    enum { RESUMES = 100, A_FEW = 16 };
+    struct pair pair = open_server();
+    int fds[RESUMES] = {open_by_hand(&pair)}, before = descriptors();
+
+    for (int i = 1; i < RESUMES; i++) {
+        const struct hello hello = hello_of(WIRE_RESUME, 1 + (uint64_t)i);
+
+        fds[i] = dial(&pair);
+        CHECK_EQ(greet(fds[i], &hello), RECORD_WELCOME);
+    }
+    CHECK(descriptors() - before < RESUMES + A_FEW); /* ours, and the few at the other end */
+    CHECK_EQ(ew_channel_send(pair.end[1], "x", 1, PATIENCE_MS * MS, NULL), EW_OK);
+    for (int i = 0; i < RESUMES; i++)
+        close(fds[i]);
+    close_server(&pair);
+}
+
 int main(int argc, char **argv)
 {
     begin_stress(argc, argv);
     RUN(positions_that_cannot_be_are_refused);
     RUN(a_replay_is_refused);
     RUN(the_last_generation_is_the_last);
+    RUN(a_peer_that_resumes_for_ever_takes_a_few_descriptors);
     RUN(a_peer_that_took_half_a_record_breaks_its_channel);
     rmdir(directory);
     return 0;

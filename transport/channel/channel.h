@@ -67,6 +67,7 @@ struct channel_spin { /* of one direction; only its lock's holder uses it */
 };
 
 struct incoming;
+struct retired;
 struct channel_kept;
 
 struct channel_inbox { /* where a stream's records wait; made for the first stream, then kept */
@@ -140,7 +141,8 @@ struct ew_channel {
     struct outbox_shared *outbox;
 
     struct channel_freeze freeze; /* moving: freeze.h, move.h */
-    struct incoming *incoming;    /* under the reactor's lock */
+    struct incoming *incoming;    /* under the reactor's lock, as is the next */
+    struct retired *retired;      /* links that were replaced, newest first: transport/retired.h */
     struct channel_resume {       /* under the reactor's lock */
         struct source *source;
         uint32_t attempts;

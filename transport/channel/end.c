@@ -9,6 +9,7 @@
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/listener.h"
+#include "transport/retired.h"
 
 int ewi_channel_usable(ew_channel *channel)
 {
@@ -142,6 +143,7 @@ static void end_link(ew_channel *channel, bool clean)
     cancel_own_send(channel);
     ewi_resume_stop(channel);
     ewi_incoming_stop(channel);
+    ewi_retired_leave(channel);
     ewi_lock_enter(&channel->facts_lock); /* no move replaces the link meanwhile, or after */
     channel->ops->hang_up(channel, clean);
     ewi_channel_link_down(channel, LINK_SHUT);

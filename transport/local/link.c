@@ -175,7 +175,7 @@ static void release(ew_channel *channel, struct channel_link *of)
 static void retire(ew_channel *channel, struct channel_link *of)
 {
     release_memory(channel, &of->local);
-    ewi_retire_socket(channel->context, of->local.bell.fd);
+    ewi_retire_socket(channel, of->local.bell.fd);
 }
 
 static void say_drain(ew_channel *channel)

@@ -276,7 +276,7 @@ static void retire(ew_channel *channel, struct channel_link *of)
     struct stream_link *link = &of->stream;
 
     release_rest(link);
-    ewi_retire_stream(channel->context, link->ops, link->stack, link->stream, link->user);
+    ewi_retire_stream(channel, link->ops, link->stack, link->stream, link->user);
 }
 
 static void nudge(ew_channel *channel)
