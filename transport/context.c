@@ -41,6 +41,7 @@ static void destroy(ew_context *context)
     ewi_process_close_fd(context->nudge_fd);
     ewi_control_close(context); /* it is, unless opening the context failed */
     ewi_control_free(context->control);
+    ewi_tombs_free(&context->tombs);
     if (context->reactor != NULL) {
         ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);

@@ -21,6 +21,7 @@
 #include "transport/reactor.h"
 #include "transport/stack.h"
 #include "transport/stream/cover.h"
+#include "transport/tombs.h"
 #include "transport/wire.h"
 
 enum {
@@ -64,6 +65,7 @@ struct ew_context {
     struct source *stack_source;
     struct stream_cover_list cover;
     struct control_socket *control; /* NULL: nobody looks in */
+    struct tombs tombs;             /* under the reactor's lock */
 
     struct lock lock; /* the lists below */
     ew_channel *channels;

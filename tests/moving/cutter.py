@@ -1,6 +1,7 @@
 """A TCP proxy that cuts what it carries: with a reset, anywhere, as often as a test wants.
 
-Cutter      forwards connections to an address; ``cut`` resets all, ``refuse`` takes no new ones
+Cutter      forwards connections to an address; ``cut`` resets all, ``refuse`` takes no new ones,
+            ``mute`` keeps what the server says
 """
 
 import select
@@ -34,6 +35,7 @@ class Cutter:
         self._open: set[tuple[socket.socket, socket.socket]] = set()
         self._stop = False
         self._refuses = False
+        self._mutes = False
         self.connections = 0
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -49,6 +51,10 @@ class Cutter:
     def refuse(self, refuses: bool = True) -> None:
         """From now on reset new connections at once, or take them again."""
         self._refuses = refuses
+
+    def mute(self, mutes: bool = True) -> None:
+        """From now on keep what the server says, or pass it on again."""
+        self._mutes = mutes
 
     def redirect(self, target: tuple[str, int]) -> None:
         """From now on new connections go elsewhere."""
@@ -79,7 +85,8 @@ class Cutter:
     def _forward(self, pair: tuple[socket.socket, socket.socket], limit: int | None) -> None:
         try:
             while limit is None or limit > 0:
-                ready, _, _ = select.select(pair, [], [], LOOK_SECONDS)
+                heard = pair[:1] if self._mutes else pair
+                ready, _, _ = select.select(heard, [], [], LOOK_SECONDS)
                 if pair not in self._open:
                     return
                 for end in ready:

@@ -7,6 +7,7 @@
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/hello.h"
+#include "transport/stream/pump.h"
 
 static int go_over(struct move *move, const struct hello *welcome)
 {
@@ -53,6 +54,25 @@ static int ask(ew_channel *channel, const struct dial *wanted)
     return code == EW_ETIMEOUT || code == EW_EINTR || code == EW_ECLOSED ? code : EW_OK;
 }
 
+/* The peer has ended the channel: what it said last. The channel is at rest. */
+static void take_final(const struct move *move)
+{
+    ew_channel *channel = move->channel;
+    struct lock *session_lock;
+
+    ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
+    session_lock = ewi_move_session_lock(channel);
+    if (session_lock != NULL)
+        ewi_lock_enter(session_lock);
+    if (ewi_session_on_final(&channel->session, move->final_taken) == EW_OK)
+        ewi_pump_tell_positions(channel);
+    if (session_lock != NULL)
+        ewi_lock_give(session_lock);
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) /* the lock */
+        ewi_channel_link_down(channel, LINK_HUNG_UP);
+    ewi_lock_give(&channel->facts_lock);
+}
+
 static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd, bool *doubtful)
 {
     struct move move;
@@ -73,6 +93,8 @@ static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd
     code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
     if (code != EW_OK)
         ewi_move_abandon(&move);
+    if (code == EW_EEND)
+        take_final(&move);
     *doubtful = code != EW_OK && move.said;
     return code;
 }

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "transport/channel/kept.h"
 #include "transport/channel/move.h"
@@ -132,6 +133,22 @@ static int linger(ew_channel *channel, uint64_t position, struct wait wait)
     return code;
 }
 
+/* The peer closed, and may not know yet that we have all of it: it comes back and asks. */
+static void bury(ew_channel *channel)
+{
+    ew_context *context = channel->context;
+    struct tomb tomb = {.taken = channel->session.taken,
+                        .until_ns = ewi_now_ns() + context->grace_ns};
+
+    if (channel->opener || channel->ops != &ewi_stream_link || !channel->session.peer_closed)
+        return;
+    memcpy(tomb.channel, channel->session.channel, sizeof(tomb.channel));
+    memcpy(tomb.secret, channel->session.secret, sizeof(tomb.secret));
+    ewi_reactor_lock(context->reactor);
+    ewi_tombs_add(&context->tombs, &tomb);
+    ewi_reactor_unlock(context->reactor);
+}
+
 /* The thread that moves the state ends the link; whoever comes later finds it done. */
 static void end_link(ew_channel *channel, bool clean)
 {
@@ -154,6 +171,7 @@ static void end_link(ew_channel *channel, bool clean)
     ewi_lock_enter(&channel->recv_lock);
     ewi_lock_enter(&channel->drain_lock);
     ewi_lock_enter(&channel->facts_lock);
+    bury(channel);
     channel->ops->release(channel, channel->link);
     ewi_region_release(&ewi_os_default, &channel->outbox_region); /* a peer keeps what it mapped */
     ewi_region_release(&ewi_os_default, &channel->inbox.region);
@@ -169,13 +187,24 @@ static void end_link(ew_channel *channel, bool clean)
     channel->listener = NULL;
 }
 
+/* The link is down. Has the peer got what was sent? Who closed its end itself wanted no more. */
+static int verdict(ew_channel *channel)
+{
+    uint32_t ended = atomic_load_explicit(channel->ended_word, memory_order_relaxed); /* C2 was before */
+    uint64_t sent = atomic_load_explicit(&channel->position_sent, memory_order_relaxed); /* a value */
+
+    if (ended == OUTBOX_CLOSED || channel->ops->peer_held(channel) >= sent)
+        return EW_OK;
+    return ewi_channel_end_reason(channel);
+}
+
 int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask)
 {
     struct wait wait = ewi_wait_from(linger_ns, sigmask);
     uint32_t open_state = CHANNEL_OPEN;
     uint64_t position;
+    int code, lost = EW_OK;
     bool clean;
-    int code;
 
     if (ewi_context_is_forked(channel->context))
         return ewi_fail(EW_EFORKED, "this channel belongs to the parent process");
@@ -185,8 +214,12 @@ int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask
         open_state == CHANNEL_CLOSED)
         return EW_OK;
     if (ewi_channel_link_state(channel) != LINK_UP) { /* nobody is there to hold anything */
+        ewi_lock_enter(&channel->facts_lock);
+        if (!is_closed(channel))
+            lost = verdict(channel);
+        ewi_lock_give(&channel->facts_lock);
         end_link(channel, false);
-        return EW_OK;
+        return lost;
     }
     cancel_own_send(channel);
     begin_closing(channel);
@@ -194,10 +227,14 @@ int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask
     code = linger(channel, position, wait);
     if (code == EW_EINTR)
         return code; /* call again: CLOSE is committed once */
-    clean = channel->ops->peer_held(channel) >= position;
+    ewi_lock_enter(&channel->facts_lock); /* another thread may abort: the link is not released */
+    clean = is_closed(channel) || channel->ops->peer_held(channel) >= position;
+    if (!clean && code == EW_OK)
+        lost = verdict(channel);
+    ewi_lock_give(&channel->facts_lock);
     end_link(channel, clean);
     if (clean || code == EW_OK)
-        return EW_OK;
+        return lost;
     return ewi_fail(EW_ETIMEOUT, "close: the peer did not hold everything within the linger time; "
                                  "the channel was aborted");
 }

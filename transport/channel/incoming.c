@@ -208,14 +208,28 @@ static void on_look(void *object, uint32_t events, uint64_t now_ns)
 
 /* ---- what the doors call ---- */
 
+static bool is_buried(const ew_context *context, const struct hello *hello, const uint8_t *bytes,
+                      uint64_t *taken)
+{
+    static const uint8_t none[16];
+    const struct tomb *tomb = ewi_tombs_find(&context->tombs, hello->channel, ewi_now_ns());
+
+    if (tomb == NULL || !ewi_proof_holds(bytes, tomb->secret, none))
+        return false;
+    *taken = tomb->taken;
+    return true;
+}
+
 int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint8_t *bytes,
-                      ew_channel **out, char text[WIRE_TEXT_BYTES_MAX])
+                      struct incoming_found *out, char text[WIRE_TEXT_BYTES_MAX])
 {
     static const uint8_t none[16];
     ew_channel *channel = ewi_context_find_channel(context, hello->channel);
     int code = EW_OK;
 
-    if (channel == NULL || !ewi_proof_holds(bytes, channel->session.secret, none) ||
+    if (channel == NULL && is_buried(context, hello, bytes, &out->taken)) {
+        code = EW_EEND;
+    } else if (channel == NULL || !ewi_proof_holds(bytes, channel->session.secret, none) ||
         strcmp(channel->service, hello->service) != 0 ||
         atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* a value */
         ewi_channel_link_state(channel) != LINK_UP) {
@@ -227,7 +241,7 @@ int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint
     }
     if (channel != NULL) /* under the reactor's lock its end waits for us: ewi_incoming_stop */
         ewi_context_unpin_channel(channel);
-    *out = channel;
+    out->channel = channel;
     return code;
 }
 

@@ -246,8 +246,6 @@ static void hang_up(ew_channel *channel, bool clean)
     struct stream_link *link = link_of(channel);
 
     link->clean = clean;
-    if (clean)
-        return;
     ewi_lock_enter(&link->drive_lock);
     ewi_pump_last_word(channel);
     ewi_lock_give(&link->drive_lock);

@@ -150,15 +150,37 @@ static bool violated(ew_channel *channel, const char *what)
     return false;
 }
 
+void ewi_pump_tell_positions(ew_channel *channel)
+{
+    const struct session *session = &channel->session;
+
+    atomic_store_explicit(&channel->peer_taken, session->peer_taken, memory_order_release); /* F1, with F2 */
+    atomic_store_explicit(&channel->peer_consumed, session->peer_consumed,
+                          memory_order_release); /* F1, with F2 */
+}
+
 static bool on_ack(ew_channel *channel, const uint8_t *payload)
 {
     struct wire_ack ack = ewi_wire_get_ack(payload);
 
     if (ewi_session_on_ack(&channel->session, channel->session.generation, &ack) != EW_OK)
         return violated(channel, "an ACK that cannot be");
-    atomic_store_explicit(&channel->peer_taken, ack.taken, memory_order_release);       /* F1, with F2 */
-    atomic_store_explicit(&channel->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
+    ewi_pump_tell_positions(channel);
     return true;
+}
+
+/* The last word of a link. Without CLOSE before it the channel was aborted there. */
+static bool on_final(ew_channel *channel, const uint8_t *payload)
+{
+    struct session *session = &channel->session;
+
+    if (ewi_session_on_final(session, ewi_wire_get_u64(payload)) != EW_OK)
+        return violated(channel, "a FINAL that cannot be");
+    if (!session->peer_closed)
+        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_relaxed); /* C1 follows */
+    ewi_pump_tell_positions(channel);
+    ewi_channel_link_down(channel, LINK_HUNG_UP);
+    return false;
 }
 
 static bool on_control(ew_channel *channel, struct record record, const uint8_t *payload)
@@ -181,10 +203,8 @@ static bool on_control(ew_channel *channel, struct record record, const uint8_t 
     case RECORD_DRAIN:
         ewi_channel_drained(channel);
         return true;
-    case RECORD_FINAL: /* it was aborted there */
-        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_relaxed); /* C1 follows */
-        ewi_channel_link_down(channel, LINK_HUNG_UP);
-        return false;
+    case RECORD_FINAL:
+        return on_final(channel, payload);
     default:
         return violated(channel, "a frame that does not belong on an open link");
     }
@@ -315,12 +335,13 @@ static void compact(struct stream_link *link)
     link->staged_to = have;
 }
 
-/* A FIN or an error: either way the link is gone. The channel may wait for another. */
+/* A FIN or an error without FINAL: the link is gone. The channel may wait for another, even behind the
+ * peer's CLOSE: perhaps our ACK of that was lost, and the peer waits for it. */
 static void stream_ended(ew_channel *channel)
 {
     struct stream_link *link = &channel->link->stream;
 
-    if (channel->session.peer_closed || !ewi_resume_lost(channel)) {
+    if (!ewi_resume_lost(channel)) {
         ewi_channel_link_down(channel, LINK_HUNG_UP);
         return;
     }

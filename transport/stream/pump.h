@@ -23,7 +23,10 @@ enum { PUMP_ROUNDS = 16 };
 void ewi_pump_out(ew_channel *channel);
 /* Tell the writer which of its ring it may use again. True: more than before. */
 bool ewi_pump_release(ew_channel *channel);
-/* FINAL, if the stack takes it now: this end is gone, and how far it got. */
+/* What the session knows of the peer's positions, for those who wait for them. */
+void ewi_pump_tell_positions(ew_channel *channel);
+/* FINAL, if the stack takes it now: this end is gone, and how far it got. Without it the peer takes the
+ * end of the stream for a loss. */
 void ewi_pump_last_word(ew_channel *channel);
 /* True: records, positions or the end arrived. */
 bool ewi_pump_in(ew_channel *channel);
