@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Protocol, Self, final
+from typing import Protocol, final
 
 from . import _log, _message
 from ._channel import Channel, adopt
+from ._closing import Closing
 from ._errors import (
     ClosedHere,
     ConfigurationError,
@@ -36,7 +36,7 @@ class Owner(Protocol):
 
 
 @final
-class Listener:
+class Listener(Closing):
     """One published instance of a service. Iterating yields channels until ``close()``.
 
     * Threads: any number may call ``accept``; each channel goes to one of them.
@@ -222,16 +222,7 @@ class Listener:
             except ClosedHere:
                 return
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    def _end_block(self, by_exception: bool) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -6,10 +6,10 @@ import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Self, final
 
 from .. import _listener
+from .._closing import AsyncClosing
 from .._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Timeout
 from .._values import Explanation, Instance, ListenerStats
 from ._channel import Channel
@@ -24,7 +24,7 @@ Handler = Callable[[Channel], Awaitable[object]]
 
 
 @final
-class Listener:
+class Listener(AsyncClosing):
     """One published instance of a service. Iterating yields channels until ``close()``.
 
     * Tasks: any number may call ``accept``; each channel goes to one of them.
@@ -161,16 +161,7 @@ class Listener:
         except ClosedHere:
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    async def _end_block(self, by_exception: bool) -> None:
         self.close()
 
     def __del__(self) -> None:
