@@ -10,15 +10,9 @@ from typing import Protocol, final
 from . import _log, _message
 from ._channel import Channel, adopt
 from ._closing import Closing
-from ._errors import (
-    ClosedHere,
-    ConfigurationError,
-    EastwestError,
-    EndOfChannel,
-    PeerLost,
-    Timeout,
-)
+from ._errors import ClosedHere, ConfigurationError, EastwestError, EndOfChannel, Timeout
 from ._explain import explain_listener
+from ._handler import ending_only
 from ._native import ListenerHandle
 from ._values import Explanation, Instance, ListenerStats, Verdict
 
@@ -145,18 +139,10 @@ class Listener(Closing):
 
     def _run(self, handler: Callable[[Channel], object], channel: Channel) -> None:
         """Run one handler; whatever it raises ends its channel only."""
-        try:
+        with ending_only(channel, self.service, handler):
             with suppress(EndOfChannel):
                 handler(channel)
             channel.close()
-        except PeerLost as error:
-            log.warning("peer_lost service=%s detail=%s", self.service, error)
-            channel.abort()
-        except ClosedHere as error:
-            log.debug("channel_closed service=%s detail=%s", self.service, error)
-        except Exception:
-            log.exception("handler_failed service=%s handler=%r", self.service, handler)
-            channel.abort()
 
     def explain(self) -> Explanation:
         """Say where the listener is reached, and why not on other paths."""

@@ -1,7 +1,6 @@
 """Listener: accepts channels in an event loop, one by one or with a task for each."""
 
 import asyncio
-import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,7 +9,8 @@ from typing import Self, final
 
 from .. import _listener
 from .._closing import AsyncClosing
-from .._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Timeout
+from .._errors import ClosedHere, ConfigurationError, EndOfChannel, Timeout
+from .._handler import ending_only
 from .._values import Explanation, Instance, ListenerStats
 from ._channel import Channel
 from ._line import Line, check_timeout
@@ -18,7 +18,6 @@ from ._thread import in_thread
 from ._turn import lap
 from ._watch import Watch
 
-log = logging.getLogger("eastwest")
 TASKS_MAX = 1 << 20
 Handler = Callable[[Channel], Awaitable[object]]
 
@@ -115,17 +114,10 @@ class Listener(AsyncClosing):
     async def _run(self, handler: Handler, channel: Channel) -> None:
         """Run one handler; whatever it raises ends its channel only."""
         try:
-            with suppress(EndOfChannel):
-                await handler(channel)
-            await channel.close()
-        except PeerLost as error:
-            log.warning("peer_lost service=%s detail=%s", self.service, error)
-            channel.abort()
-        except ClosedHere as error:
-            log.debug("channel_closed service=%s detail=%s", self.service, error)
-        except Exception:
-            log.exception("handler_failed service=%s handler=%r", self.service, handler)
-            channel.abort()
+            with ending_only(channel, self.service, handler):
+                with suppress(EndOfChannel):
+                    await handler(channel)
+                await channel.close()
         except BaseException:
             channel.abort()
             raise
