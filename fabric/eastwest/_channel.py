@@ -2,10 +2,10 @@
 
 import logging
 from contextlib import suppress
-from types import TracebackType
-from typing import Protocol, Self, final, runtime_checkable
+from typing import Protocol, final, runtime_checkable
 
 from . import _log, _native, _note
+from ._closing import Closing
 from ._errors import Code, EastwestError, InternalError
 from ._explain import explain_channel
 from ._message import Port
@@ -27,7 +27,7 @@ _FAILURES = (Code.EW_ELOST, Code.EW_EPROTO, Code.EW_EMEMORY)
 
 
 @final
-class Channel(Port):
+class Channel(Port, Closing):
     """Full-duplex, ordered, exactly-once messages to one peer.
 
     The peer may be a process on this host (shared memory) or on another one (TCP); the contract
@@ -69,20 +69,11 @@ class Channel(Port):
         super().abort()
         self._log_end()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
+    def _end_block(self, by_exception: bool) -> None:
+        if by_exception:
             self.abort()
+        else:
+            self.close()
 
     # ------------------------------------------------------------------ moving
 

@@ -11,12 +11,12 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self, final
+from typing import final
 
 from . import _exit, _log, _native, _rundir
 from ._addresses import SHM, is_unspecified
 from ._channel import Channel, adopt
+from ._closing import Closing
 from ._config import Config
 from ._config_checks import bind as check_bind
 from ._config_checks import check_exposure
@@ -47,7 +47,7 @@ MAX_CHANNELS_MAX = 1 << 20
 
 
 @final
-class Context:
+class Context(Closing):
     """Configuration, discovery and a budget of memory. Independent contexts share nothing.
 
     Nothing is opened before it is needed: making one only checks the settings.
@@ -321,16 +321,7 @@ class Context:
         """Whether ``close`` was called."""
         return self._closed
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    def _end_block(self, by_exception: bool) -> None:
         self.close()
 
     def _open(self) -> tuple[_native.ContextHandle, Finder]:

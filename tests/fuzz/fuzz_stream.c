@@ -4,15 +4,14 @@
  * frames that are nearly right (so that what lies behind the first check is reached), and what our
  * application does meanwhile. ASan watches ring, inbox and staging: each is allocated at its size.
  */
+#include "tests/fuzz/fuzz_base.h"
+
 #include <sys/eventfd.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "transport/stream/link.c" /* ring and its like are its own */
 
 enum {
-    MOVE_BYTES = 8,
     MOVES_MAX = 600,
     RING = RING_BYTES_MIN,
     INBOX = RECORD_BYTES_MAX,
@@ -21,15 +20,12 @@ enum {
     MESSAGE_MAX = 128 * 1024,
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct { /* the stack */
     uint8_t bytes[FEED_MAX];
     size_t from, to, room; /* room: bytes that send takes */
     bool fin;
 } wire;
 
-static ew_context context;
 static ew_channel *channel;
 static struct stream_link *stream;
 static uint8_t message[MESSAGE_MAX];
@@ -77,16 +73,6 @@ static const struct stack_ops stack_of_bytes = {
 
 /* ---- a channel without a context's reactor ---- */
 
-static void *take(size_t bytes)
-{
-    void *memory = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-
-    if (memory == NULL)
-        abort();
-    memset(memory, 0, bytes);
-    return memory;
-}
-
 static void begin(void)
 {
     static const uint8_t id[16], secret[16];
@@ -95,26 +81,17 @@ static void begin(void)
     memset(&wire, 0, sizeof(wire));
     if (wake_fd < 0)
         wake_fd = eventfd(0, EFD_NONBLOCK);
-    channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
-    if (channel == NULL)
-        abort();
-    memset(channel, 0, sizeof(*channel));
-    channel->link = &channel->links[0];
+    channel = take_channel(&ewi_stream_link, MESSAGE_MAX);
     stream = &channel->link->stream;
     stream->channel = channel;
-    channel->context = &context;
-    channel->ops = &ewi_stream_link;
-    channel->peer_address = (char *)(uintptr_t)"fuzz";
-    channel->message_bytes_max = channel->peer_message_bytes_max = MESSAGE_MAX;
-    ewi_ring_writer_init(&channel->writer, take(RING), RING, 0);
+    ewi_ring_writer_init(&channel->writer, take(64, RING), RING, 0);
     channel->record_bytes_max = channel->writer.record_bytes_max;
-    ewi_ring_writer_init(&channel->inbox.writer, take(INBOX_RING), INBOX_RING, 0);
+    ewi_ring_writer_init(&channel->inbox.writer, take(64, INBOX_RING), INBOX_RING, 0);
     ewi_ring_reader_init(&channel->reader, channel->inbox.writer.bytes, INBOX_RING, 0, 0);
     channel->inbox.writer.record_bytes_max = channel->reader.record_bytes_max = RECORD_BYTES_MAX;
-    stream->staging = take(STREAM_STAGING_BYTES);
+    stream->staging = take(64, STREAM_STAGING_BYTES);
     stream->ops = &stack_of_bytes;
     stream->cover = COVER_TICK; /* nobody asks the reactor */
-    channel->note_fd = -1;
     stream->wake_fd = wake_fd;
     channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
@@ -137,11 +114,6 @@ static void end(void)
 }
 
 /* ---- moves ---- */
-
-static uint32_t u32_at(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
 
 static void put(const void *bytes, size_t count)
 {
@@ -201,15 +173,8 @@ static void check(void)
         abort(); /* more was stored than we allowed */
 }
 
-static void receive(size_t room)
+static void check_code(int code)
 {
-    uint8_t *into = malloc(room); /* its very size, for ASan */
-    size_t length = 0;
-    int code = ew_channel_recv(channel, into, room, &length, 0, NULL);
-
-    free(into);
-    if (code == EW_OK && length > room)
-        abort();
     if (code != EW_OK && code != EW_EAGAIN && code != EW_ETOOBIG && code != EW_EEND &&
         code != EW_ELOST && code != EW_EPROTO)
         abort();
@@ -229,7 +194,7 @@ static void play(const uint8_t *move)
         put_record(move);
         break;
     case 4:
-        receive(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000);
+        check_code(receive(channel, move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000));
         break;
     case 5:
         (void)ew_channel_send(channel, message, u32_at(move + 1) % 3000, 0, NULL);
