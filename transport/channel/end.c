@@ -209,7 +209,7 @@ int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask
     if (ewi_context_is_forked(channel->context))
         return ewi_fail(EW_EFORKED, "this channel belongs to the parent process");
     if (!atomic_compare_exchange_strong_explicit(&channel->shut, &open_state, CHANNEL_CLOSING,
-                                                 memory_order_acq_rel,  /* C3, pairs with C4 */
+                                                 memory_order_release,  /* C3, pairs with C4 */
                                                  memory_order_acquire) && /* C4 */
         open_state == CHANNEL_CLOSED)
         return EW_OK;

@@ -128,7 +128,7 @@ static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
     fds[0] = (struct pollfd){.fd = link->fd, .events = POLLIN}; /* look may add POLLOUT */
     if (atomic_load_explicit(&link->lost, memory_order_relaxed)) /* a hint: poll returns at once */
         fds[0].fd = -1; /* it is wake_fd that tells of another link */
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN) /* a value */
         return 1;
     fds[1] = (struct pollfd){.fd = link->wake_fd, .events = POLLIN};
     return 2;
@@ -181,7 +181,7 @@ static void quieten(ew_channel *channel)
 
     if (read(link->wake_fd, &ignored, sizeof(ignored)) < 0)
         EWI_ASSERT(errno == EAGAIN);
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN) /* a value */
         wake_poller(link);
 }
 
