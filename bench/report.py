@@ -101,6 +101,8 @@ TARGETS = (
     Target("python-gil", "try_send beside a busy thread, p99.9 ns", "busy", None, "<=", 20_000),
     Target("python-switching", "busy switch shm -> tcp, s", "busy-tcp", None, "<=", 0.005),
     Target("python-switching", "busy switch tcp -> shm, s", "busy-shm", None, "<=", 0.005),
+    Target("python-switching", "pause seen in shm -> tcp, s", "gap-tcp", None, "<=", 0.005),
+    Target("python-switching", "pause seen in tcp -> shm, s", "gap-shm", None, "<=", 0.005),
     *(
         Target(
             "python-oneway",
