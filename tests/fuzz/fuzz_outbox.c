@@ -54,7 +54,7 @@ static void begin(uint32_t offset)
     if (channel == NULL)
         abort();
     memset(channel, 0, sizeof(*channel));
-    channel->link = &channel->links[0];
+    channel->link = &channel->first_link;
     link = &channel->link->local;
     link->channel = channel;
     channel->context = &context;
@@ -82,6 +82,7 @@ static void end(void)
     close(peer);
     close(channel->link->local.bell.fd);
     free(channel->partial.bytes);
+    free(channel->end_text);
     free(theirs);
     free(ours);
     free(channel);

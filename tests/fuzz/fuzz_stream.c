@@ -99,7 +99,7 @@ static void begin(void)
     if (channel == NULL)
         abort();
     memset(channel, 0, sizeof(*channel));
-    channel->link = &channel->links[0];
+    channel->link = &channel->first_link;
     stream = &channel->link->stream;
     stream->channel = channel;
     channel->context = &context;
@@ -130,6 +130,7 @@ static void begin(void)
 static void end(void)
 {
     free(channel->partial.bytes);
+    free(channel->end_text);
     free(channel->writer.bytes);
     free(channel->inbox.writer.bytes);
     free(stream->staging);

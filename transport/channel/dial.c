@@ -56,9 +56,11 @@ int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, in
     *doubtful = false;
     if (code != EW_OK)
         return ewi_fail(code, "the channel is moving already");
-    ewi_move_begin(channel, ewi_address_is_local(address), reason, &move);
-    move.address = strdup(address); /* NULL: the old one stays */
-    code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
+    code = ewi_move_begin(channel, ewi_address_is_local(address), reason, &move);
+    if (code == EW_OK) {
+        move.address = strdup(address); /* NULL: the old one stays */
+        code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
+    }
     if (code != EW_OK)
         ewi_move_abandon(&move);
     *doubtful = code != EW_OK && move.said;
