@@ -29,6 +29,7 @@
 #include "shm/region.h"
 #include "shm/waitroom.h"
 #include "transport/channel/freeze.h"
+#include "transport/channel/stores.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
 #include "transport/stream/link.h"
@@ -111,6 +112,7 @@ struct ew_channel {
     uint64_t close_position; /* behind CLOSE, 0: not committed */
     _Atomic uint64_t messages_sent, bytes_sent, send_blocked_ns, position_sent;
     struct channel_spin send_spin;
+    struct stores stores; /* of long messages */
 
     alignas(EWI_CACHE_LINE) struct lock recv_lock;
     struct ring_reader reader;
