@@ -123,7 +123,19 @@ TARGETS = (
             ">=",
             1,
         )
-        for size in (1 << 20, 16 << 20, 64 << 20)
+        for size in (1 << 20, 4 << 20, 16 << 20, 64 << 20)
+    ),
+    *(
+        Target(
+            "python-oneway",
+            f"Python recv_into / one copy, {size >> 20} MiB",
+            f"into/{size}",
+            f"copy/{size}",
+            ">=",
+            0.8,
+            False,
+        )
+        for size in (1 << 20, 4 << 20, 16 << 20, 64 << 20)
     ),
     Target("python-oneway", "send_many in Python, 64 B, messages/s", "many/64", None, ">=", 10e6),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),

@@ -28,7 +28,7 @@ enum { LINK_FDS_MAX = 2 };
 enum link_state {
     LINK_UP = 0,
     LINK_HUNG_UP = 1, /* the other side is gone */
-    LINK_BROKEN = 2,  /* the other side broke the protocol: channel->end_text says how */
+    LINK_BROKEN = 2,  /* the other side broke the protocol: channel's end_text says how */
     LINK_SHUT = 3,    /* closed here */
 };
 

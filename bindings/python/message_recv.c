@@ -207,6 +207,57 @@ PyObject *ewi_port_next(PyObject *self)
     return object;
 }
 
+/* With the receiving side held: fill the caller's buffer and give the side back. */
+static int64_t copy_into(struct message_call *call)
+{
+    int64_t code;
+
+    if (call->bytes > call->size || call->bytes > COPY_BYTES_MAX) {
+        ew_channel_recv_cancel(call->channel);
+        if (call->bytes > call->size)
+            return run_recv(call, 0, NULL); /* the error, unless another thread is faster */
+        return MESSAGE_LATER;
+    }
+    code = ew_channel_recv_copy(call->channel, call->out, 0, NULL);
+    return code == EW_ETIMEOUT ? MESSAGE_LATER : code;
+}
+
+/* Take the receiving side again, for a message that fits. */
+static int64_t prepare_into(struct message_call *call)
+{
+    int code = ew_channel_recv_begin(call->channel, &call->bytes, 0, NULL);
+
+    if (code != EW_OK || call->bytes <= call->size)
+        return code;
+    ew_channel_recv_cancel(call->channel);
+    return EW_EAGAIN;
+}
+
+/* A long message goes straight into the buffer, without the GIL and in one run: a try, or a slice of
+ * a wait, that ends in the middle keeps what came in memory of its own, and copies it again. */
+static int64_t receive_into(struct port *port, struct message_call *call, int64_t until_ns)
+{
+    int64_t code = EW_EAGAIN;
+
+    while (code == EW_EAGAIN) { /* another thread was faster, or the sender gave it up */
+        code = ew_channel_recv_begin(call->channel, &call->bytes, 0, NULL);
+        if (code == EW_EAGAIN)
+            code = wait_begin(port, &call->bytes, until_ns);
+        if (code == EW_OK)
+            code = copy_into(call);
+        if (code == MESSAGE_LATER) {
+            struct message_call copy = *call;
+
+            copy.run = run_copy;
+            copy.prepare = prepare_into;
+            copy.repeatable = false;
+            code = ewi_message_wait(&copy, until_ns);
+            call->bytes = copy.bytes;
+        }
+    }
+    return code;
+}
+
 PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                 PyObject *names)
 {
@@ -223,9 +274,13 @@ PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     call.out = view.data;
     call.size = view.bytes;
-    code = run_recv(&call, 0, NULL);
-    if (code == EW_EAGAIN && arguments.timeout_ns != 0)
-        code = ewi_message_wait(&call, ewi_message_until(arguments.timeout_ns));
+    if (arguments.timeout_ns != 0 && call.size > COPY_BYTES_MAX) {
+        code = receive_into(port, &call, ewi_message_until(arguments.timeout_ns));
+    } else {
+        code = run_recv(&call, 0, NULL);
+        if (code == EW_EAGAIN && arguments.timeout_ns != 0)
+            code = ewi_message_wait(&call, ewi_message_until(arguments.timeout_ns));
+    }
     ewi_message_view_close(&view);
     if (code != EW_OK)
         return ewi_message_raise_call(port, code, arguments.timeout_ns, "recv_into: no message");

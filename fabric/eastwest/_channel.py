@@ -42,9 +42,11 @@ class Channel(Port, Closing):
     * Iterating receives until the peer closes.
     """
 
-    _opened: Explanation | None = None
-    _owner: object = None
-    _is_end_logged = False
+    __slots__ = ("__weakref__", "_is_end_logged", "_opened", "_owner")
+
+    _is_end_logged: bool
+    _opened: Explanation | None
+    _owner: object
 
     def close(self, *, linger: float | None = 5.0) -> None:
         """Deliver what was sent, then end the channel. Idempotent.
@@ -230,5 +232,7 @@ def adopt(address: int, owner: object) -> Channel:
         owner: what has to live as long as the channel, its context.
     """
     channel = Channel(address)
+    channel._is_end_logged = False
+    channel._opened = None
     channel._owner = owner
     return channel

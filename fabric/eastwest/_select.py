@@ -205,6 +205,12 @@ def _path_off(candidate: Candidate, paths: Sequence[Path]) -> Verdict:
 
 # ------------------------------------------------------------------ verdicts
 
+_PUBLISH = "start the server with EASTWEST_BIND=ADDR:PORT, or name its address in static:FILE"
+_ABSENT = (  # the same objects in the explanation of each channel
+    Verdict("dpdk", "", False, "stack", "this version has no DPDK stack"),
+    Verdict("tcp", "", False, "address", "it publishes none", _PUBLISH),
+)
+
 
 def success(candidate: Candidate, seconds: float) -> Verdict:
     """Return the verdict of the candidate that a channel was opened to."""
@@ -264,10 +270,5 @@ def missing(
     searched = ", ".join(directories) or "no runtime directory"
     also = f" ({'; '.join(problems)})" if problems else ""
     share = "to use it, run the server here or share its runtime directory (EASTWEST_RUNTIME_DIR)"
-    publish = "start the server with EASTWEST_BIND=ADDR:PORT, or name its address in static:FILE"
-    absent: dict[Path, Verdict] = {
-        "shm": Verdict("shm", "", False, "socket", f"none of it in {searched}{also}", share),
-        "dpdk": Verdict("dpdk", "", False, "stack", "this version has no DPDK stack"),
-        "tcp": Verdict("tcp", "", False, "address", "it publishes none", publish),
-    }
-    return tuple(verdict for path, verdict in absent.items() if path not in had)
+    shm = Verdict("shm", "", False, "socket", f"none of it in {searched}{also}", share)
+    return tuple(each for each in (shm, *_ABSENT) if each.path not in had)

@@ -52,7 +52,7 @@ static ew_channel *begin(ew_context *context)
     CHECK(channel != NULL);
     memset(channel, 0, sizeof(*channel));
     channel->context = context;
-    channel->link = &channel->links[0];
+    channel->link = &channel->first_link;
     channel->ops = &ewi_stream_link;
     link = &channel->link->stream;
     link->channel = channel;

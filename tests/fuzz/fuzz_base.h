@@ -44,7 +44,7 @@ static inline ew_channel *take_channel(const struct link_ops *ops, uint64_t mess
     ew_channel *channel = take(EWI_CACHE_LINE, sizeof(*channel));
 
     channel->context = &context;
-    channel->link = &channel->links[0];
+    channel->link = &channel->first_link;
     channel->ops = ops;
     channel->peer_address = (char *)(uintptr_t)"fuzz";
     channel->message_bytes_max = channel->peer_message_bytes_max = message_bytes_max;

@@ -56,6 +56,7 @@ static void end(void)
     close(peer);
     close(channel->link->local.bell.fd);
     free(channel->partial.bytes);
+    free(channel->end_text);
     free(theirs);
     free(ours);
     free(channel);

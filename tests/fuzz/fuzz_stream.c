@@ -107,6 +107,7 @@ static void begin(void)
 static void end(void)
 {
     free(channel->partial.bytes);
+    free(channel->end_text);
     free(channel->writer.bytes);
     free(channel->inbox.writer.bytes);
     free(stream->staging);

@@ -29,6 +29,7 @@
 #include "shm/region.h"
 #include "shm/waitroom.h"
 #include "transport/channel/freeze.h"
+#include "transport/channel/stores.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
 #include "transport/stream/link.h"
@@ -70,6 +71,18 @@ struct incoming;
 struct retired;
 struct channel_kept;
 
+struct channel_link {
+    union {
+        struct local_link local;
+        struct stream_link stream;
+    };
+};
+
+struct channel_spare { /* what only a channel that moves needs; made for the first move, then kept */
+    struct channel_link link;
+    ew_path_change changes[EW_PATH_CHANGES_KEPT];
+};
+
 struct channel_inbox { /* where a stream's records wait; made for the first stream, then kept */
     struct region region;
     struct ring_writer writer;
@@ -80,7 +93,7 @@ struct ew_channel {
     ew_channel *next, **previous; /* the context's list, newest first */
     uint64_t number;               /* in it: 1, 2 ...; for transport/control */
     const struct link_ops *ops;    /* of the link; changed by a move only (move.h) */
-    struct channel_link *link;     /* one of the two in links */
+    struct channel_link *link;     /* first_link, or the one in spare */
     _Atomic uint32_t link_state; /* enum link_state */
     _Atomic uint32_t shut;       /* enum channel_shut */
     _Atomic uint32_t pins;       /* held by ew_context_close */
@@ -101,6 +114,7 @@ struct ew_channel {
     uint64_t close_position; /* behind CLOSE, 0: not committed */
     _Atomic uint64_t messages_sent, bytes_sent, send_blocked_ns, position_sent;
     struct channel_spin send_spin;
+    struct stores stores; /* of long messages */
 
     alignas(EWI_CACHE_LINE) struct lock recv_lock;
     struct ring_reader reader;
@@ -125,7 +139,7 @@ struct ew_channel {
 
     struct lock end_lock; /* end_code and end_text, written once */
     int end_code;
-    char end_text[CHANNEL_END_TEXT_BYTES];
+    char *end_text; /* NULL: not ended, or no memory for it */
 
     /* facts, fixed when it is made */
     bool opener;
@@ -133,7 +147,7 @@ struct ew_channel {
     uint32_t record_bytes_max; /* of what we send, on every link */
     ew_listener *listener; /* that accepted it: counts against its max_channels */
     uint8_t instance[16], id[16];
-    char service[WIRE_SERVICE_BYTES], protocol[WIRE_PROTOCOL_BYTES];
+    char *service, *protocol; /* in one piece */
     char *peer_address; /* of any length: a path may be in it */
     char *note;         /* for who looks in, or NULL; under facts_lock */
     ew_channel *queued; /* the next one that waits to be accepted */
@@ -151,17 +165,12 @@ struct ew_channel {
         int cancel_fd; /* -1: nobody dials */
     } resume;
     _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */
-    ew_path_change changes[EW_PATH_CHANGES_KEPT];
-    _Atomic uint64_t changes_count;
+    _Atomic uint64_t changes_count; /* above 0: the last ones are in spare */
     _Atomic bool draining;        /* the peer asked us to go elsewhere */
     bool began_local;             /* it was opened over shared memory */
     uint32_t peer_uid;            /* ... by or to this user */
-    struct channel_link { /* the link, and the one that takes its place in a move */
-        union {
-            struct local_link local;
-            struct stream_link stream;
-        };
-    } links[2];
+    struct channel_link first_link;
+    struct channel_spare *spare; /* NULL until the first move; by whoever has claimed the freeze */
 
     /* what survives a link: see transport/session/session.h */
     struct session session; /* with a stream's drive lock; in a move by who has frozen the channel */
@@ -251,6 +260,14 @@ static inline int ewi_channel_take(ew_channel *channel, struct lock *lock, struc
     if (ewi_freeze_is_wanted(&channel->freeze))
         code = ewi_freeze_pass(channel, wait);
     return code == EW_OK ? ewi_lock_take(lock, wait) : code;
+}
+
+/* Why it ended, "" while it has not. Under end_lock, or once end_code is known. */
+static inline const char *ewi_channel_end_text(const ew_channel *channel)
+{
+    if (channel->end_text != NULL)
+        return channel->end_text;
+    return channel->end_code == EW_OK ? "" : "no memory was left to say why";
 }
 
 /* 0, or why no call can work: shut here, forked. Sets the error text. */

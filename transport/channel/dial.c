@@ -88,7 +88,9 @@ static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd
 
     if (code != EW_OK)
         return code;
-    ewi_move_begin(channel, ewi_address_is_local(wish->address), wish->reason, &move);
+    code = ewi_move_begin(channel, ewi_address_is_local(wish->address), wish->reason, &move);
+    if (code != EW_OK)
+        return code;
     move.address = strdup(wish->address); /* NULL: the old one stays */
     code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
     if (code != EW_OK)

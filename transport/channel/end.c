@@ -29,12 +29,12 @@ int ewi_channel_break(ew_channel *channel, int code, const char *text)
     ewi_lock_enter(&channel->end_lock);
     if (channel->end_code == EW_OK) {
         channel->end_code = code;
-        snprintf(channel->end_text, sizeof(channel->end_text), "%s", text);
+        channel->end_text = strdup(text);
     }
     code = channel->end_code;
     ewi_lock_give(&channel->end_lock);
     ewi_channel_link_down(channel, LINK_BROKEN);
-    return ewi_fail(code, "%s", channel->end_text);
+    return ewi_fail(code, "%s", ewi_channel_end_text(channel));
 }
 
 void ewi_channel_link_down(ew_channel *channel, enum link_state state)
@@ -67,11 +67,11 @@ int ewi_channel_end_reason(ew_channel *channel)
                  channel->peer_address,
                  ended == OUTBOX_ABORTED ? "aborted the channel" : "died or vanished");
         channel->end_code = EW_ELOST;
-        snprintf(channel->end_text, sizeof(channel->end_text), "%s", lost);
+        channel->end_text = strdup(lost);
     }
     code = channel->end_code;
     ewi_lock_give(&channel->end_lock);
-    return ewi_fail(code, "%s", channel->end_text);
+    return ewi_fail(code, "%s", ewi_channel_end_text(channel));
 }
 
 /* A send of this thread that a signal interrupted and that its handler now closes under it. */

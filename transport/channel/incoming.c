@@ -180,12 +180,13 @@ static void look(struct incoming *incoming, uint64_t now_ns)
             ewi_reactor_set_deadline(channel->context->reactor, incoming->source, now_ns + LOOK_NS);
         return;
     }
-    ewi_move_begin(channel, is_local(incoming),
-                   atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0
-                       ? "the link was lost"
-                       : "the peer asked for it",
-                   &move);
-    code = go_over(incoming, &move);
+    code = ewi_move_begin(channel, is_local(incoming),
+                          atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0
+                              ? "the link was lost"
+                              : "the peer asked for it",
+                          &move);
+    if (code == EW_OK)
+        code = go_over(incoming, &move);
     if (code != EW_OK)
         ewi_move_abandon(&move);
     if (session_lock != NULL)

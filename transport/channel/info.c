@@ -45,7 +45,7 @@ static void fill_info(ew_channel *channel, ew_channel_info *out)
         out->lost_ns = (int64_t)ewi_now_ns() - out->lost_ns;
     ewi_lock_enter(&channel->end_lock);
     out->end_code = channel->end_code;
-    copy_text(out->end, sizeof(out->end), channel->end_text);
+    copy_text(out->end, sizeof(out->end), ewi_channel_end_text(channel));
     ewi_lock_give(&channel->end_lock);
     if (out->end_code == EW_OK &&
         atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) { /* C4 */
@@ -91,7 +91,7 @@ int ew_channel_get_path_changes(ew_channel *channel, ew_path_change *out, uint32
     count = load(&channel->changes_count);
     first = count - ewi_min_u64(ewi_min_u64(count, EW_PATH_CHANGES_KEPT), room);
     for (uint64_t at = first; at < count; at++)
-        out[given++] = channel->changes[at % EW_PATH_CHANGES_KEPT];
+        out[given++] = channel->spare->changes[at % EW_PATH_CHANGES_KEPT];
     ewi_lock_give(&channel->facts_lock);
     return (int)given;
 }

@@ -14,14 +14,17 @@
 #include "transport/local/process_watch.h"
 #include "transport/stream/link.h"
 
-void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out)
+int ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out)
 {
-    *out = (struct move){.channel = channel,
-                         .local = local,
-                         .link = channel->link == &channel->links[0] ? &channel->links[1]
-                                                                    : &channel->links[0],
-                         .began_ns = ewi_now_ns()};
+    *out = (struct move){.channel = channel, .local = local, .began_ns = ewi_now_ns()};
     snprintf(out->reason, sizeof(out->reason), "%s", reason);
+    if (channel->spare == NULL)
+        channel->spare = calloc(1, sizeof(*channel->spare));
+    if (channel->spare == NULL)
+        return ewi_fail(EW_EMEMORY, "no memory for a channel that moves");
+    out->link = channel->link == &channel->first_link ? &channel->spare->link
+                                                      : &channel->first_link;
+    return EW_OK;
 }
 
 struct lock *ewi_move_session_lock(ew_channel *channel)
@@ -211,7 +214,8 @@ static void note_change(struct move *move, ew_path from)
 {
     ew_channel *channel = move->channel;
     uint64_t now = ewi_now_ns(), since = channel->lost_ns != 0 ? channel->lost_ns : move->began_ns;
-    ew_path_change *change = &channel->changes[channel->changes_count++ % EW_PATH_CHANGES_KEPT];
+    ew_path_change *changes = channel->spare->changes;
+    ew_path_change *change = &changes[channel->changes_count++ % EW_PATH_CHANGES_KEPT];
 
     *change = (ew_path_change){.generation = channel->session.generation,
                                .from = (int32_t)from,

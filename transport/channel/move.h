@@ -43,7 +43,8 @@ struct move {
     char reason[sizeof(((ew_path_change *)0)->reason)];
 };
 
-void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out);
+/* EW_EMEMORY: nothing has begun; *out may be abandoned all the same. */
+int ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out);
 /* The lock under which the current link uses the session, NULL: it does not. Taken around everything
  * here that names the session: the reactor may drive a stream for a channel that is at rest. */
 struct lock *ewi_move_session_lock(ew_channel *channel);
