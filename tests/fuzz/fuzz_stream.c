@@ -35,20 +35,24 @@ static struct stream_link *stream;
 static uint8_t message[MESSAGE_MAX];
 static int wake_fd = -1; /* one for all runs */
 
-static int64_t feed(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+static int64_t feed(struct ewi_stack *stack, ewi_stream handle, const struct stack_room *rooms,
+                    uint32_t count)
 {
-    size_t bytes = room < wire.to - wire.from ? room : wire.to - wire.from;
+    size_t fed = 0;
 
     (void)stack, (void)handle;
-    if (room == 0)
-        abort(); /* the reader never stops for lack of room */
-    if (bytes == 0)
-        return wire.fin ? 0 : -EAGAIN;
-    memcpy(into, wire.bytes + wire.from, bytes);
-    wire.from += bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = ewi_min_u64(rooms[i].bytes, wire.to - wire.from);
+
+        if (rooms[i].bytes == 0)
+            abort(); /* the reader never stops for lack of room */
+        memcpy(rooms[i].base, wire.bytes + wire.from, bytes);
+        wire.from += bytes;
+        fed += bytes;
+    }
     if (wire.from == wire.to)
         wire.from = wire.to = 0;
-    return (int64_t)bytes;
+    return fed > 0 ? (int64_t)fed : wire.fin ? 0 : -EAGAIN;
 }
 
 static int64_t swallow(struct ewi_stack *stack, ewi_stream handle, const struct stack_span *spans,

@@ -332,10 +332,12 @@ static void stream_ended(ew_channel *channel)
 static int64_t read_once(ew_channel *channel)
 {
     struct stream_link *link = &channel->link->stream;
+    struct stack_room room;
     int64_t got;
 
     if (link->record_rest != NULL) {
-        got = link->ops->recv_into(link->stack, link->stream, link->record_rest, link->record_left);
+        room = (struct stack_room){link->record_rest, link->record_left};
+        got = link->ops->recv_into(link->stack, link->stream, &room, 1);
         if (got > 0) {
             link->record_rest += got;
             link->record_left -= (uint32_t)got;
@@ -344,8 +346,9 @@ static int64_t read_once(ew_channel *channel)
         }
     } else {
         compact(link);
-        got = link->ops->recv_into(link->stack, link->stream, link->staging + link->staged_to,
-                                   STREAM_STAGING_BYTES - link->staged_to);
+        room = (struct stack_room){link->staging + link->staged_to,
+                                   STREAM_STAGING_BYTES - link->staged_to};
+        got = link->ops->recv_into(link->stack, link->stream, &room, 1);
         if (got > 0)
             link->staged_to += (uint32_t)got;
     }
