@@ -9,7 +9,7 @@
  * Threads    any. send_lock covers the writer, recv_lock the reader; each is held by one thread
  *            for one message. Lock order: send or recv, then the link's drive lock, then the
  *            reactor's.
- * Trust      records come from the peer: recv.c judges flags and lengths of messages.
+ * Trust      records come from the peer: fragment.c judges flags and lengths of messages.
  * Errors     see bindings/c/eastwest.h; a code below LOST stays (end_code).
  * Invariants I1  a message is either completely committed, or not at all, or ended by ABORT.
  *            I2  taken_word is published before any wait.
@@ -28,6 +28,7 @@
 #include "shm/outbox.h"
 #include "shm/region.h"
 #include "shm/waitroom.h"
+#include "transport/channel/fragment.h"
 #include "transport/channel/freeze.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
@@ -51,12 +52,6 @@ struct channel_head { /* the message at the front, once begin has found it */
     const uint8_t *payload; /* behind the extension block and the total */
     uint32_t payload_bytes;
     uint64_t total;
-};
-
-struct channel_partial { /* a message whose fragments we have begun to take */
-    bool begun;
-    uint64_t total, have;
-    uint8_t *bytes; /* NULL while they go straight to the caller */
 };
 
 struct channel_spin { /* of one direction; only its lock's holder uses it */

@@ -38,49 +38,21 @@ static int broken(ew_channel *channel, const char *text)
     return ewi_channel_break(channel, EW_EPROTO, text);
 }
 
-/* The peer may change its memory at any time: the block is copied, then judged. */
-static int skip_ext(const uint8_t *payload, uint32_t payload_bytes, uint32_t *skip)
-{
-    uint8_t block[RECORD_EXT_BYTES_MAX];
-    uint32_t bytes = (uint32_t)ewi_min_u64(payload_bytes, sizeof(block));
-
-    memcpy(block, payload, bytes);
-    return ewi_record_skip_ext(block, bytes, skip);
-}
-
 /* A DATA record: what of it belongs to the message, and how long the message is. */
 static int read_head(ew_channel *channel, struct record record, const uint8_t *payload)
 {
-    struct channel_head head = {.known = true, .record = record, .payload = payload};
-    bool first = !channel->partial.begun;
-    uint32_t skip = 0;
+    struct fragment fragment;
+    const char *wrong = ewi_fragment_judge(&channel->partial, channel->message_bytes_max, record,
+                                           payload, &fragment);
 
-    head.payload_bytes = record.bytes - RECORD_HEADER_BYTES;
-    if ((record.flags & RECORD_EXT) && skip_ext(payload, head.payload_bytes, &skip) != EW_OK)
-        return broken(channel, "an extension block that is malformed or not known here");
-    if (((record.flags & RECORD_TOTAL) != 0) != (first && (record.flags & RECORD_MORE) != 0))
-        return broken(channel, "a fragment where none can be");
-    if (record.flags & RECORD_TOTAL) {
-        if (head.payload_bytes - skip < RECORD_TOTAL_BYTES)
-            return broken(channel, "a first fragment without the message's length");
-        memcpy(&head.total, payload + skip, RECORD_TOTAL_BYTES);
-        skip += RECORD_TOTAL_BYTES;
-    }
-    head.payload += skip;
-    head.payload_bytes -= skip;
-    head.whole = first && !(record.flags & RECORD_MORE);
-    if (head.whole)
-        head.total = head.payload_bytes;
-    if (!first)
-        head.total = channel->partial.total;
-    if (head.total > channel->message_bytes_max)
-        return broken(channel, "a message longer than our message_bytes_max");
-    if ((!head.whole && head.payload_bytes == 0) || /* or it could go on for ever */
-        head.payload_bytes > head.total - channel->partial.have ||
-        ((record.flags & RECORD_MORE) != 0) !=
-            (channel->partial.have + head.payload_bytes < head.total))
-        return broken(channel, "fragments that do not add up to the message's length");
-    channel->head = head;
+    if (wrong != NULL)
+        return broken(channel, wrong);
+    channel->head = (struct channel_head){.known = true,
+                                          .whole = fragment.whole,
+                                          .record = record,
+                                          .payload = payload + fragment.skip,
+                                          .payload_bytes = fragment.payload_bytes,
+                                          .total = fragment.total};
     return EW_OK;
 }
 
