@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct { /* the stack */
     uint8_t bytes[FEED_MAX];
     size_t from, to, room; /* room: bytes that send takes */
+    size_t step;           /* bytes that one receive gives, 0: all */
     bool fin;
 } wire;
 
@@ -38,11 +39,13 @@ static int wake_fd = -1; /* one for all runs */
 static int64_t feed(struct ewi_stack *stack, ewi_stream handle, const struct stack_room *rooms,
                     uint32_t count)
 {
+    size_t left = wire.step == 0 ? wire.to - wire.from
+                                 : ewi_min_u64(wire.step, wire.to - wire.from);
     size_t fed = 0;
 
     (void)stack, (void)handle;
     for (uint32_t i = 0; i < count; i++) {
-        size_t bytes = ewi_min_u64(rooms[i].bytes, wire.to - wire.from);
+        size_t bytes = ewi_min_u64(rooms[i].bytes, left - fed);
 
         if (rooms[i].bytes == 0)
             abort(); /* the reader never stops for lack of room */
@@ -120,6 +123,7 @@ static void begin(void)
     stream->cover = COVER_TICK; /* nobody asks the reactor */
     channel->note_fd = -1;
     stream->wake_fd = wake_fd;
+    stream->fd = -1; /* poll passes it over */
     channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
     channel->taken_word = &channel->consumed;
@@ -205,16 +209,21 @@ static void check(void)
         abort(); /* more was stored than we allowed */
 }
 
-static void receive(size_t room)
+/* patience: 0, or so little that it is over as soon as the receiver has waited once: then what came
+ * meanwhile went straight into the buffer. */
+static void receive(size_t room, int64_t patience_ns)
 {
     uint8_t *into = malloc(room); /* its very size, for ASan */
     size_t length = 0;
-    int code = ew_channel_recv(channel, into, room, &length, 0, NULL);
+    int code = ew_channel_recv(channel, into, room, &length, patience_ns, NULL);
 
     free(into);
+    if (stream->sink.into != NULL || channel->reader.position != channel->consumed)
+        abort();
     if (code == EW_OK && length > room)
         abort();
-    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETOOBIG && code != EW_EEND &&
+    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETIMEOUT && code != EW_EINTR &&
+        code != EW_ETOOBIG && code != EW_EEND &&
         code != EW_ELOST && code != EW_EPROTO)
         abort();
 }
@@ -233,7 +242,9 @@ static void play(const uint8_t *move)
         put_record(move);
         break;
     case 4:
-        receive(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000);
+        wire.step = move[1] & 4 ? 1 + u32_at(move + 4) % 9000 : 0;
+        channel->recv_long |= (move[1] & 8) != 0;
+        receive(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 60000, move[1] >> 1 & 1);
         break;
     case 5:
         (void)ew_channel_send(channel, message, u32_at(move + 1) % 3000, 0, NULL);

@@ -1,4 +1,5 @@
-/* Receiving: records of the peer's ring, or of the inbox, become messages. */
+/* Receiving: records of the peer's ring, or of the inbox, become messages. While a receiver with a
+ * buffer waits, a stream brings long ones straight there (transport/stream/sink.h). */
 #include "transport/channel/channel.h"
 
 #include <stdlib.h>
@@ -121,26 +122,57 @@ static int nothing_there(ew_channel *channel, bool *aborted)
     return ewi_channel_end_reason(channel);
 }
 
-static int await_data(ew_channel *channel, struct wait wait)
+void ewi_channel_close_sink(ew_channel *channel)
+{
+    uint64_t position = channel->reader.position;
+
+    if (!channel->sink_open)
+        return;
+    channel->sink_open = false;
+    channel->ops->close_sink(channel);
+    if (channel->reader.position != position)
+        ewi_channel_publish(channel);
+}
+
+struct buffer { /* of the caller, for the message that it waits for; NULL: not known yet */
+    uint8_t *bytes;
+    uint64_t room;
+};
+
+/* What comes meanwhile may go straight into the buffer: then partial says how much. */
+static int await_data(ew_channel *channel, struct buffer buffer, struct wait wait)
 {
     int code;
 
+    if (buffer.bytes != NULL && channel->ops->open_sink != NULL) {
+        channel->ops->open_sink(channel, buffer.bytes, buffer.room);
+        channel->sink_open = true;
+    }
     atomic_store_explicit(&channel->recv_waiting, 1, memory_order_relaxed); /* for stats */
     code = ewi_channel_wait(channel, WANT_DATA, 0, wait);
     atomic_store_explicit(&channel->recv_waiting, 0, memory_order_relaxed); /* for stats */
+    ewi_channel_close_sink(channel);
     return code == EW_OK ? ewi_channel_usable(channel) : code;
 }
 
-/* Until a DATA record is at the front. EW_EAGAIN with *aborted, or without waiting. */
-static int await_head(ew_channel *channel, struct wait wait, bool *aborted)
+static bool is_complete(const struct channel_partial *partial)
+{
+    return partial->begun && partial->have == partial->total;
+}
+
+/* Until a DATA record is at the front, or all of the message in the buffer. EW_EAGAIN with *aborted,
+ * or without waiting. */
+static int await_head(ew_channel *channel, struct buffer buffer, struct wait wait, bool *aborted)
 {
     int code = channel->head.known ? EW_OK : find_head(channel, aborted);
 
     while (code == EW_EAGAIN && !*aborted) {
         code = ewi_channel_usable(channel);
-        if (code == EW_OK) {
-            channel->ops->drive(channel);
+        if (code == EW_OK && (buffer.bytes == NULL || wait.deadline_ns == 0)) {
+            channel->ops->drive(channel); /* else a wait does, when it is known where to */
             code = find_head(channel, aborted);
+        } else if (code == EW_OK) {
+            code = EW_EAGAIN;
         }
         if (code == EW_EAGAIN && !*aborted)
             code = nothing_there(channel, aborted);
@@ -151,7 +183,9 @@ static int await_head(ew_channel *channel, struct wait wait, bool *aborted)
             code = find_head(channel, aborted);
             break;
         }
-        code = await_data(channel, wait);
+        code = await_data(channel, buffer, wait);
+        if (is_complete(&channel->partial))
+            return EW_OK;
         if (code == EW_OK)
             code = find_head(channel, aborted);
     }
@@ -171,6 +205,7 @@ static void count_received(ew_channel *channel, uint64_t bytes)
 
     atomic_store_explicit(&channel->messages_received, received + 1, memory_order_relaxed);
     atomic_store_explicit(&channel->bytes_received, total + bytes, memory_order_relaxed);
+    channel->recv_long = bytes >= SINK_BYTES_MIN;
 }
 
 static int timed_out(int code)
@@ -216,6 +251,7 @@ static void pass_over(ew_channel *channel)
 
 static int begin_locked(ew_channel *channel, size_t *bytes, struct wait wait)
 {
+    const struct buffer unknown = {0};
     unsigned given_up = 0;
     bool aborted;
     int code;
@@ -228,7 +264,7 @@ static int begin_locked(ew_channel *channel, size_t *bytes, struct wait wait)
             *bytes = (size_t)channel->partial.total;
             return ewi_channel_usable(channel);
         }
-        code = await_head(channel, wait, &aborted);
+        code = await_head(channel, unknown, wait, &aborted);
         if (code == EW_OK && !channel->head.whole && is_given_up(channel)) {
             pass_over(channel);
             code = find_head(channel, &aborted);
@@ -293,11 +329,13 @@ static int copy_fragments(ew_channel *channel, uint8_t *to, struct wait wait)
     while (partial->have < partial->total) {
         bool aborted = false;
 
-        code = await_head(channel, wait, &aborted);
+        code = await_head(channel, (struct buffer){into, partial->total}, wait, &aborted);
         if (aborted)
             return EW_EAGAIN;
         if (code != EW_OK)
             return keep_partial(channel, into, code == EW_EAGAIN ? EW_ETIMEOUT : code);
+        if (!channel->head.known)
+            break; /* the rest came straight into the buffer */
         ewi_copy(into + partial->have, channel->head.payload, channel->head.payload_bytes);
         partial->have += channel->head.payload_bytes;
         consume_head(channel);
@@ -386,6 +424,15 @@ static int take_plain(ew_channel *channel, void *data, size_t room, size_t *byte
     return EW_OK;
 }
 
+/* Nothing is there. After long messages another long one is likely: it goes straight to data. */
+static int await_message(ew_channel *channel, void *data, size_t room, struct wait wait)
+{
+    const struct buffer buffer = {channel->recv_long && room >= SINK_BYTES_MIN ? data : NULL, room};
+    int code = await_data(channel, buffer, wait);
+
+    return code != EW_OK && channel->partial.begun ? keep_partial(channel, data, code) : code;
+}
+
 /* Anything that take_plain leaves alone. */
 static int take_any(ew_channel *channel, void *data, size_t room, size_t *bytes, struct wait wait)
 {
@@ -415,7 +462,7 @@ int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
         if (plain == EW_OK)
             break;
         if (plain == EW_EAGAIN && timeout_ns != 0 && ewi_channel_link_state(channel) == LINK_UP) {
-            code = await_data(channel, wait);
+            code = await_message(channel, data, room, wait);
             continue;
         }
         code = take_any(channel, data, room, bytes, wait);
