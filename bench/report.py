@@ -45,6 +45,7 @@ COMMANDS = {
     "idle": c_program("idle"),
     "python-roundtrip": module("roundtrip"),
     "python-oneway": module("oneway"),
+    "python-tcp-into": module("tcp_into"),
     "python-gil": module("gil"),
     "python-idle": module("idle"),
     "python-switching": module("switching"),
@@ -136,6 +137,18 @@ TARGETS = (
             False,
         )
         for size in (1 << 20, 4 << 20, 16 << 20, 64 << 20)
+    ),
+    *(
+        Target(
+            "python-tcp-into",
+            f"Python recv_into over TCP / raw socket, {size >> 10} KiB",
+            f"into/{size}",
+            f"raw/{size}",
+            ">=",
+            1,
+            False,
+        )
+        for size in (64 << 10, 1 << 20, 16 << 20)
     ),
     Target("python-oneway", "send_many in Python, 64 B, messages/s", "many/64", None, ">=", 10e6),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),

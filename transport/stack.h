@@ -27,7 +27,7 @@
 
 #include "shm/base.h"
 
-enum { STACK_ABI = 1 };
+enum { STACK_ABI = 2 };
 
 typedef uint64_t ewi_stream;
 struct ewi_stack; /* private to the implementation */
@@ -48,6 +48,11 @@ struct stack_addr {
 
 struct stack_span {
     const void *base;
+    size_t bytes;
+};
+
+struct stack_room { /* for what arrives */
+    void *base;
     size_t bytes;
 };
 
@@ -107,8 +112,10 @@ struct stack_ops {
                     uint32_t count);
     /* Stream bytes, from 0, acknowledged by the peer and no longer read by a device. */
     int (*released)(struct ewi_stack *stack, ewi_stream stream, uint64_t *out);
-    /* Copies what has arrived; 0: the peer's FIN. Tried before any poll. */
-    int64_t (*recv_into)(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room);
+    /* Copies what has arrived into the rooms (at most 8, none empty), one after the other; the bytes
+     * copied, 0: the peer's FIN. Tried before any poll. */
+    int64_t (*recv_into)(struct ewi_stack *stack, ewi_stream stream, const struct stack_room *rooms,
+                         uint32_t count);
     uint32_t (*ready)(struct ewi_stack *stack, ewi_stream stream); /* levels now, enum stack_event_bits */
     int (*error)(struct ewi_stack *stack, ewi_stream stream);      /* why FAILED, 0: it did not */
 

@@ -228,7 +228,9 @@ EW_API int ew_channel_send_eof(ew_channel *channel);
 
 /* ---- receiving ---- */
 
-/* Copies the next message to data. Longer than room: EW_ETOOBIG, *bytes says how long, it stays. */
+/* Copies the next message to data. Longer than room: EW_ETOOBIG, *bytes says how long, it stays.
+ * While the call waits, what comes may be written to data at once, by any thread of the process; so
+ * after another failure its contents are undefined. */
 EW_API int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
                            int64_t timeout_ns, const void *sigmask);
 /* In two steps, for callers that allocate when they know the size. After begin returned 0 the

@@ -7,6 +7,7 @@ enum {
      * they may arrive in several parts, which only a receive that may wait collects in place. */
     COPY_BYTES_MAX = 64 * 1024,
     RECV_LIMIT = 64,
+    INTO_CUT_MAX = 256 * 1024, /* so much may be copied once more, when a wait is cut */
     LOOKS_PAY_NS = 3000, /* a wait as short as that would have been shorter with looks */
 };
 
@@ -207,55 +208,40 @@ PyObject *ewi_port_next(PyObject *self)
     return object;
 }
 
-/* With the receiving side held: fill the caller's buffer and give the side back. */
-static int64_t copy_into(struct message_call *call)
+/* Without waiting, for a receive that may wait if this leaves EW_EAGAIN. A long message is not begun
+ * here: what is not all there yet would be kept elsewhere, and then copied once more. */
+static int64_t into_now(struct message_call *call)
 {
     int64_t code;
 
-    if (call->bytes > call->size || call->bytes > COPY_BYTES_MAX) {
-        ew_channel_recv_cancel(call->channel);
-        if (call->bytes > call->size)
-            return run_recv(call, 0, NULL); /* the error, unless another thread is faster */
-        return MESSAGE_LATER;
-    }
-    code = ew_channel_recv_copy(call->channel, call->out, 0, NULL);
-    return code == EW_ETIMEOUT ? MESSAGE_LATER : code;
-}
-
-/* Take the receiving side again, for a message that fits. */
-static int64_t prepare_into(struct message_call *call)
-{
-    int code = ew_channel_recv_begin(call->channel, &call->bytes, 0, NULL);
-
-    if (code != EW_OK || call->bytes <= call->size)
+    if (call->size <= COPY_BYTES_MAX)
+        return run_recv(call, 0, NULL);
+    code = run_begin(call, 0, NULL);
+    if (code != EW_OK)
         return code;
     ew_channel_recv_cancel(call->channel);
-    return EW_EAGAIN;
+    return call->bytes <= COPY_BYTES_MAX ? run_recv(call, 0, NULL) : EW_EAGAIN;
 }
 
-/* A long message goes straight into the buffer, without the GIL and in one run: a try, or a slice of
- * a wait, that ends in the middle keeps what came in memory of its own, and copies it again. */
-static int64_t receive_into(struct port *port, struct message_call *call, int64_t until_ns)
+/* A wait that is repeated every now and then would cut a long message, as above. So one that is here
+ * is received without, and one that is likely is first waited for. */
+static int64_t into_patiently(const struct port *port, struct message_call *call, int64_t until_ns)
 {
-    int64_t code = EW_EAGAIN;
+    int64_t code = EW_OK;
 
-    while (code == EW_EAGAIN) { /* another thread was faster, or the sender gave it up */
-        code = ew_channel_recv_begin(call->channel, &call->bytes, 0, NULL);
-        if (code == EW_EAGAIN)
-            code = wait_begin(port, &call->bytes, until_ns);
+    if (call->bytes == 0 && call->size > INTO_CUT_MAX && port->into_bytes > INTO_CUT_MAX) {
+        struct message_call begin = {.run = run_begin,
+                                     .channel = call->channel,
+                                     .spins = call->spins,
+                                     .repeatable = true};
+
+        code = ewi_message_wait(&begin, until_ns);
         if (code == EW_OK)
-            code = copy_into(call);
-        if (code == MESSAGE_LATER) {
-            struct message_call copy = *call;
-
-            copy.run = run_copy;
-            copy.prepare = prepare_into;
-            copy.repeatable = false;
-            code = ewi_message_wait(&copy, until_ns);
-            call->bytes = copy.bytes;
-        }
+            ew_channel_recv_cancel(call->channel);
+        call->bytes = begin.bytes;
     }
-    return code;
+    call->repeatable = call->bytes <= COPY_BYTES_MAX;
+    return code == EW_OK ? ewi_message_wait(call, until_ns) : code;
 }
 
 PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -263,8 +249,7 @@ PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t n
 {
     static const struct signature signature = {"recv_into", "buffer", false};
     struct port *port = port_of(self);
-    struct message_call call = {
-        .run = run_recv, .channel = port->channel, .spins = port->spins, .repeatable = true};
+    struct message_call call = {.run = run_recv, .channel = port->channel, .spins = port->spins};
     struct arguments arguments;
     struct message_view view;
     int64_t code;
@@ -274,16 +259,13 @@ PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     call.out = view.data;
     call.size = view.bytes;
-    if (arguments.timeout_ns != 0 && call.size > COPY_BYTES_MAX) {
-        code = receive_into(port, &call, ewi_message_until(arguments.timeout_ns));
-    } else {
-        code = run_recv(&call, 0, NULL);
-        if (code == EW_EAGAIN && arguments.timeout_ns != 0)
-            code = ewi_message_wait(&call, ewi_message_until(arguments.timeout_ns));
-    }
+    code = arguments.timeout_ns == 0 ? run_recv(&call, 0, NULL) : into_now(&call);
+    if (code == EW_EAGAIN && arguments.timeout_ns != 0)
+        code = into_patiently(port, &call, ewi_message_until(arguments.timeout_ns));
     ewi_message_view_close(&view);
     if (code != EW_OK)
         return ewi_message_raise_call(port, code, arguments.timeout_ns, "recv_into: no message");
+    port->into_bytes = call.bytes;
     return PyLong_FromSize_t(call.bytes);
 }
 

@@ -31,12 +31,13 @@ static int64_t take(struct ewi_stack *stack, ewi_stream stream, const struct sta
     return taken > 0 ? (int64_t)taken : -EAGAIN;
 }
 
-static int64_t give(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room)
+static int64_t give(struct ewi_stack *stack, ewi_stream stream, const struct stack_room *rooms,
+                    uint32_t count)
 {
-    uint32_t have = (uint32_t)ewi_min_u64(wire.have, room);
+    uint32_t have = (uint32_t)ewi_min_u64(wire.have, rooms[0].bytes);
 
-    (void)stack, (void)stream;
-    memcpy(into, wire.bytes, have);
+    (void)stack, (void)stream, (void)count;
+    memcpy(rooms[0].base, wire.bytes, have);
     wire.have -= have;
     return have > 0 ? (int64_t)have : -EAGAIN;
 }

@@ -52,11 +52,11 @@ static inline ew_channel *take_channel(const struct link_ops *ops, uint64_t mess
     return channel;
 }
 
-static inline int receive(ew_channel *channel, size_t room) /* returns the code */
+static inline int receive(ew_channel *channel, size_t room, int64_t patience_ns) /* returns the code */
 {
     uint8_t *into = malloc(room);
     size_t length = 0;
-    int code = ew_channel_recv(channel, into, room, &length, 0, NULL);
+    int code = ew_channel_recv(channel, into, room, &length, patience_ns, NULL);
 
     free(into);
     if (code == EW_OK && length > room)

@@ -142,7 +142,7 @@ static void play(const uint8_t *move)
         memcpy(theirs->ring + (u32_at(move + 4) % RING & ~7u), move, MOVE_BYTES);
         break;
     case 4:
-        note(receive(channel, move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000));
+        note(receive(channel, move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000, 0));
         break;
     case 5:
         note(ew_channel_send(channel, message, u32_at(move + 1) % 5000, 0, NULL));

@@ -23,6 +23,7 @@ enum {
 static struct { /* the stack */
     uint8_t bytes[FEED_MAX];
     size_t from, to, room; /* room: bytes that send takes */
+    size_t step;           /* bytes that one receive gives, 0: all */
     bool fin;
 } wire;
 
@@ -31,20 +32,26 @@ static struct stream_link *stream;
 static uint8_t message[MESSAGE_MAX];
 static int wake_fd = -1; /* one for all runs */
 
-static int64_t feed(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+static int64_t feed(struct ewi_stack *stack, ewi_stream handle, const struct stack_room *rooms,
+                    uint32_t count)
 {
-    size_t bytes = room < wire.to - wire.from ? room : wire.to - wire.from;
+    size_t left = wire.step == 0 ? wire.to - wire.from
+                                 : ewi_min_u64(wire.step, wire.to - wire.from);
+    size_t fed = 0;
 
     (void)stack, (void)handle;
-    if (room == 0)
-        abort(); /* the reader never stops for lack of room */
-    if (bytes == 0)
-        return wire.fin ? 0 : -EAGAIN;
-    memcpy(into, wire.bytes + wire.from, bytes);
-    wire.from += bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = ewi_min_u64(rooms[i].bytes, left - fed);
+
+        if (rooms[i].bytes == 0)
+            abort(); /* the reader never stops for lack of room */
+        memcpy(rooms[i].base, wire.bytes + wire.from, bytes);
+        wire.from += bytes;
+        fed += bytes;
+    }
     if (wire.from == wire.to)
         wire.from = wire.to = 0;
-    return (int64_t)bytes;
+    return fed > 0 ? (int64_t)fed : wire.fin ? 0 : -EAGAIN;
 }
 
 static int64_t swallow(struct ewi_stack *stack, ewi_stream handle, const struct stack_span *spans,
@@ -93,6 +100,7 @@ static void begin(void)
     stream->ops = &stack_of_bytes;
     stream->cover = COVER_TICK; /* nobody asks the reactor */
     stream->wake_fd = wake_fd;
+    stream->fd = -1; /* poll passes it over */
     channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
     channel->taken_word = &channel->consumed;
@@ -174,9 +182,16 @@ static void check(void)
         abort(); /* more was stored than we allowed */
 }
 
-static void check_code(int code)
+/* patience: 0, or so little that it is over as soon as the receiver has waited once: then what came
+ * meanwhile went straight into the buffer. */
+static void receive_patiently(size_t room, int64_t patience_ns)
 {
-    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETOOBIG && code != EW_EEND &&
+    int code = receive(channel, room, patience_ns);
+
+    if (stream->sink.into != NULL || channel->reader.position != channel->consumed)
+        abort();
+    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETIMEOUT && code != EW_EINTR &&
+        code != EW_ETOOBIG && code != EW_EEND &&
         code != EW_ELOST && code != EW_EPROTO)
         abort();
 }
@@ -195,7 +210,9 @@ static void play(const uint8_t *move)
         put_record(move);
         break;
     case 4:
-        check_code(receive(channel, move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000));
+        wire.step = move[1] & 4 ? 1 + u32_at(move + 4) % 9000 : 0;
+        channel->recv_long |= (move[1] & 8) != 0;
+        receive_patiently(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 60000, move[1] >> 1 & 1);
         break;
     case 5:
         (void)ew_channel_send(channel, message, u32_at(move + 1) % 3000, 0, NULL);

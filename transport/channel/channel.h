@@ -7,9 +7,10 @@
  * Owner      made by transport/open/, freed by ew_channel_free; the link and its memory belong
  *            to the channel.
  * Threads    any. send_lock covers the writer, recv_lock the reader; each is held by one thread
- *            for one message. Lock order: send or recv, then the link's drive lock, then the
- *            reactor's.
- * Trust      records come from the peer: recv.c judges flags and lengths of messages.
+ *            for one message. Who drives the link may write into a receiver's buffer while that
+ *            receiver waits (sink_open, transport/stream/sink.h). Lock order: send or recv, then
+ *            the link's drive lock, then the reactor's.
+ * Trust      records come from the peer: fragment.c judges flags and lengths of messages.
  * Errors     see bindings/c/eastwest.h; a code below LOST stays (end_code).
  * Invariants I1  a message is either completely committed, or not at all, or ended by ABORT.
  *            I2  taken_word is published before any wait.
@@ -28,6 +29,7 @@
 #include "shm/outbox.h"
 #include "shm/region.h"
 #include "shm/waitroom.h"
+#include "transport/channel/fragment.h"
 #include "transport/channel/freeze.h"
 #include "transport/channel/stores.h"
 #include "transport/link.h"
@@ -52,12 +54,6 @@ struct channel_head { /* the message at the front, once begin has found it */
     const uint8_t *payload; /* behind the extension block and the total */
     uint32_t payload_bytes;
     uint64_t total;
-};
-
-struct channel_partial { /* a message whose fragments we have begun to take */
-    bool begun;
-    uint64_t total, have;
-    uint8_t *bytes; /* NULL while they go straight to the caller */
 };
 
 struct channel_spin { /* of one direction; only its lock's holder uses it */
@@ -126,6 +122,9 @@ struct ew_channel {
     bool got_eof, got_close;
     struct channel_head head;
     struct channel_partial partial;
+    bool recv_long;           /* the last message was worth a sink */
+    bool sink_open;           /* who waits has lent its buffer to the link */
+    _Atomic bool sink_full;   /* ... and it has the message */
     _Atomic uint64_t messages_received, bytes_received;
     struct channel_spin recv_spin;
 
@@ -219,6 +218,8 @@ bool ewi_channel_is_suspended_here(const ew_channel *channel);
 /* ---- recv.c ---- */
 
 void ewi_channel_publish(ew_channel *channel);
+/* With the receive lock: what is in the buffer of who waits stays, and no more comes there. */
+void ewi_channel_close_sink(ew_channel *channel);
 
 /* ---- info.c ---- */
 

@@ -31,7 +31,8 @@ static bool is_ready(ew_channel *channel, enum channel_wants wants, uint64_t amo
 
     switch (wants) {
     case WANT_DATA:
-        ready = ewi_ring_has_record(&channel->reader);
+        ready = ewi_ring_has_record(&channel->reader) ||
+                atomic_load_explicit(&channel->sink_full, memory_order_relaxed); /* a hint */
         break;
     case WANT_SPACE:
         ewi_channel_refresh_room(channel);
@@ -92,12 +93,21 @@ static bool hold_back(ew_channel *channel)
     return streams;
 }
 
+/* Changes while a message comes straight into the buffer of who waits: then the wait pays. */
+static uint64_t come_so_far(const ew_channel *channel, enum channel_wants wants)
+{
+    if (wants != WANT_DATA || !channel->sink_open)
+        return 0;
+    return atomic_load_explicit(&channel->consumed, memory_order_relaxed); /* a hint */
+}
+
 /* EW_OK: ready. EW_EAGAIN: the budget is spent. EW_ETIMEOUT, EW_EINTR. */
 static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, struct wait wait,
                 uint64_t budget_ns)
 {
     const bool drives = channel->ops->path != EW_PATH_SHM;
     uint64_t start_ns = 0; /* the clock is not read before it may matter */
+    uint64_t come = come_so_far(channel, wants);
 
     if (!drives && wants == WANT_DATA && hold_back(channel))
         return EW_OK;
@@ -114,8 +124,9 @@ static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, 
         if (!drives && looks % SPIN_CLOCK_EVERY != 0)
             continue;
         now = ewi_now_ns();
-        if (start_ns == 0)
+        if (start_ns == 0 || come != come_so_far(channel, wants))
             start_ns = now;
+        come = come_so_far(channel, wants);
         if (now >= wait.deadline_ns)
             return EW_ETIMEOUT;
         if (budget_ns != EWI_NEVER && now - start_ns >= budget_ns)
@@ -165,10 +176,13 @@ static int sleep_once(ew_channel *channel, enum channel_wants wants, uint64_t am
     return code;
 }
 
-/* A sender looks again now and then: the reader tells of space only every eighth of the ring. */
+/* EW_EAGAIN: some of a message has come, and more is likely to.
+ * A sender looks again now and then: the reader tells of space only every eighth of the ring. */
 static int sleep_until_ready(ew_channel *channel, enum channel_wants wants, uint64_t amount,
                              struct wait wait)
 {
+    const uint64_t come = come_so_far(channel, wants);
+
     for (;;) {
         struct wait once = wait;
         int code;
@@ -182,6 +196,8 @@ static int sleep_until_ready(ew_channel *channel, enum channel_wants wants, uint
             return code;
         if (wait.deadline_ns != EWI_NEVER && ewi_now_ns() >= wait.deadline_ns)
             return EW_ETIMEOUT;
+        if (come != come_so_far(channel, wants))
+            return EW_EAGAIN;
         if (wants != WANT_DATA)
             channel->ops->settle(channel); /* what other threads received meanwhile is told */
     }
@@ -194,7 +210,8 @@ static enum freeze_lock lock_of(enum channel_wants wants)
     return wants == WANT_SPACE ? FREEZE_SEND : FREEZE_DRAIN;
 }
 
-int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+/* Spin, then sleep. EW_EAGAIN: some of a message has come. */
+static int wait_once(ew_channel *channel, enum channel_wants wants, uint64_t amount,
                      struct wait wait)
 {
     struct channel_spin *state = spin_of(channel, wants);
@@ -203,9 +220,6 @@ int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amo
     uint64_t start_ns, slept_ns;
     int code;
 
-    if (ewi_freeze_is_wanted(&channel->freeze))
-        return ewi_freeze_lend(channel, lock_of(wants), wait);
-    channel->ops->settle(channel);
     if (budget_ns > 0) {
         code = spin(channel, wants, amount, wait, budget_ns);
         if (state != NULL && budget_ns != EWI_NEVER && code != EW_ETIMEOUT)
@@ -216,8 +230,25 @@ int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amo
     start_ns = ewi_now_ns();
     code = sleep_until_ready(channel, wants, amount, wait);
     slept_ns = ewi_now_ns() - start_ns;
-    if (state != NULL && code == EW_OK && slept_ns < cap_ns)
+    if (state != NULL && (code == EW_OK || code == EW_EAGAIN) && slept_ns < cap_ns)
         state->budget_ns = cap_ns;
+    return code;
+}
+
+int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+                     struct wait wait)
+{
+    int code;
+
+    if (ewi_freeze_is_wanted(&channel->freeze)) {
+        if (wants == WANT_DATA)
+            ewi_channel_close_sink(channel); /* the link may be replaced meanwhile */
+        return ewi_freeze_lend(channel, lock_of(wants), wait);
+    }
+    channel->ops->settle(channel);
+    do {
+        code = wait_once(channel, wants, amount, wait);
+    } while (code == EW_EAGAIN);
     return code;
 }
 

@@ -315,15 +315,16 @@ static int kernel_released(struct ewi_stack *stack, ewi_stream stream, uint64_t 
     return 0;
 }
 
-static int64_t kernel_recv_into(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room)
+static int64_t kernel_recv_into(struct ewi_stack *stack, ewi_stream stream,
+                                const struct stack_room *rooms, uint32_t count)
 {
     struct slot *slot = ewi_slots_enter(&stack->slots, stream);
     int64_t result;
 
-    EWI_ASSERT(room > 0); /* recv(2) would answer 0, which means FIN here */
+    EWI_ASSERT(count > 0 && rooms[0].bytes > 0); /* recv(2) would answer 0, which means FIN here */
     if (slot == NULL)
         return -ESTALE;
-    result = ewi_socket_receive(slot, into, room);
+    result = ewi_socket_receive(slot, rooms, count);
     leave(stack, slot);
     return result;
 }

@@ -272,14 +272,31 @@ int64_t ewi_socket_send(struct slot *slot, const struct stack_span *spans, uint3
     return taken;
 }
 
-/* What had arrived before an error is still there, and comes first. */
-int64_t ewi_socket_receive(struct slot *slot, void *into, size_t room)
+static ssize_t receive_parts(int fd, const struct stack_room *rooms, uint32_t count)
 {
+    struct iovec parts[SOCKET_SPANS_MAX];
+    struct msghdr message = {.msg_iov = parts};
+
+    if (count > SOCKET_SPANS_MAX)
+        count = SOCKET_SPANS_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        parts[i] = (struct iovec){rooms[i].base, rooms[i].bytes};
+    message.msg_iovlen = count;
+    return recvmsg(fd, &message, MSG_DONTWAIT);
+}
+
+/* What had arrived before an error is still there, and comes first. */
+int64_t ewi_socket_receive(struct slot *slot, const struct stack_room *rooms, uint32_t count)
+{
+    int fd = ewi_socket_fd(slot);
     ssize_t got;
 
     if (atomic_load_explicit(&slot->is_broken, memory_order_relaxed)) /* a flag */
         return ewi_socket_error(slot) != 0 ? ewi_socket_error(slot) : -EAGAIN;
-    got = recv(ewi_socket_fd(slot), into, room, MSG_DONTWAIT);
+    if (count == 1) /* the usual one: without a message header for the kernel to copy */
+        got = recv(fd, rooms[0].base, rooms[0].bytes, MSG_DONTWAIT);
+    else
+        got = receive_parts(fd, rooms, count);
     if (got > 0)
         return got;
     if (got < 0)

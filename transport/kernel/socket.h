@@ -48,6 +48,6 @@ int ewi_socket_settle(struct slot *slot);
 uint32_t ewi_socket_levels(struct slot *slot);
 
 int64_t ewi_socket_send(struct slot *slot, const struct stack_span *spans, uint32_t count);
-int64_t ewi_socket_receive(struct slot *slot, void *into, size_t room);
+int64_t ewi_socket_receive(struct slot *slot, const struct stack_room *rooms, uint32_t count);
 
 #endif

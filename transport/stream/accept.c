@@ -210,8 +210,9 @@ static void on_guest(void *object, uint32_t bits, uint64_t now_ns)
 
     (void)bits, (void)now_ns;
     while (guest->have < sizeof(guest->bytes)) {
-        int64_t length = ops->recv_into(stack, guest->stream, guest->bytes + guest->have,
-                                        sizeof(guest->bytes) - guest->have);
+        const struct stack_room room = {guest->bytes + guest->have,
+                                        sizeof(guest->bytes) - guest->have};
+        int64_t length = ops->recv_into(stack, guest->stream, &room, 1);
 
         if (length == -EAGAIN)
             return;

@@ -105,6 +105,13 @@ static void settle(ew_channel *channel)
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
+/* In the middle of a message its rest is read when the receiver says where to: sink.h. */
+static void taken(ew_channel *channel)
+{
+    atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
+    ring_as_application(channel, channel->partial.begun ? BELL_OUT : BELL_IN | BELL_OUT);
+}
+
 bool ewi_stream_link_cover(ew_channel *channel)
 {
     if (ewi_waitroom_has_poller(&channel->room))
@@ -117,6 +124,26 @@ bool ewi_stream_link_cover(ew_channel *channel)
 bool ewi_stream_link_is_blocked(ew_channel *channel)
 {
     return atomic_load_explicit(&link_of(channel)->blocked, memory_order_relaxed); /* a hint */
+}
+
+static void open_sink(ew_channel *channel, uint8_t *into, uint64_t room)
+{
+    struct stream_link *link = link_of(channel);
+
+    ewi_lock_enter(&link->drive_lock);
+    ewi_sink_open(channel, into, room);
+    ewi_lock_give(&link->drive_lock);
+    ring(channel, 0); /* bells that rang meanwhile */
+}
+
+static void close_sink(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+
+    ewi_lock_enter(&link->drive_lock);
+    ewi_sink_close(channel);
+    ewi_lock_give(&link->drive_lock);
+    ring(channel, 0); /* bells that rang meanwhile */
 }
 
 /* ---- sleeping ---- */
@@ -400,9 +427,11 @@ const struct link_ops ewi_stream_link = {
     .path = EW_PATH_TCP,
     .committed = committed,
     .published = published,
-    .taken = settle,
+    .taken = taken,
     .settle = settle,
     .drive = drive,
+    .open_sink = open_sink,
+    .close_sink = close_sink,
     .sleep_fds = sleep_fds,
     .announce = nothing_to_announce,
     .retract = stop_polling,
