@@ -234,7 +234,7 @@ static void make_move(struct play *play, const uint8_t move[MOVE_BYTES], const u
         (void)ew_channel_send(play->channel, data, size, 0, NULL);
         break;
     default:
-        (void)receive(play->channel, 1 << 16);
+        (void)receive(play->channel, 1 << 16, 0);
     }
 }
 
