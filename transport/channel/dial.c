@@ -51,7 +51,7 @@ int ewi_move_dial(ew_channel *channel, const char *address, struct wait wait, in
                           .wait = wait,
                           .cancel_fd = cancel_fd,
                           .move = &move};
-    int code = ewi_freeze_claim(channel);
+    int code = ewi_grow_claim(channel);
 
     *doubtful = false;
     if (code != EW_OK)

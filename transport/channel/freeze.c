@@ -155,6 +155,7 @@ int ewi_freeze_lend(ew_channel *channel, enum freeze_lock which, struct wait wai
 
     ewi_freeze_offer(channel, which);
     ewi_move_knock(channel);
+    ewi_grow_knock(channel);
     code = stand_by(channel, wait);
     ewi_freeze_reclaim(channel, which);
     return code;
