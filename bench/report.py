@@ -48,6 +48,7 @@ COMMANDS = {
     "python-gil": module("gil"),
     "python-idle": module("idle"),
     "python-switching": module("switching"),
+    "python-far": module("far"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
@@ -101,6 +102,11 @@ TARGETS = (
     Target("python-gil", "try_send beside a busy thread, p99.9 ns", "busy", None, "<=", 20_000),
     Target("python-switching", "busy switch shm -> tcp, s", "busy-tcp", None, "<=", 0.005),
     Target("python-switching", "busy switch tcp -> shm, s", "busy-shm", None, "<=", 0.005),
+    Target("python-far", "grown channel / raw TCP at 40 ms", "grown", "raw", ">=", 0.9, False),
+    Target(
+        "python-far", "new channel, 48 MiB / raw TCP at 40 ms", "fresh", "raw", ">=", 0.5, False
+    ),
+    Target("python-far", "without growth / raw TCP at 40 ms", "fixed", "raw", ">=", 0.1, False),
     *(
         Target(
             "python-oneway",
