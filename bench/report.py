@@ -49,6 +49,7 @@ COMMANDS = {
     "python-gil": module("gil"),
     "python-idle": module("idle"),
     "python-switching": module("switching"),
+    "python-far": module("far"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
@@ -104,6 +105,11 @@ TARGETS = (
     Target("python-switching", "busy switch tcp -> shm, s", "busy-shm", None, "<=", 0.005),
     Target("python-switching", "pause seen in shm -> tcp, s", "gap-tcp", None, "<=", 0.005),
     Target("python-switching", "pause seen in tcp -> shm, s", "gap-shm", None, "<=", 0.005),
+    Target("python-far", "grown channel / raw TCP at 40 ms", "grown", "raw", ">=", 0.9, False),
+    Target(
+        "python-far", "new channel, 48 MiB / raw TCP at 40 ms", "fresh", "raw", ">=", 0.5, False
+    ),
+    Target("python-far", "without growth / raw TCP at 40 ms", "fixed", "raw", ">=", 0.1, False),
     *(
         Target(
             "python-oneway",

@@ -219,6 +219,15 @@ static int take_list(uint32_t *out, uint32_t *out_count, const char *name, const
     return EW_OK;
 }
 
+/* To what a stream's memory may grow; by default no less than what it begins with. */
+static int take_cap(ew_context *context, uint64_t value)
+{
+    uint64_t least = ewi_max_u64(context->outbox_bytes, context->inbox_bytes);
+
+    return take_size(&context->stream_bytes_max, "stream_bytes_max", ewi_align_up(value, 4 * KIB),
+                     ewi_max_u64(4 * MIB, least), least, GIB);
+}
+
 static int take_sizes(ew_context *context, const ew_context_options *options)
 {
     struct budget *budget = &context->budget;
@@ -242,6 +251,8 @@ static int take_sizes(ew_context *context, const ew_context_options *options)
                          64 * MIB, 4 * KIB, UINT64_C(1) << 40);
     context->outbox_bytes = ewi_align_up(context->outbox_bytes, 4 * KIB);
     context->inbox_bytes = ewi_align_up(context->inbox_bytes, 4 * KIB);
+    if (code == EW_OK)
+        code = take_cap(context, options->stream_bytes_max);
     return code;
 }
 

@@ -47,7 +47,7 @@ struct ew_context {
     ew_context *next; /* transport/process.h */
 
     char namespace_name[WIRE_NAMESPACE_BYTES];
-    uint64_t outbox_bytes, inbox_bytes, message_bytes_max, peer_bytes_max;
+    uint64_t outbox_bytes, inbox_bytes, stream_bytes_max, message_bytes_max, peer_bytes_max;
     ew_pages pages;
     ew_wait_policy wait;
     uint64_t spin_ns_max;

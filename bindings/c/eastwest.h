@@ -89,6 +89,8 @@ typedef struct ew_context_options {
     const char *namespace_name;  /* "default"; peers of another namespace are never reached */
     uint64_t outbox_bytes;       /* memory of one end of a channel, 16 KiB..1 GiB; 256 KiB */
     uint64_t inbox_bytes;        /* receive buffer of a stream, 64 KiB..1 GiB; 256 KiB */
+    uint64_t stream_bytes_max;   /* to what the two may grow over a stream, no less than either and at
+                                    most 1 GiB; 4 MiB or the larger of them */
     uint64_t message_bytes_max;  /* longest message we accept, 1..2^40; 64 MiB */
     uint64_t memory_bytes_max;   /* budget of the context; 1 GiB */
     uint64_t peer_bytes_max;     /* shared memory that peers of one uid may make us map; a quarter
@@ -311,6 +313,8 @@ typedef struct ew_channel_info {
     uint64_t message_bytes_max;    /* that the peer takes */
     uint64_t outbox_bytes, record_bytes_max;
     uint64_t peer_outbox_bytes;    /* memory in which the peer's messages wait for us */
+    uint64_t inbox_bytes;          /* ... of a stream, kept while there is none; 0: there was none */
+    uint64_t outbox_growths, inbox_growths; /* how often each was doubled */
     char pages[96];                /* "4 KiB: no huge pages are free" */
     char death_watch[64];          /* "socket, pidfd" */
     char end[256];                 /* why the channel ended, or "" */

@@ -285,6 +285,7 @@ def _context_options(config: Config) -> tuple[Any, list[Any]]:
     options.allow_any = access.anyone
     options.outbox_bytes = config.outbox_bytes
     options.inbox_bytes = config.inbox_bytes
+    options.stream_bytes_max = config.stream_bytes_max or 0
     options.message_bytes_max = config.message_bytes_max
     options.memory_bytes_max = config.memory_bytes_max
     options.peer_bytes_max = config.peer_bytes_max or 0
@@ -369,6 +370,9 @@ def channel_info(address: int) -> ChannelInfo:
         outbox_bytes=out.outbox_bytes,
         peer_outbox_bytes=out.peer_outbox_bytes,
         record_bytes_max=out.record_bytes_max,
+        inbox_bytes=out.inbox_bytes,
+        outbox_growths=out.outbox_growths,
+        inbox_growths=out.inbox_growths,
         pages=_text(out.pages),
         death_watch=_text(out.death_watch),
         end=_text(out.end),

@@ -1,17 +1,20 @@
 """A TCP proxy that cuts what it carries: with a reset, anywhere, as often as a test wants.
 
 Cutter      forwards connections to an address; ``cut`` resets all, ``refuse`` takes no new ones,
-            ``mute`` keeps what the server says
+            ``mute`` keeps what the server says; it may be as far away as the other end of the world
 """
 
 import select
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from contextlib import suppress
 from typing import Self
 
 LOOK_SECONDS = 0.05
+LINE_BYTES = 64 << 20  # on their way in one direction, at most
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 
 
@@ -22,12 +25,22 @@ class Cutter:
         target: "tcp://ADDR:PORT" of the server.
         limits: bytes, from the client's side and from the server's together, after which the
             n-th connection is cut; those behind the last one live until ``cut``.
+        delay: seconds that everything takes in each direction.
+        rate: bytes per second in each direction, 0: all that goes. With a delay only.
     """
 
-    def __init__(self, target: str, limits: list[int] | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        limits: list[int] | None = None,
+        *,
+        delay: float = 0.0,
+        rate: float = 0.0,
+    ) -> None:
         host, _, port = target.removeprefix("tcp://").rpartition(":")
         self._target = (host, int(port))
         self._limits = list(limits or ())
+        self._delay, self._rate = delay, rate
         self._door = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._door.getsockname()[1]}"
         self._lock = threading.Lock()
@@ -79,7 +92,8 @@ class Cutter:
             with self._lock:
                 self._open.add(pair)
             limit = self._limits.pop(0) if self._limits else None
-            threading.Thread(target=self._forward, args=(pair, limit), daemon=True).start()
+            work = (self._forward, (pair, limit)) if not self._delay else (self._delayed, (pair,))
+            threading.Thread(target=work[0], args=work[1], daemon=True).start()
 
     def _forward(self, pair: tuple[socket.socket, socket.socket], limit: int | None) -> None:
         try:
@@ -103,6 +117,30 @@ class Cutter:
                 self._open.discard(pair)
             _reset(pair)
 
+    def _delayed(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        lines = (
+            _Line(pair[0], pair[1], self._delay, self._rate),
+            _Line(pair[1], pair[0], self._delay, self._rate),
+        )
+        try:
+            while not all(line.ended and not line.waiting for line in lines):
+                open_ends = [line.source for line in lines if line.takes]
+                first = min(line.due for line in lines)
+                pause = min(max(first - time.monotonic(), 0.0), LOOK_SECONDS)
+                ready, _, _ = select.select(open_ends, [], [], pause)
+                if pair not in self._open:
+                    return
+                for line in lines:
+                    if line.source in ready:
+                        line.take()
+                    line.give()
+        except (OSError, ValueError):
+            pass
+        finally:
+            with self._lock:
+                self._open.discard(pair)
+            _reset(pair)
+
     def __enter__(self) -> Self:
         return self
 
@@ -111,6 +149,43 @@ class Cutter:
         self._thread.join()
         self.cut()
         self._door.close()
+
+
+class _Line:
+    """One direction of a connection: what went in comes out later."""
+
+    def __init__(self, source: socket.socket, sink: socket.socket, delay: float, rate: float):
+        self.source, self.sink = source, sink
+        self.delay, self.rate = delay, rate
+        self.waiting: deque[tuple[float, bytes]] = deque()
+        self.bytes = 0
+        self.ended = False
+        self.free_at = 0.0  # the line carries the next byte
+
+    @property
+    def takes(self) -> bool:
+        return not self.ended and self.bytes < LINE_BYTES
+
+    @property
+    def due(self) -> float:
+        return self.waiting[0][0] if self.waiting else float("inf")
+
+    def take(self) -> None:
+        data = self.source.recv(65536)
+        now = time.monotonic()
+        self.free_at = max(now, self.free_at) + (len(data) / self.rate if self.rate else 0.0)
+        self.waiting.append((self.free_at + self.delay, data))
+        self.bytes += len(data)
+        self.ended = not data
+
+    def give(self) -> None:
+        while self.waiting and self.due <= time.monotonic():
+            _, data = self.waiting.popleft()
+            self.bytes -= len(data)
+            if data:
+                self.sink.sendall(data)
+            else:
+                self.sink.shutdown(socket.SHUT_WR)
 
 
 def _reset(pair: tuple[socket.socket, socket.socket]) -> None:

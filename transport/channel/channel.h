@@ -34,6 +34,7 @@
 #include "transport/channel/stores.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
+#include "transport/stream/grow.h"
 #include "transport/stream/link.h"
 
 enum channel_wants { /* of a wait; the low bits are enum bell_wants */
@@ -174,6 +175,7 @@ struct ew_channel {
     /* what survives a link: see transport/session/session.h */
     struct session session; /* with a stream's drive lock; in a move by who has frozen the channel */
     struct channel_inbox inbox;
+    struct stream_growth growth;
     alignas(EWI_CACHE_LINE) _Atomic uint64_t consumed; /* over a stream: published by the receiver */
     alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken; /* over a stream: as the peer's ACKs say */
     _Atomic uint64_t released; /* ... and not to be sent on this link any more: space to use again */

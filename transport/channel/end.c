@@ -161,6 +161,7 @@ static void end_link(ew_channel *channel, bool clean)
     ewi_resume_stop(channel);
     ewi_incoming_stop(channel);
     ewi_retired_leave(channel);
+    ewi_grow_stop(channel);
     ewi_lock_enter(&channel->facts_lock); /* no move replaces the link meanwhile, or after */
     channel->ops->hang_up(channel, clean);
     ewi_channel_link_down(channel, LINK_SHUT);

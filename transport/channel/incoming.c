@@ -171,7 +171,7 @@ static void look(struct incoming *incoming, uint64_t now_ns)
     int code;
 
     if (!incoming->claimed)
-        incoming->claimed = ewi_freeze_claim(channel) == EW_OK;
+        incoming->claimed = ewi_grow_claim(channel) == EW_OK;
     if (!incoming->claimed || ewi_freeze_try(channel) != EW_OK ||
         !take_locks(channel, &session_lock)) {
         if (now_ns >= incoming->until_ns)

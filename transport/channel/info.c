@@ -31,6 +31,9 @@ static void fill_info(ew_channel *channel, ew_channel_info *out)
         .message_bytes_max = channel->peer_message_bytes_max,
         .outbox_bytes = channel->outbox_region.bytes,
         .record_bytes_max = channel->record_bytes_max,
+        .inbox_bytes = channel->inbox.region.base != NULL ? channel->session.inbox_bytes : 0,
+        .outbox_growths = channel->growth.count[GROW_OUTBOX],
+        .inbox_growths = channel->growth.count[GROW_INBOX],
     };
     memcpy(out->instance, channel->instance, sizeof(out->instance));
     memcpy(out->channel_id, channel->id, sizeof(out->channel_id));

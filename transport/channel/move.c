@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "shm/copy.h"
 #include "transport/channel/kept.h"
 #include "transport/context.h"
 #include "transport/error.h"
@@ -61,25 +60,6 @@ int ewi_move_settle(ew_channel *channel)
     return EW_OK;
 }
 
-/* Copy what lies in our ring from a position on. */
-static void copy_records(struct ring_writer *to, const struct ring_writer *from, uint64_t position)
-{
-    struct ring_reader reader;
-    struct record record;
-    const uint8_t *payload;
-
-    ewi_ring_reader_init(&reader, from->bytes, from->ring_bytes,
-                         ewi_ring_offset_of(from, position), position);
-    reader.record_bytes_max = from->record_bytes_max;
-    while (ewi_ring_peek(&reader, &record, &payload) == EW_OK) {
-        int code = ewi_ring_append(to, record, payload);
-
-        EWI_ASSERT(code == EW_OK); /* it is not smaller, and begins empty */
-        ewi_ring_consume(&reader, record);
-    }
-    EWI_ASSERT(to->position == from->position);
-}
-
 int ewi_move_fill(struct move *move, uint64_t from)
 {
     ew_channel *channel = move->channel;
@@ -92,7 +72,7 @@ int ewi_move_fill(struct move *move, uint64_t from)
         return ewi_fail(code, "a channel's outbox: %s", error);
     ewi_ring_writer_init(&move->writer, ewi_outbox_init(move->outbox.base, move->outbox.bytes)->ring,
                          ewi_outbox_ring_bytes(move->outbox.bytes), from);
-    copy_records(&move->writer, &channel->writer, from);
+    ewi_ring_copy(&move->writer, &channel->writer, from);
     EWI_CRASH_POINT("move.after_fill");
     move->filled = true;
     return EW_OK;

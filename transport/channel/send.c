@@ -86,6 +86,7 @@ static int wait_for_room(ew_channel *channel, uint32_t payload_bytes, struct wai
     uint64_t before;
     int code;
 
+    atomic_store_explicit(&channel->growth.no_room, true, memory_order_relaxed); /* a hint */
     if (wait.deadline_ns == 0)
         return EW_EAGAIN;
     before = ewi_now_ns();

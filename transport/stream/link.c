@@ -46,6 +46,8 @@ static bool pump(ew_channel *channel, uint32_t bells, bool is_poller)
         progress = ewi_pump_in(channel);
     ewi_pump_out(channel);
     progress |= ewi_pump_release(channel);
+    if (__builtin_expect(atomic_load_explicit(&channel->growth.no_room, memory_order_relaxed), 0))
+        ewi_grow_look(channel);
     if (!is_poller && !was_blocked && ewi_stream_link_is_blocked(channel) &&
         ewi_waitroom_has_poller(&channel->room))
         wake_poller(link_of(channel));
@@ -119,6 +121,11 @@ bool ewi_stream_link_cover(ew_channel *channel)
     atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
     ring(channel, BELL_IN | BELL_OUT);
     return true;
+}
+
+void ewi_stream_link_poke(ew_channel *channel)
+{
+    ring(channel, BELL_OUT);
 }
 
 bool ewi_stream_link_is_blocked(ew_channel *channel)

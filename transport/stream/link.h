@@ -31,6 +31,7 @@
 #include "transport/stack.h"
 #include "transport/stream/sink.h"
 #include "transport/stream/user.h"
+#include "transport/stream/window.h"
 
 enum {
     STREAM_STAGING_BYTES = 64 * 1024,
@@ -99,6 +100,9 @@ struct stream_link {
     struct stream_sink sink;
     struct stream_counts counts;
 
+    struct window_receiving receiving; /* is the inbox, or the ring, too small? */
+    struct window_sending sending;
+
     int wake_fd; /* readable: the poller looks again; once this end is closing, for good */
 };
 
@@ -124,6 +128,8 @@ void ewi_stream_link_open(ew_channel *channel, uint64_t peer_limit);
 void ewi_stream_link_abandon(struct channel_link *of);
 /* The reactor's turn: drive a link whose application is away. False: somebody polls it. */
 bool ewi_stream_link_cover(ew_channel *channel);
+/* Somebody had the drive lock, or has left something to be said: go on. */
+void ewi_stream_link_poke(ew_channel *channel);
 /* More is to be written than the stack took. */
 bool ewi_stream_link_is_blocked(ew_channel *channel);
 uint64_t ewi_stream_link_memory_bytes(uint64_t inbox_bytes);

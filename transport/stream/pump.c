@@ -24,6 +24,16 @@ static uint64_t consumed_by(const ew_channel *channel)
     return atomic_load_explicit(&channel->consumed, memory_order_acquire); /* T2, pairs with T1 */
 }
 
+static void put_ping(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link->stream;
+    uint64_t token = ewi_grow_ping(channel);
+
+    if (token != 0)
+        link->control_to +=
+            ewi_wire_put_u64(link->control + link->control_to, RECORD_PING, token);
+}
+
 static void put_controls(ew_channel *channel, bool with_data)
 {
     struct stream_link *link = &channel->link->stream;
@@ -36,6 +46,7 @@ static void put_controls(ew_channel *channel, bool with_data)
 
         link->control_to += ewi_wire_put_ack(link->control + link->control_to, &ack);
         link->ack_now = false;
+        put_ping(channel);
     }
     if (atomic_exchange_explicit(&link->drain_wanted, false, memory_order_relaxed)) /* by the lock */
         link->control_to += ewi_wire_put_drain(link->control + link->control_to);
@@ -199,7 +210,8 @@ static bool on_control(ew_channel *channel, struct record record, const uint8_t 
     case RECORD_PING:
         link->pong = ewi_wire_get_u64(payload);
         return true;
-    case RECORD_PONG: /* nobody has asked yet */
+    case RECORD_PONG:
+        ewi_grow_pong(channel, ewi_wire_get_u64(payload));
         return true;
     case RECORD_DRAIN:
         ewi_channel_drained(channel);
