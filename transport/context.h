@@ -59,6 +59,7 @@ struct ew_context {
     bool allow_any;
     struct budget budget;
 
+    int news_fd;  /* readable: look at ew_context_news */
     int nudge_fd; /* readable: whoever sleeps on a local link looks whether it is to move */
     struct reactor *reactor;
     struct ewi_stack *stack; /* the kernel's */
@@ -92,6 +93,8 @@ void ewi_context_forget_channel(ew_context *context, ew_channel *channel); /* tw
 ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16]);
 /* Say DRAIN on the channels of a listener. */
 void ewi_context_drain(ew_context *context, const ew_listener *listener);
+/* The channel has news for ew_context_news. Any thread, under any lock. */
+void ewi_context_tell(ew_channel *channel);
 /* Wake the sleepers of all local links for a look; and no more of it. */
 void ewi_context_nudge(ew_context *context);
 void ewi_context_calm(ew_context *context);

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from . import _message
@@ -36,6 +36,7 @@ _PATHS: dict[int, Path] = {
 }
 _WAIT_NAMES = {value: name for name, value in _WAIT.items()}
 _SIGSET_BYTES = 128  # sizeof(sigset_t), glibc bits/types/__sigset_t.h
+NEWS_MAX = 256  # channels that are asked for at once
 NS = 1_000_000_000
 FOREVER_SECONDS = 1e8  # three years; what is longer must not overflow a sum of nanoseconds
 
@@ -234,6 +235,35 @@ class ContextHandle:
             check(lib.ew_context_control_address(context, out))
         return os.fsdecode(ffi.string(out))
 
+    def wait_news(self, seconds: float | None) -> list[int]:
+        """Return the numbers of channels with news; none at the timeout, or when woken.
+
+        Raises:
+            ClosedHere: the context was closed, also while we waited.
+        """
+        out = ffi.new("uint64_t[]", NEWS_MAX)
+        numbers: list[int] = []
+        with self._in_use() as context:
+            _message.wait_readable(check(lib.ew_context_fileno(context)), seconds)
+            more = True
+            while more:
+                count = check(lib.ew_context_news(context, out, NEWS_MAX))
+                numbers.extend(ffi.unpack(out, count))
+                more = count == NEWS_MAX
+        return numbers
+
+    def wake(self) -> None:
+        """End ``wait_news`` of another thread."""
+        with suppress(ClosedHere), self._in_use() as context:
+            check(lib.ew_context_wake(context))
+
+    def is_idle(self) -> bool:
+        """Whether no channel is open."""
+        out = ffi.new("ew_context_stats *")
+        with suppress(ClosedHere), self._in_use() as context:
+            check(lib.ew_context_get_stats(context, out))
+        return not out.channels
+
     def close(self) -> None:
         """Refuse new calls, and close the context when the last one has returned. Idempotent."""
         if os.getpid() != self._pid:
@@ -359,6 +389,7 @@ def channel_info(address: int) -> ChannelInfo:
         opener=bool(out.opener),
         peer_pid=out.peer_pid or None,
         peer_uid=out.peer_uid if out.path == lib.EW_PATH_SHM else None,
+        number=out.number,
         generation=out.generation,
         instance=bytes(out.instance).hex(),
         channel_id=bytes(out.channel_id).hex(),
@@ -399,7 +430,7 @@ def channel_stats(address: int) -> ChannelStats:
         send_waiting=out.send_waiting,
         recv_waiting=out.recv_waiting,
         path_changes=out.path_changes,
-        changes=_changes(address),
+        changes=path_changes(address),
         position_sent=out.position_sent,
         position_peer_taken=out.position_peer_taken,
         position_peer_consumed=out.position_peer_consumed,
@@ -407,7 +438,7 @@ def channel_stats(address: int) -> ChannelStats:
     )
 
 
-def _changes(address: int) -> tuple[PathChange, ...]:
+def path_changes(address: int) -> tuple[PathChange, ...]:
     """Return the last changes of a channel's link, oldest first."""
     out = ffi.new("ew_path_change[]", lib.EW_PATH_CHANGES_KEPT)
     channel = ffi.cast("ew_channel *", address)
@@ -417,6 +448,7 @@ def _changes(address: int) -> tuple[PathChange, ...]:
             generation=each.generation,
             before=_PATHS[getattr(each, "from")],
             after=_PATHS[each.to],
+            lost=bool(each.lost),
             reason=_text(each.reason),
             at=each.at_ns / NS,
             seconds=each.took_ns / NS,
@@ -425,11 +457,27 @@ def _changes(address: int) -> tuple[PathChange, ...]:
     )
 
 
-def channel_switch(address: int, where: str, timeout: float | None) -> None:
-    """Put a channel on another link, to the address *where*."""
+def channel_move(
+    address: int, where: str, reason: str, only_if_lost: bool, timeout: float | None
+) -> None:
+    """Put a channel on another link, to the address *where*; for the *reason*, see PathChange.
+
+    Args:
+        only_if_lost: a channel that has a link stays on it.
+    """
     channel = ffi.cast("ew_channel *", address)
-    chars = _chars(where)
-    _waiting(lambda mask: lib.ew_channel_switch(channel, chars, _ns(timeout), mask))
+    options = ffi.new("ew_move_options *")
+    keep = [_chars(where), _chars(reason)]
+    options.address, options.reason = keep
+    options.only_if_lost = only_if_lost
+    options.timeout_ns = _ns(timeout)
+
+    def call(mask: Any) -> int:
+        options.sigmask = mask
+        code: int = lib.ew_channel_move(channel, options)
+        return code
+
+    _waiting(call)
 
 
 def set_note(address: int, text: str) -> None:

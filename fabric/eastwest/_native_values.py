@@ -56,3 +56,4 @@ class ChannelInfo:
     draining: bool = False
     lost_seconds: float = 0.0
     end_code: int = 0
+    number: int = 0

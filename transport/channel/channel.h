@@ -153,6 +153,7 @@ struct ew_channel {
     _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */
     ew_path_change changes[EW_PATH_CHANGES_KEPT];
     _Atomic uint64_t changes_count;
+    _Atomic bool has_news;        /* for ew_context_news */
     _Atomic bool draining;        /* the peer asked us to go elsewhere */
     bool began_local;             /* it was opened over shared memory */
     uint32_t peer_uid;            /* ... by or to this user */
@@ -255,6 +256,8 @@ static inline int ewi_channel_take(ew_channel *channel, struct lock *lock, struc
 
 /* 0, or why no call can work: shut here, forked. Sets the error text. */
 int ewi_channel_usable(ew_channel *channel);
+/* The link is a stream that has ended; the channel waits for another. */
+bool ewi_channel_is_lost(const ew_channel *channel);
 /* The peer said DRAIN. */
 void ewi_channel_drained(ew_channel *channel);
 /* The first reason wins and stays. Takes the link down when it is up. */

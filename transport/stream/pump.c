@@ -347,6 +347,7 @@ static void stream_ended(ew_channel *channel)
     }
     ewi_session_detach(&channel->session, channel->session.generation);
     atomic_store_explicit(&link->lost, true, memory_order_relaxed); /* by the lock; a hint outside */
+    ewi_context_tell(channel);
 }
 
 /* Read once. > 0: there may be more; 0: not now, or the link is down. */
