@@ -9,6 +9,7 @@
 
 #include "transport/channel/channel.h"
 #include "transport/context.h"
+#include "transport/error.h"
 #include "transport/local/process_watch.h"
 #include "transport/local/open.h"
 #include "transport/process.h"
@@ -237,9 +238,10 @@ int ewi_local_link_prepare(ew_channel *channel, struct channel_link *of,
     link->process = ewi_process_watch(context, parts->fd, &parts->peer);
     code = ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, link,
                            &link->source); /* EPOLLHUP and EPOLLERR come unasked */
-    if (code != EW_OK)
-        ewi_process_unwatch(context, link->process);
-    return code;
+    if (code == EW_OK)
+        return EW_OK;
+    ewi_process_unwatch(context, link->process);
+    return ewi_fail(EW_EMEMORY, "no memory for a link: %s", ewi_error_name(code));
 }
 
 void ewi_local_link_open(ew_channel *channel)
