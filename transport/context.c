@@ -46,6 +46,7 @@ static void destroy(ew_context *context)
     if (context->reactor != NULL) {
         ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);
+        ewi_silence_close(context);
         if (context->stack != NULL) {
             while (ewi_stream_dispatch(&ewi_kernel_stack, context->stack, ewi_now_ns()) > 0)
                 ; /* the last CLOSED events free their users */
@@ -359,7 +360,10 @@ static void on_stack(void *object, uint32_t events, uint64_t now_ns)
 static int start(ew_context *context)
 {
     uint8_t seed[32];
-    const struct stack_options options = {.streams_max = STREAMS_MAX, .seed = seed, .text = ""};
+    const struct stack_options options = {.streams_max = STREAMS_MAX,
+                                          .seed = seed,
+                                          .text = "",
+                                          .silence_ns = ewi_silence_limit(context->grace_ns)};
     int code = ewi_random(seed, sizeof(seed));
 
     if (code == EW_OK)
@@ -370,6 +374,8 @@ static int start(ew_context *context)
         code = ewi_reactor_acquire(&context->reactor);
     if (code == EW_OK)
         code = ewi_cover_open(&context->cover, context->reactor);
+    if (code == EW_OK)
+        code = ewi_silence_open(context);
     if (code == EW_OK)
         code = ewi_kernel_stack.open(&options, &context->stack);
     if (code == EW_OK)

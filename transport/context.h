@@ -21,6 +21,7 @@
 #include "transport/reactor.h"
 #include "transport/stack.h"
 #include "transport/stream/cover.h"
+#include "transport/stream/silence.h"
 #include "transport/tombs.h"
 #include "transport/wire.h"
 
@@ -65,6 +66,7 @@ struct ew_context {
     struct ewi_stack *stack; /* the kernel's */
     struct source *stack_source;
     struct stream_cover_list cover;
+    struct stream_silence silence;
     struct control_socket *control; /* NULL: nobody looks in */
     struct tombs tombs;             /* under the reactor's lock */
 

@@ -83,6 +83,7 @@ struct stream_link {
     uint32_t record_left;
     struct record record;
 
+    uint64_t repeats_since_ns; /* what was sent has no answer (silence.c); 0: it has */
     int wake_fd; /* readable: the poller looks again; once this end is closing, for good */
 };
 
