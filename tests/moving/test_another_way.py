@@ -1,6 +1,7 @@
 """A lost channel goes on wherever its instance is reached; what happens to links is logged."""
 
 import logging
+import select
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -136,3 +137,35 @@ def test_both_ends_log_what_happens_to_the_link(
         wait_until(lambda: logged(caplog) == found, "both ends have found it", LONG)
     times = [vars(each)["eastwest"].get("seconds", 1) for each in caplog.records]
     assert all(0 < each < LONG for each in times)
+
+
+@pytest.mark.parametrize("path", ["shm", "tcp"])
+def test_a_loop_and_the_log_learn_that_the_peer_drains(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    # catches: a flag that only who asks for it finds
+    with (
+        caplog.at_level(logging.INFO, "eastwest"),
+        shm_and_tcp(tmp_path) as (opened, _accepted, cutter, listener),
+    ):
+        if path == "tcp":
+            opened.switch(cutter.address, timeout=LONG)
+        poll = select.poll()
+        poll.register(opened.fileno(), select.POLLIN)
+        while opened.arm():
+            assert opened.try_recv() is None
+        assert listener.drain(timeout=0) is False
+        assert poll.poll(LONG * 1000), "fileno() tells of it"
+        assert not opened.arm()
+        drained = ("peer_draining",)
+        wait_until(lambda: logged(caplog)[drained] == 1, "it is logged", LONG)
+        assert opened.draining
+        assert opened.path == path, "nobody moves it: every way leads there"
+
+
+def test_a_drain_that_nobody_heard_is_told_on_the_next_link(tmp_path: Path) -> None:
+    # catches: a flag in the memory that a move leaves behind
+    with shm_and_tcp(tmp_path) as (opened, _accepted, cutter, listener):
+        assert listener.drain(timeout=0) is False
+        opened.move(cutter.address, "a test", only_if_lost=False, timeout=LONG)
+        wait_until(lambda: opened.draining, "it is told", LONG)
