@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Mapping
 from typing import final
 
-from . import _exit, _log, _native, _rundir
+from . import _exit, _log, _native, _native_rundir, _rundir
 from ._addresses import is_unspecified, path_of
 from ._channel import Channel, adopt
 from ._closing import Closing
@@ -259,7 +259,7 @@ class Context(Closing):
     def _bindable(self) -> _rundir.Search:
         if "shm" not in self.config.paths:
             return _rundir.Search((), ())
-        return _rundir.bindable(self.config.runtime_dirs, os.environ, _native.rundir_problem)
+        return _rundir.bindable(self.config.runtime_dirs, os.environ, _native_rundir.rundir_problem)
 
     def _nowhere(self, service: str, search: _rundir.Search) -> ConfigurationError:
         why = "; ".join(search.problems) or f"paths = {list(self.config.paths)}"
@@ -337,7 +337,7 @@ class Context(Closing):
             return self._handle, self._finder
 
     def _make_finder(self, handle: _native.ContextHandle) -> Finder:
-        names = SocketNames(_native.rundir_prefix, _native.is_socket_name)
+        names = SocketNames(_native_rundir.rundir_prefix, _native_rundir.is_socket_name)
         local = Local(self.config.namespace, self._searchable, handle.query, names)
         find = Ways(self._ways_to, local.address_of if "shm" in self.config.paths else None)
         self._keeper = Keeper(handle, find, patience=self.config.grace / 4)
@@ -362,10 +362,12 @@ class Context(Closing):
 
     def _control_dir(self) -> str | None:
         dirs = self.config.runtime_dirs
-        return _rundir.control_dir(dirs, os.environ, _native.rundir_problem)
+        return _rundir.control_dir(dirs, os.environ, _native_rundir.rundir_problem)
 
     def _searchable(self) -> _rundir.Search:
-        return _rundir.searchable(self.config.runtime_dirs, os.environ, _native.rundir_problem)
+        return _rundir.searchable(
+            self.config.runtime_dirs, os.environ, _native_rundir.rundir_problem
+        )
 
 
 def _published(service: str, native: _native.ListenerHandle, facts: Facts) -> Instance:

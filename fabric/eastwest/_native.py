@@ -1,8 +1,8 @@
-"""The C library as typed Python: the only module that touches ``ffi``.
+"""The C library as typed Python: with ``_native_rundir`` the only module that touches ``ffi``.
 
 ContextHandle   ew_context: connect, query, listen, stats
 ListenerHandle  ew_listener
-channel_info, channel_stats, rundir_*   functions on addresses and names
+channel_info, channel_stats ...   functions on addresses of channels
 
 Codes become exceptions of ``_errors``, nanoseconds become seconds, char arrays become str, and a
 wait on the main thread ends with Ctrl-C: signals are blocked in this thread outside of the sleep,
@@ -43,7 +43,7 @@ FOREVER_SECONDS = 1e8  # three years; what is longer must not overflow a sum of 
 
 def version() -> str:
     """Return the version of the C library."""
-    return _text(lib.ew_version())
+    return text_of(lib.ew_version())
 
 
 def error_codes() -> dict[str, int]:
@@ -51,7 +51,7 @@ def error_codes() -> dict[str, int]:
     return {name: number for number, name in ffi.typeof("ew_err").elements.items()}
 
 
-def _text(chars: Any) -> str:
+def text_of(chars: Any) -> str:
     """Return a C string or char array that may hold anything."""
     text: str = ffi.string(chars).decode(errors="replace")
     return text
@@ -68,7 +68,7 @@ def check(code: int) -> int:
         EastwestError: the class of the code, with the library's text.
     """
     if code < 0:
-        raise from_code(code, _text(lib.ew_error_text()))
+        raise from_code(code, text_of(lib.ew_error_text()))
     return code
 
 
@@ -100,7 +100,7 @@ def _waiting(call: Callable[[Any], int]) -> int:
     while True:
         with _signals_held() as mask:
             code = call(mask)
-            text = _text(lib.ew_error_text()) if code < 0 else ""
+            text = text_of(lib.ew_error_text()) if code < 0 else ""
         if code != Code.EW_EINTR:  # else the handlers ran when the mask was put back
             if code < 0:
                 raise from_code(code, text)
@@ -172,10 +172,10 @@ class ContextHandle:
             _waiting(lambda mask: lib.ew_query(context, where, wanted, _ns(timeout), mask, info))
         return Answer(
             instance=bytes(info.instance).hex(),
-            namespace=_text(info.namespace_name),
-            service=_text(info.service),
-            protocol=_text(info.protocol),
-            facts=_text(info.facts),
+            namespace=text_of(info.namespace_name),
+            service=text_of(info.service),
+            protocol=text_of(info.protocol),
+            facts=text_of(info.facts),
             pid=info.pid or None,
             uid=info.uid if address.startswith(SHM) else None,
             channels=info.channels,
@@ -356,8 +356,8 @@ class ListenerHandle:
         check(lib.ew_listener_get_info(self._listener, out))
         return ListenerInfo(
             instance=bytes(out.instance).hex(),
-            local_address=_text(out.local_address),
-            tcp_address=_text(out.tcp_address),
+            local_address=text_of(out.local_address),
+            tcp_address=text_of(out.tcp_address),
             stats=ListenerStats(
                 accepted=out.accepted,
                 refused=out.refused,
@@ -376,7 +376,7 @@ class ListenerHandle:
         lib.ew_listener_close(self._listener)
 
 
-# ------------------------------------------------------------------ channel, runtime directory
+# ------------------------------------------------------------------ channel
 
 
 def channel_info(address: int) -> ChannelInfo:
@@ -393,16 +393,16 @@ def channel_info(address: int) -> ChannelInfo:
         generation=out.generation,
         instance=bytes(out.instance).hex(),
         channel_id=bytes(out.channel_id).hex(),
-        service=_text(out.service),
-        protocol=_text(out.protocol),
-        peer_address=_text(out.peer_address),
+        service=text_of(out.service),
+        protocol=text_of(out.protocol),
+        peer_address=text_of(out.peer_address),
         message_bytes_max=out.message_bytes_max,
         outbox_bytes=out.outbox_bytes,
         peer_outbox_bytes=out.peer_outbox_bytes,
         record_bytes_max=out.record_bytes_max,
-        pages=_text(out.pages),
-        death_watch=_text(out.death_watch),
-        end=_text(out.end),
+        pages=text_of(out.pages),
+        death_watch=text_of(out.death_watch),
+        end=text_of(out.end),
         draining=bool(out.draining),
         lost_seconds=out.lost_ns / NS,
         end_code=out.end_code,
@@ -449,7 +449,7 @@ def path_changes(address: int) -> tuple[PathChange, ...]:
             before=_PATHS[getattr(each, "from")],
             after=_PATHS[each.to],
             lost=bool(each.lost),
-            reason=_text(each.reason),
+            reason=text_of(each.reason),
             at=each.at_ns / NS,
             seconds=each.took_ns / NS,
         )
@@ -483,32 +483,3 @@ def channel_move(
 def set_note(address: int, text: str) -> None:
     """Give a channel the text that tools see; at most 4096 bytes, no control characters."""
     check(lib.ew_channel_set_note(ffi.cast("ew_channel *", address), text.encode()))
-
-
-def sweep_control(directory: str) -> int:
-    """Remove the control sockets of dead processes from a runtime directory; return how many.
-
-    Raises:
-        EastwestError: it is not there, or not safe to use.
-    """
-    return check(lib.ew_rundir_sweep_control(os.fsencode(directory)))
-
-
-def rundir_problem(directory: str, create: bool) -> str | None:
-    """Return what is wrong with a runtime directory, or None; may make a missing last part."""
-    if lib.ew_rundir_check(os.fsencode(directory), create) < 0:
-        return _text(lib.ew_error_text())
-    return None
-
-
-def rundir_prefix(namespace: str, service: str) -> str:
-    """Return how the names of a service's sockets begin."""
-    out = ffi.new("char[24]")
-    check(lib.ew_rundir_prefix(namespace.encode(), service.encode(), out))
-    return _text(out)
-
-
-def is_socket_name(name: str) -> bool:
-    """Whether a file in a runtime directory belongs to a listener of this boot."""
-    found: int = lib.ew_rundir_is_socket_name(os.fsencode(name))
-    return found > 0
