@@ -14,6 +14,7 @@ leads to the instance that goes away (ADR 12). Imports no native module.
 """
 
 import os
+import signal
 import threading
 import time
 import weakref
@@ -142,7 +143,7 @@ class Keeper:
                 self._thread = threading.Thread(
                     target=self._run, name="eastwest-paths", daemon=True
                 )
-                self._thread.start()
+                _start(self._thread)
         if self._plan(channel):
             self._news.wake()  # it may have to look sooner than it sleeps
 
@@ -260,9 +261,10 @@ class Keeper:
         with self._lock:
             self._moving.add(channel.number)
         try:
-            threading.Thread(
+            work = threading.Thread(
                 target=self._work, args=(channel, attempt), name="eastwest-path", daemon=True
-            ).start()
+            )
+            _start(work)
         except RuntimeError:  # no more threads on this machine
             self._settle(channel, False)
 
@@ -305,3 +307,12 @@ class Keeper:
             _log.event(DEBUG, "path_stays", service=channel.service, to=to, detail=error)
             return False
         return True
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start a thread that takes no signals: a wait of the main thread would miss them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import threading
 import time
 import weakref
@@ -145,6 +146,24 @@ def test_a_channel_that_is_over_keeps_no_thread() -> None:
         lambda: not any(each.name == "eastwest-paths" for each in threading.enumerate()),
         "the thread is gone",
     )
+    keeper.close()
+
+
+def test_the_keeper_takes_no_signals() -> None:
+    # catches: a signal for the main thread that is delivered where nobody waits for it
+    news, fake = FakeNews(), Fake("lost")
+    masks: list[set[int]] = []
+
+    def look(service: str, instance: str) -> tuple[str, ...]:
+        masks.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+        return ("shm:x",)
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    keeper = Keeper(news, Ways(look, None))
+    keeper.watch(fake)
+    assert fake.moved.wait(LONG)
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1} <= masks[0]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     keeper.close()
 
 
