@@ -38,6 +38,7 @@ void ewi_context_take(ew_context *context)
 static void destroy(ew_context *context)
 {
     ewi_process_remove_context(context);
+    ewi_process_close_fd(context->news_fd);
     ewi_process_close_fd(context->nudge_fd);
     ewi_control_close(context); /* it is, unless opening the context failed */
     ewi_control_free(context->control);
@@ -45,6 +46,7 @@ static void destroy(ew_context *context)
     if (context->reactor != NULL) {
         ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);
+        ewi_silence_close(context);
         if (context->stack != NULL) {
             while (ewi_stream_dispatch(&ewi_kernel_stack, context->stack, ewi_now_ns()) > 0)
                 ; /* the last CLOSED events free their users */
@@ -74,17 +76,37 @@ void ewi_context_add_channel(ew_context *context, ew_channel *channel)
     atomic_fetch_add_explicit(&context->channels_count, 1, memory_order_relaxed);
 }
 
+static void ring(int event_fd)
+{
+    const uint64_t one = 1;
+
+    if (write(event_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
+static void quieten(int event_fd)
+{
+    uint64_t ignored;
+
+    if (read(event_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}
+
 void ewi_context_forget_channel(ew_context *context, ew_channel *channel)
 {
+    bool last = false;
+
     ewi_lock_enter(&context->lock);
     if (channel->previous != NULL) {
         *channel->previous = channel->next;
         if (channel->next != NULL)
             channel->next->previous = channel->previous;
         channel->previous = NULL;
-        atomic_fetch_sub_explicit(&context->channels_count, 1, memory_order_relaxed);
+        last = atomic_fetch_sub_explicit(&context->channels_count, 1, memory_order_relaxed) == 1;
     }
     ewi_lock_give(&context->lock);
+    if (last)
+        ring(context->news_fd);
 }
 
 ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16])
@@ -103,18 +125,49 @@ ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16])
 
 void ewi_context_nudge(ew_context *context)
 {
-    const uint64_t one = 1;
-
-    if (write(context->nudge_fd, &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN); /* readable already */
+    ring(context->nudge_fd);
 }
 
 void ewi_context_calm(ew_context *context)
 {
-    uint64_t ignored;
+    quieten(context->nudge_fd);
+}
 
-    if (read(context->nudge_fd, &ignored, sizeof(ignored)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+/* ---- news ---- */
+
+void ewi_context_tell(ew_channel *channel)
+{
+    atomic_store_explicit(&channel->has_news, true, memory_order_relaxed); /* the write orders it */
+    ring(channel->context->news_fd);
+}
+
+int ew_context_fileno(ew_context *context)
+{
+    return ewi_context_is_forked(context) ? ewi_context_forked_error() : context->news_fd;
+}
+
+int ew_context_news(ew_context *context, uint64_t *numbers, uint32_t room)
+{
+    uint32_t count = 0;
+
+    if (ewi_context_is_forked(context))
+        return ewi_context_forked_error();
+    quieten(context->news_fd);
+    ewi_lock_enter(&context->lock);
+    for (ew_channel *each = context->channels; each != NULL && count < room; each = each->next)
+        if (atomic_load_explicit(&each->has_news, memory_order_relaxed) && /* after the read */
+            atomic_exchange_explicit(&each->has_news, false, memory_order_relaxed)) /* still true */
+            numbers[count++] = each->number;
+    ewi_lock_give(&context->lock);
+    return (int)count;
+}
+
+int ew_context_wake(ew_context *context)
+{
+    if (ewi_context_is_forked(context))
+        return ewi_context_forked_error();
+    ring(context->news_fd);
+    return EW_OK;
 }
 
 /* Pinned, so that a free beside us waits until the abort is done. */
@@ -318,15 +371,22 @@ static void on_stack(void *object, uint32_t events, uint64_t now_ns)
 static int start(ew_context *context)
 {
     uint8_t seed[32];
-    const struct stack_options options = {.streams_max = STREAMS_MAX, .seed = seed, .text = ""};
+    const struct stack_options options = {.streams_max = STREAMS_MAX,
+                                          .seed = seed,
+                                          .text = "",
+                                          .silence_ns = ewi_silence_limit(context->grace_ns)};
     int code = ewi_random(seed, sizeof(seed));
 
     if (code == EW_OK)
         code = context->nudge_fd = ewi_process_eventfd();
     if (code >= 0)
+        code = context->news_fd = ewi_process_eventfd();
+    if (code >= 0)
         code = ewi_reactor_acquire(&context->reactor);
     if (code == EW_OK)
         code = ewi_cover_open(&context->cover, context->reactor);
+    if (code == EW_OK)
+        code = ewi_silence_open(context);
     if (code == EW_OK)
         code = ewi_kernel_stack.open(&options, &context->stack);
     if (code == EW_OK)
@@ -353,7 +413,7 @@ int ew_context_open(const ew_context_options *options, ew_context **out)
         return code;
     }
     context->shares = 1;
-    context->nudge_fd = -1;
+    context->news_fd = context->nudge_fd = -1;
     context->budget.huge_sealable = ewi_region_probe_huge_seals(&ewi_os_default);
     context->cpus = ewi_machine_cpus();
     context->spin_ns_max = context->cpus > 1 ? ewi_machine_wake_ns() : 0;

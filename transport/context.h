@@ -21,6 +21,7 @@
 #include "transport/reactor.h"
 #include "transport/stack.h"
 #include "transport/stream/cover.h"
+#include "transport/stream/silence.h"
 #include "transport/tombs.h"
 #include "transport/wire.h"
 
@@ -59,11 +60,13 @@ struct ew_context {
     bool allow_any;
     struct budget budget;
 
+    int news_fd;  /* readable: look at ew_context_news */
     int nudge_fd; /* readable: whoever sleeps on a local link looks whether it is to move */
     struct reactor *reactor;
     struct ewi_stack *stack; /* the kernel's */
     struct source *stack_source;
     struct stream_cover_list cover;
+    struct stream_silence silence;
     struct control_socket *control; /* NULL: nobody looks in */
     struct tombs tombs;             /* under the reactor's lock */
 
@@ -92,6 +95,8 @@ void ewi_context_forget_channel(ew_context *context, ew_channel *channel); /* tw
 ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16]);
 /* Say DRAIN on the channels of a listener. */
 void ewi_context_drain(ew_context *context, const ew_listener *listener);
+/* The channel has news for ew_context_news. Any thread, under any lock. */
+void ewi_context_tell(ew_channel *channel);
 /* Wake the sleepers of all local links for a look; and no more of it. */
 void ewi_context_nudge(ew_context *context);
 void ewi_context_calm(ew_context *context);

@@ -68,6 +68,12 @@ enum stack_event_bits {
     STACK_ASIDE = 1u << 8,    /* watch only: report nothing, not even FAILED; the caller drives */
 };
 
+enum stack_silence {
+    STACK_QUIET = 0,   /* nothing is on its way */
+    STACK_WAITS = 1,   /* something is, and may be answered yet, or the peer has no room for it */
+    STACK_REPEATS = 2, /* it was repeated, or the peer was asked, and that has no answer */
+};
+
 struct stack_event {
     uint64_t user; /* given to listen, connect, accept */
     ewi_stream stream;
@@ -87,6 +93,7 @@ struct stack_options {
     uint32_t streams_max;  /* 1..2^20 */
     const uint8_t *seed;   /* 32 bytes: ISNs, ports, hash keys; same seed, same run */
     const char *text;      /* the implementation's own, "" for the kernel */
+    uint64_t silence_ns;   /* ask an idle peer after so long, give it up after as long again; 0: never */
 };
 
 struct stack_ops {
@@ -147,6 +154,8 @@ struct stack_ops {
     int (*addresses)(struct ewi_stack *stack, ewi_stream stream, struct stack_addr *local,
                      struct stack_addr *remote);
     int (*info)(struct ewi_stack *stack, struct stack_info *out);
+    /* Does the peer's host answer? *since_ns: for how long nothing was heard of it. */
+    enum stack_silence (*silence)(struct ewi_stack *stack, ewi_stream stream, uint64_t *since_ns);
 
     /* -- fork -- */
     /* In the child, from its atfork handler: close()s its descriptors, touches nothing of the

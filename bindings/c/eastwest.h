@@ -128,6 +128,15 @@ EW_API int ew_context_get_stats(ew_context *context, ew_context_stats *out);
  * could not be opened. Nothing else fails because of that. */
 EW_API int ew_context_control_address(ew_context *context, char out[4224]);
 
+/* Readable when a channel of the context has news: its link was lost or replaced, or its peer asks us
+ * to go elsewhere; and when the last channel has ended. The same for life; owned by the context. */
+EW_API int ew_context_fileno(ew_context *context);
+/* Makes it unreadable and writes the numbers (ew_channel_info) of channels with news, each once; how
+ * many. As many as there is room for: call again, there may be more. */
+EW_API int ew_context_news(ew_context *context, uint64_t *numbers, uint32_t room);
+/* Makes it readable, for who waits there. */
+EW_API int ew_context_wake(ew_context *context);
+
 /* ---- listening ---- */
 
 typedef struct ew_listen_options {
@@ -256,6 +265,17 @@ EW_API int ew_channel_recv_next(ew_channel *channel, void *data, size_t *bytes);
  * failure the channel goes on as before, or tries for its grace time if the peer may have moved. */
 EW_API int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,
                              const void *sigmask);
+
+typedef struct ew_move_options {
+    const char *address;
+    const char *reason;    /* for ew_path_change, at most 79 bytes; NULL: "asked for" */
+    uint32_t only_if_lost; /* 1: a channel that has a link stays on it, and that is no error */
+    int64_t timeout_ns;
+    const void *sigmask;   /* as in ew_listener_accept */
+} ew_move_options;
+
+/* As ew_channel_switch, for who decides in the name of the program. */
+EW_API int ew_channel_move(ew_channel *channel, const ew_move_options *options);
 /* Tell the peers of all channels of a listener to go elsewhere, and refuse new ones. */
 EW_API int ew_listener_drain(ew_listener *listener);
 
@@ -264,6 +284,7 @@ enum { EW_PATH_CHANGES_KEPT = 8 };
 typedef struct ew_path_change {
     uint64_t generation; /* of the link that it led to */
     int32_t from, to;    /* enum ew_path */
+    uint32_t lost;       /* 1: the link before it was lost */
     int64_t at_ns;       /* CLOCK_MONOTONIC */
     int64_t took_ns;     /* from the beginning of the switch, or from the loss of the old link */
     char reason[80];
@@ -304,6 +325,7 @@ typedef struct ew_channel_info {
     int32_t wait;                  /* enum ew_wait_policy */
     uint32_t opener;               /* 1: this end connected, 0: it accepted */
     uint32_t peer_pid, peer_uid;   /* as the kernel says; 0 if it does not */
+    uint64_t number;               /* in its context: 1, 2 ... */
     uint64_t generation;           /* of the link */
     uint8_t instance[16];          /* of the listener */
     uint8_t channel_id[16];

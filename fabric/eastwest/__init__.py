@@ -33,7 +33,7 @@ with eastwest.connect("pricing") as channel:      # use
 #   _log.py  _note.py   what is logged, and what a channel keeps for tools that look in
 #   _errors.py          the tree of exceptions, and codes -> exceptions
 #
-#   _native.py          the only module that touches cffi (_core)
+#   _native.py  _native_rundir.py           the only modules that touch cffi (_core)
 #   _core, _message     the C library: control by cffi, messages by an extension
 #
 # Only _native, _channel, _listener, _context and _default need the C library.

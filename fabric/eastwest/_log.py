@@ -12,9 +12,11 @@ channel_end   INFO     closed here or by the peer; WARNING: lost or broken: serv
 peer_lost     WARNING  a handler of ``serve`` ended with PeerLost: service, detail
 handler_failed  ERROR  a handler of ``serve`` raised: service, handler, and the traceback
 thread_failed ERROR    no thread for a handler could be started: service, error
-path_change   INFO     the link was replaced: service, channel, from, to, reason
-path_stays    DEBUG    a better path was seen and not had: service, detail; WARNING: by our fault
+link_lost     WARNING  the link was lost, another one is looked for: service, channel, path
+path_change   INFO     the link was replaced: service, channel, from, to, reason, seconds
+path_stays    DEBUG    another path was seen and not had: service, detail; WARNING: by our fault
 draining      INFO     a listener asks its peers to go elsewhere: service, channels
+peer_draining INFO     the listener at the other end asks us to: service, channel
 control       DEBUG    where tools look in; WARNING: why they cannot
 
 The package adds a ``NullHandler`` and sets no level: nothing is written unless the program asks
@@ -24,6 +26,8 @@ a dict with ``event`` in it, for handlers that write JSON. Imports no native mod
 
 import logging
 from typing import Any
+
+from ._values import PathChange
 
 log = logging.getLogger("eastwest")
 log.addHandler(logging.NullHandler())
@@ -48,15 +52,15 @@ def warning(name: str, **fields: Any) -> None:
     event(logging.WARNING, name, **fields)
 
 
-def path_change(service: str, channel: str, before: str, after: str, reason: str) -> None:
+def path_change(service: str, channel: str, change: PathChange) -> None:
     """Log that a channel changed its path.
 
     Args:
         channel: its id, 32 hex digits.
-        before, after: "shm", "dpdk", "tcp", or "" while there is no link.
     """
-    fields = {"from": before or "none", "to": after or "none", "reason": reason}
-    info("path_change", service=service, channel=channel[:ID_DIGITS], **fields)
+    fields = {"from": change.before, "to": change.after, "reason": change.reason}
+    number = channel[:ID_DIGITS]
+    info("path_change", service=service, channel=number, **fields, seconds=change.seconds)
 
 
 def _shown(value: Any) -> str:

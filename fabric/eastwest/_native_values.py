@@ -59,3 +59,4 @@ class ChannelInfo:
     inbox_bytes: int = 0
     outbox_growths: int = 0
     inbox_growths: int = 0
+    number: int = 0

@@ -3,6 +3,7 @@
 merge     the same instance seen by several providers is one
 order     same host, same zone, the rest; by weight within a tier; or ``pick=``
 plan      instances -> candidates (one for each address), best first, and why others are out
+ways      the addresses of one instance that a channel to it may be moved to, best first
 failure   an error of the C library -> the verdict that is kept
 missing   verdicts for paths that had no candidate at all
 
@@ -180,6 +181,21 @@ def _of(instance: Instance) -> list[Candidate]:
         for has, address in found
         if has == path
     ]
+
+
+def ways(instances: Iterable[Instance], id: str, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return where an instance may be reached, best path first.
+
+    One whose id is unknown yet (a line in a file) may be it; the hello tells. One that drains is
+    still the instance that the channel leads to.
+
+    Args:
+        id: of the instance.
+        paths: that the configuration allows.
+    """
+    found = [each for one in instances if one.id in (id, "") for each in _of(one)]
+    found.sort(key=lambda each: PATHS.index(each.path))
+    return tuple(dict.fromkeys(each.address for each in found if each.path in paths))
 
 
 def _unfit(instance: Instance, where: Mapping[str, str]) -> Verdict | None:

@@ -161,7 +161,8 @@ class PathChange(_Value):
     Attributes:
         generation: of the new link; the first link of a channel has 1.
         before, after: the paths, which may be the same.
-        reason: "asked for", "the peer asked for it", "the link was lost".
+        lost: whether the link before it was lost.
+        reason: "asked for", "the peer asked for it", "the link was lost", "a better path appeared".
         at: when it was done, seconds of ``time.monotonic()``.
         seconds: how long it took, from its beginning or from the loss of the old link.
     """
@@ -169,6 +170,7 @@ class PathChange(_Value):
     generation: int
     before: Path
     after: Path
+    lost: bool
     reason: str
     at: float
     seconds: float

@@ -314,7 +314,7 @@ static int mind_changed(void (*change)(void), bool with_sink, char text[CHANNEL_
         for (int i = 0; i < 20; i++)
             channel->ops->drive(channel); /* all of it is in the inbox before anybody asks */
     code = receive_within(into, 40000, &bytes, AT_ONCE);
-    memcpy(text, channel->end_text, CHANNEL_END_TEXT_BYTES);
+    snprintf(text, CHANNEL_END_TEXT_BYTES, "%s", ewi_channel_end_text(channel));
     end();
     return code;
 }

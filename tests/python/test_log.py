@@ -9,6 +9,7 @@ import pytest
 
 import eastwest
 from eastwest import Context, Explanation, Verdict, _log, _note
+from eastwest._values import PathChange
 from tests.python.control_sockets import by_role, ends, look_at
 
 # ------------------------------------------------------------------ notes
@@ -101,11 +102,13 @@ def test_refusals_are_logged(runtime_dir: Path, caplog: pytest.LogCaptureFixture
 def test_path_change_and_odd_values_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """catches: a value with a line end or a quote that makes two events of one."""
     with caplog.at_level(logging.INFO, "eastwest"):
-        _log.path_change("s", "0123456789abcdef", "tcp", "", 'it "said"\nlisten x')
+        change = PathChange(2, "tcp", "shm", False, 'it "said"\nlisten x', 0.0, 0.25)
+        _log.path_change("s", "0123456789abcdef", change)
         _log.info("x", empty="", many=("a", "b"), number=0.5)
     first, second = (each.getMessage() for each in caplog.records)
     assert first == (
-        'path_change service=s channel=01234567 from=tcp to=none reason="it \\"said\\"\\nlisten x"'
+        "path_change service=s channel=01234567 from=tcp to=shm "
+        'reason="it \\"said\\"\\nlisten x" seconds=0.25'
     )
     assert second == 'x empty="" many=a,b number=0.5'
 

@@ -166,6 +166,7 @@ struct ew_channel {
     } resume;
     _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */
     _Atomic uint64_t changes_count; /* above 0: the last ones are in spare */
+    _Atomic bool has_news;        /* for ew_context_news */
     _Atomic bool draining;        /* the peer asked us to go elsewhere */
     bool began_local;             /* it was opened over shared memory */
     uint32_t peer_uid;            /* ... by or to this user */
@@ -275,6 +276,8 @@ static inline const char *ewi_channel_end_text(const ew_channel *channel)
 
 /* 0, or why no call can work: shut here, forked. Sets the error text. */
 int ewi_channel_usable(ew_channel *channel);
+/* The link is a stream that has ended; the channel waits for another. */
+bool ewi_channel_is_lost(const ew_channel *channel);
 /* The peer said DRAIN. */
 void ewi_channel_drained(ew_channel *channel);
 /* The first reason wins and stays. Takes the link down when it is up. */

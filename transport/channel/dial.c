@@ -101,6 +101,13 @@ static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd
     return code;
 }
 
+/* The channel is claimed, so nobody else finds the peer meanwhile. */
+static bool is_needed(const ew_channel *channel, const struct move_wish *wish)
+{
+    return !wish->only_if_lost ||
+           atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0; /* Z5 orders it */
+}
+
 int ewi_move_dial(ew_channel *channel, const struct move_wish *wish, bool *doubtful)
 {
     int code = ewi_freeze_claim_by(channel, wish->wait);
@@ -109,6 +116,10 @@ int ewi_move_dial(ew_channel *channel, const struct move_wish *wish, bool *doubt
     *doubtful = false;
     if (code != EW_OK)
         return ewi_fail(code, "the channel is moving already");
+    if (!is_needed(channel, wish)) {
+        ewi_freeze_thaw(channel);
+        return EW_OK;
+    }
     code = ewi_resume_may_cancel(channel, &cancel_fd);
     if (code == EW_OK) {
         code = dial(channel, wish, cancel_fd, doubtful);
@@ -140,6 +151,19 @@ static int check(ew_channel *channel, const char *address)
     return code;
 }
 
+static int move_to(ew_channel *channel, const struct move_wish *wish)
+{
+    bool doubtful;
+    int code = check(channel, wish->address);
+
+    if (code != EW_OK)
+        return code;
+    code = ewi_move_dial(channel, wish, &doubtful);
+    if (doubtful)
+        ewi_resume_doubt(channel);
+    return code;
+}
+
 int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,
                       const void *sigmask)
 {
@@ -147,13 +171,17 @@ int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_
                                    .reason = "asked for",
                                    .wait = ewi_wait_from(timeout_ns, sigmask),
                                    .ask = true};
-    bool doubtful;
-    int code = check(channel, address);
 
-    if (code != EW_OK)
-        return code;
-    code = ewi_move_dial(channel, &wish, &doubtful);
-    if (doubtful)
-        ewi_resume_doubt(channel);
-    return code;
+    return move_to(channel, &wish);
+}
+
+int ew_channel_move(ew_channel *channel, const ew_move_options *options)
+{
+    const struct move_wish wish = {.address = options->address,
+                                   .reason = options->reason != NULL ? options->reason : "asked for",
+                                   .wait = ewi_wait_from(options->timeout_ns, options->sigmask),
+                                   .ask = true,
+                                   .only_if_lost = options->only_if_lost != 0};
+
+    return move_to(channel, &wish);
 }

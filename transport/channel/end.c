@@ -51,8 +51,23 @@ void ewi_channel_link_down(ew_channel *channel, enum link_state state)
 
 void ewi_channel_drained(ew_channel *channel)
 {
-    atomic_store_explicit(&channel->draining, true, memory_order_relaxed); /* for people */
+    if (atomic_exchange_explicit(&channel->draining, true, memory_order_relaxed)) /* for people */
+        return;
     ewi_channel_note(channel);
+    ewi_context_tell(channel);
+}
+
+bool ewi_channel_is_lost(const ew_channel *channel)
+{
+    return channel->ops == &ewi_stream_link &&
+           atomic_load_explicit(&channel->link->stream.lost, memory_order_relaxed); /* a hint */
+}
+
+static const char *how_lost(const ew_channel *channel, uint32_t ended)
+{
+    if (ended == OUTBOX_ABORTED)
+        return "aborted the channel";
+    return ewi_channel_is_lost(channel) ? "was not found again" : "died or vanished";
 }
 
 int ewi_channel_end_reason(ew_channel *channel)
@@ -64,8 +79,7 @@ int ewi_channel_end_reason(ew_channel *channel)
     ewi_lock_enter(&channel->end_lock);
     if (channel->end_code == EW_OK) {
         snprintf(lost, sizeof(lost), "the peer of service %s at %s %s", channel->service,
-                 channel->peer_address,
-                 ended == OUTBOX_ABORTED ? "aborted the channel" : "died or vanished");
+                 channel->peer_address, how_lost(channel, ended));
         channel->end_code = EW_ELOST;
         channel->end_text = strdup(lost);
     }

@@ -148,7 +148,10 @@ static int go_over(struct incoming *incoming, struct move *move)
     EWI_CRASH_POINT("resume.before_welcome");
     say(incoming, welcome, sizeof(welcome), move->local ? move->outbox.fd : -1);
     EWI_CRASH_POINT("resume.after_welcome");
-    return ewi_move_adopt(move, hello, false);
+    code = ewi_move_adopt(move, hello, false);
+    if (code == EW_OK && ewi_listener_is_draining(channel->listener))
+        channel->ops->drain(channel); /* it may not have been heard on the link before */
+    return code;
 }
 
 /* Those that others hold for a moment only, without waiting. */

@@ -43,7 +43,8 @@ static void fill_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
     channel->ops->describe(channel, out);
     out->draining = atomic_load_explicit(&channel->draining, memory_order_relaxed); /* a hint */
-    out->lost_ns = (int64_t)load(&channel->lost_ns);
+    out->number = channel->number;
+    out->lost_ns = ewi_channel_is_lost(channel) ? (int64_t)load(&channel->lost_ns) : 0;
     if (out->lost_ns != 0)
         out->lost_ns = (int64_t)ewi_now_ns() - out->lost_ns;
     ewi_lock_enter(&channel->end_lock);

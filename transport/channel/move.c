@@ -190,7 +190,7 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     ewi_stream_link_adopt(channel, move->link, peer->limit);
 }
 
-static void note_change(struct move *move, ew_path from)
+static void note_change(struct move *move, ew_path from, bool lost)
 {
     ew_channel *channel = move->channel;
     uint64_t now = ewi_now_ns(), since = channel->lost_ns != 0 ? channel->lost_ns : move->began_ns;
@@ -200,6 +200,7 @@ static void note_change(struct move *move, ew_path from)
     *change = (ew_path_change){.generation = channel->session.generation,
                                .from = (int32_t)from,
                                .to = (int32_t)channel->ops->path,
+                               .lost = lost,
                                .at_ns = (int64_t)now,
                                .took_ns = (int64_t)(now - since)};
     snprintf(change->reason, sizeof(change->reason), "%s", move->reason);
@@ -232,6 +233,7 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
     struct channel_link *old = channel->link;
     const struct link_ops *old_ops = channel->ops;
     struct region old_outbox = channel->outbox_region;
+    bool lost = ewi_channel_is_lost(channel);
     int old_fd;
 
     if (atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* facts_lock */
@@ -255,8 +257,9 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
         channel->ops->closing(channel);
     watch_new_link(channel, old_fd);
     take_address(move);
-    note_change(move, old_ops->path);
+    note_change(move, old_ops->path, lost);
     ewi_resume_found(channel);
+    ewi_context_tell(channel);
     if (dialled)
         old_ops->release(channel, old);
     else

@@ -72,6 +72,7 @@ struct move_wish {
     const char *address, *reason;
     struct wait wait;
     bool ask; /* first, whether somebody is awake there: the link is in use meanwhile */
+    bool only_if_lost; /* or in doubt: nothing to do when another mover has found the peer */
 };
 
 /* Find the peer at an address and move there; EW_EAGAIN: somebody moves the channel already, and

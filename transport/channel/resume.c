@@ -140,7 +140,8 @@ static void *dial(void *object)
     ew_channel *channel = object;
     struct move_wish wish = {.reason = why,
                              .wait = {.deadline_ns = ewi_now_ns() + ATTEMPT_NS},
-                             .ask = is_in_doubt(channel)};
+                             .ask = is_in_doubt(channel),
+                             .only_if_lost = true};
     int code = EW_EMEMORY;
     bool doubtful; /* it is in doubt already, or has no link at all */
     char *address;

@@ -30,6 +30,7 @@ struct ewi_stack {
     int epoll_fd;
     int kick_fd;
     int spare_fd; /* given up to drop a connection when descriptors run out; under slots.lock */
+    uint64_t silence_ns;
     size_t bytes; /* of this mapping: the struct, then the slots */
     struct slots slots;
 };
@@ -151,6 +152,7 @@ static int kernel_open(const struct stack_options *options, struct ewi_stack **o
         return -errno;
     stack = memory;
     stack->bytes = bytes;
+    stack->silence_ns = options->silence_ns;
     ewi_slots_init(&stack->slots, (void *)((char *)memory + head), options->streams_max);
     result = open_descriptors(stack);
     if (result < 0) {
@@ -218,6 +220,7 @@ static int kernel_connect(struct ewi_stack *stack, const struct stack_addr *loca
     (void)now;
     if (result < 0)
         return result;
+    ewi_socket_keep_alive(fd, stack->silence_ns);
     return adopt(stack, (struct birth){fd, SLOT_CONNECTING, STACK_CONNECTED, user}, out);
 }
 
@@ -286,6 +289,7 @@ static int kernel_accept(struct ewi_stack *stack, ewi_stream listener, uint64_t 
     if (fd < 0)
         return fd;
     ewi_socket_set_options(fd); /* fails only if it was reset meanwhile: the first call says so */
+    ewi_socket_keep_alive(fd, stack->silence_ns);
     return adopt(stack, (struct birth){fd, SLOT_CONNECTED, 0, user}, out);
 }
 
@@ -533,6 +537,20 @@ static int kernel_info(struct ewi_stack *stack, struct stack_info *out)
     return 0;
 }
 
+static enum stack_silence kernel_silence(struct ewi_stack *stack, ewi_stream stream,
+                                         uint64_t *since_ns)
+{
+    struct slot *slot = ewi_slots_enter(&stack->slots, stream);
+    enum stack_silence silence;
+
+    *since_ns = 0;
+    if (slot == NULL)
+        return STACK_QUIET;
+    silence = ewi_socket_silence(slot, since_ns);
+    leave(stack, slot);
+    return silence;
+}
+
 const struct stack_ops ewi_kernel_stack = {
     .abi = STACK_ABI,
     .bytes = sizeof(struct stack_ops),
@@ -560,5 +578,6 @@ const struct stack_ops ewi_kernel_stack = {
     .kick = kernel_kick,
     .addresses = kernel_addresses,
     .info = kernel_info,
+    .silence = kernel_silence,
     .forked = kernel_forked,
 };

@@ -2,14 +2,23 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SOCKET_SPANS_MAX = 8, SOCKET_NOTSENT_BYTES = 128 << 10 };
+enum {
+    SOCKET_SPANS_MAX = 8,
+    SOCKET_NOTSENT_BYTES = 128 << 10,
+    KEEP_SECONDS_MAX = 15,
+    KEEP_PROBES = 4,
+    NS_PER_MS = 1000 * 1000,
+    NS_PER_S = 1000 * NS_PER_MS,
+};
 
 union sockaddr_any {
     struct sockaddr any;
@@ -155,6 +164,40 @@ int ewi_socket_set_options(int fd)
     if (result < 0)
         return result;
     return set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, SOCKET_NOTSENT_BYTES);
+}
+
+void ewi_socket_keep_alive(int fd, uint64_t silence_ns)
+{
+    int seconds = (int)ewi_min_u64(silence_ns / NS_PER_S, KEEP_SECONDS_MAX);
+    int interval = seconds < KEEP_PROBES ? 1 : seconds / KEEP_PROBES;
+
+    if (seconds == 0)
+        return;
+    /* Without them a vanished peer is noticed later: no reason to refuse the stream. */
+    (void)set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+    (void)set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval);
+    (void)set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, seconds / interval);
+    (void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+/* tcpi_retransmits and tcpi_probes count what was repeated or asked since the last answer. A peer with
+ * a closed window answers, however far apart we ask. */
+enum stack_silence ewi_socket_silence(struct slot *slot, uint64_t *since_ns)
+{
+    struct tcp_info info;
+    socklen_t bytes = sizeof(info);
+    int queued = 0;
+
+    *since_ns = 0;
+    if (getsockopt(ewi_socket_fd(slot), IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0)
+        return STACK_QUIET;
+    if (info.tcpi_retransmits > 0 || info.tcpi_probes > 0) {
+        *since_ns = (uint64_t)info.tcpi_last_ack_recv * NS_PER_MS;
+        return STACK_REPEATS;
+    }
+    if (ioctl(ewi_socket_fd(slot), SIOCOUTQ, &queued) < 0 || queued == 0)
+        return STACK_QUIET;
+    return STACK_WAITS;
 }
 
 static int make_socket(const struct stack_addr *addr, int *out)

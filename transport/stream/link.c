@@ -387,7 +387,7 @@ int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
     link->wake_fd = ewi_process_eventfd();
     if (link->wake_fd < 0) {
         ewi_region_release(&ewi_os_default, &link->memory);
-        return link->wake_fd;
+        return ewi_fail(EW_EMEMORY, "no descriptor for a stream: %s", ewi_error_name(link->wake_fd));
     }
     link->fd = parts->ops->stream_fd(parts->stack, parts->stream);
     link->staging = link->memory.base;

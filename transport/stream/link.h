@@ -103,6 +103,7 @@ struct stream_link {
     struct window_receiving receiving; /* is the inbox, or the ring, too small? */
     struct window_sending sending;
 
+    uint64_t repeats_since_ns; /* what was sent has no answer (silence.c); 0: it has */
     int wake_fd; /* readable: the poller looks again; once this end is closing, for good */
 };
 

@@ -458,6 +458,7 @@ static void stream_ended(ew_channel *channel)
     }
     ewi_session_detach(&channel->session, channel->session.generation);
     atomic_store_explicit(&link->lost, true, memory_order_relaxed); /* by the lock; a hint outside */
+    ewi_context_tell(channel);
 }
 
 /* Where the next bytes go; how many rooms. */
