@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from . import _log
 from ._errors import ClosedHere, PeerLost
-
-log = logging.getLogger("eastwest")
 
 
 class Aborts(Protocol):
@@ -26,10 +25,10 @@ def ending_only(channel: Aborts, service: str, handler: object) -> Iterator[None
     try:
         yield
     except PeerLost as error:
-        log.warning("peer_lost service=%s detail=%s", service, error)
+        _log.warning("peer_lost", service=service, detail=error)
         channel.abort()
     except ClosedHere as error:
-        log.debug("channel_closed service=%s detail=%s", service, error)
-    except Exception:
-        log.exception("handler_failed service=%s handler=%r", service, handler)
+        _log.event(logging.DEBUG, "channel_closed", service=service, detail=error)
+    except Exception:  # noqa: BLE001 it is logged with its traceback
+        _log.failed("handler_failed", service=service, handler=repr(handler))
         channel.abort()
