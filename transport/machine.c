@@ -3,43 +3,17 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "shm/sleep.h"
+#include "transport/quota.h"
 
-enum { ROUNDS = 7, WAKE_NS_MIN = 5 * 1000, WAKE_NS_MAX = 100 * 1000, LINE_BYTES = 512 };
-
-/* quota / period of this process's cgroup, 0: no limit. */
-static uint32_t quota_cpus(void)
-{
-    char line[LINE_BYTES], path[LINE_BYTES + 64] = "";
-    unsigned long long quota, period;
-    uint32_t cpus = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-
-    if (file == NULL)
-        return 0;
-    while (fgets(line, sizeof(line), file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, "0::", 3) == 0) /* cgroup v2 */
-            snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", line + 3);
-    }
-    fclose(file);
-    file = path[0] != '\0' ? fopen(path, "re") : NULL;
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu %llu", &quota, &period) == 2 && period > 0) /* "max ...": no limit */
-        cpus = (uint32_t)ewi_max_u64(quota / period, 1);
-    fclose(file);
-    return cpus;
-}
+enum { ROUNDS = 7, WAKE_NS_MIN = 5 * 1000, WAKE_NS_MAX = 100 * 1000 };
 
 uint32_t ewi_machine_cpus(void)
 {
     cpu_set_t allowed;
-    uint32_t cpus = 1, quota = quota_cpus();
+    uint32_t cpus = 1, quota = ewi_quota_cpus(QUOTA_ROOT, QUOTA_MEMBERSHIP);
 
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
         cpus = (uint32_t)CPU_COUNT(&allowed);

@@ -8,7 +8,7 @@
  * Errors     none: what cannot be known counts as not there
  * Invariants none
  * Ordering   none
- * Source     cgroups(7), cpu.max in Documentation/admin-guide/cgroup-v2.rst
+ * Source     transport/quota.h, sched_setaffinity(2)
  */
 #ifndef EWI_TRANSPORT_MACHINE_H
 #define EWI_TRANSPORT_MACHINE_H
