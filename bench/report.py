@@ -50,6 +50,7 @@ COMMANDS = {
     "python-idle": module("idle"),
     "python-switching": module("switching"),
     "python-far": module("far"),
+    "python-waiting": module("waiting"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
@@ -157,6 +158,23 @@ TARGETS = (
         for size in (64 << 10, 1 << 20, 16 << 20)
     ),
     Target("python-oneway", "send_many in Python, 64 B, messages/s", "many/64", None, ">=", 10e6),
+    *(
+        Target(
+            "python-waiting",
+            f"adaptive / {base}, {where}",
+            f"adaptive/{where}",
+            f"{base}/{where}",
+            "<=",
+            limit,
+            False,
+        )
+        for where, base, limit in (
+            ("unpinned", "block", 1.1),
+            ("apart", "spin", 2),
+            ("together", "block", 1.1),
+            ("quota", "block", 1.1),
+        )
+    ),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
     Target(
         "aio-roundtrip",

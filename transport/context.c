@@ -14,6 +14,7 @@
 #include "transport/listener.h"
 #include "transport/machine.h"
 #include "transport/process.h"
+#include "transport/quota.h"
 #include "transport/stream/user.h"
 
 #define KIB UINT64_C(1024)
@@ -395,6 +396,11 @@ static int start(ew_context *context)
     return code;
 }
 
+static uint64_t spin_cap(uint64_t wake_ns)
+{
+    return ewi_min_u64(ewi_max_u64(wake_ns, SPIN_CAP_NS_MIN), SPIN_CAP_NS_MAX);
+}
+
 int ew_context_open(const ew_context_options *options, ew_context **out)
 {
     static const ew_context_options defaults;
@@ -415,8 +421,8 @@ int ew_context_open(const ew_context_options *options, ew_context **out)
     context->shares = 1;
     context->news_fd = context->nudge_fd = -1;
     context->budget.huge_sealable = ewi_region_probe_huge_seals(&ewi_os_default);
-    context->cpus = ewi_machine_cpus();
-    context->spin_ns_max = context->cpus > 1 ? ewi_machine_wake_ns() : 0;
+    context->quota_cpus = ewi_quota_cpus(QUOTA_ROOT, QUOTA_MEMBERSHIP);
+    context->spin_ns = context->quota_cpus == 1 ? 0 : spin_cap(ewi_machine_wake_ns());
     ewi_process_add_context(context);
     code = start(context);
     if (code != EW_OK) {
@@ -450,8 +456,18 @@ void ew_context_close(ew_context *context)
     ewi_context_give(context);
 }
 
+/* By affinity, which may change at any time, and by quota. */
+static uint32_t cpus_now(const ew_context *context)
+{
+    uint32_t cpus = ewi_machine_cpus(), quota = context->quota_cpus;
+
+    return quota != 0 && quota < cpus ? quota : cpus;
+}
+
 int ew_context_get_stats(ew_context *context, ew_context_stats *out)
 {
+    const uint32_t cpus = cpus_now(context);
+
     if (ewi_context_is_forked(context))
         return ewi_context_forked_error();
     *out = (ew_context_stats){
@@ -462,10 +478,12 @@ int ew_context_get_stats(ew_context *context, ew_context_stats *out)
         .memory_bytes = atomic_load_explicit(&context->budget.used, memory_order_relaxed),
         .huge_bytes = atomic_load_explicit(&context->budget.huge_used, memory_order_relaxed),
         .memory_bytes_max = context->budget.bytes_max,
-        .spin_ns_max = (int64_t)context->spin_ns_max,
-        .cpus = context->cpus,
+        .cpus = cpus,
         .seal_huge = context->budget.huge_sealable,
     };
+    if (cpus > 1)
+        out->spin_ns_max =
+            (int64_t)atomic_load_explicit(&context->spin_ns, memory_order_relaxed); /* a value */
     ewi_lock_enter(&context->lock);
     for (ew_listener *listener = context->listeners; listener != NULL; listener = listener->next)
         out->listeners += 1;

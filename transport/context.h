@@ -51,8 +51,8 @@ struct ew_context {
     uint64_t outbox_bytes, inbox_bytes, stream_bytes_max, message_bytes_max, peer_bytes_max;
     ew_pages pages;
     ew_wait_policy wait;
-    uint64_t spin_ns_max;
-    uint32_t cpus;
+    _Atomic uint64_t spin_ns; /* what a sleep costs more than a spin; learnt (spin_rule.h) */
+    uint32_t quota_cpus;      /* 0: no limit */
     uint64_t hello_ns, grace_ns;
     bool shm_stays;
     uint32_t allow_uids[CONTEXT_ALLOW_MAX], allow_gids[CONTEXT_ALLOW_MAX];

@@ -118,8 +118,9 @@ typedef struct ew_context_stats {
     uint64_t channels, listeners, half_open;
     uint64_t memory_bytes, memory_bytes_max, huge_bytes;
     uint64_t accepted, refused, dropped; /* connections since the context was opened */
-    int64_t spin_ns_max;                 /* what a wake-up costs here: the adaptive spin's cap */
-    uint32_t cpus;                       /* that this process may use */
+    int64_t spin_ns_max;                 /* what a sleep costs more than a spin here, the adaptive
+                                            spin's cap; 0: one CPU only */
+    uint32_t cpus;                       /* that the calling thread may use now, quota included */
     uint32_t seal_huge;                  /* 1: this kernel enforces seals on huge pages */
 } ew_context_stats;
 
@@ -354,6 +355,9 @@ typedef struct ew_channel_stats {
     uint64_t recv_unread_bytes; /* here and not received; 0 while a receiver is at work */
     int64_t send_blocked_ns;
     uint64_t spins_paid, spins_lost, sleeps, wakeups, kicks;
+    int64_t spin_lost_ns;       /* CPU time of the spins that were lost */
+    int64_t spin_ns_max;        /* cap of an adaptive spin; 0: none, no CPU is left for the peer, or
+                                   it was not tried yet */
     uint32_t send_waiting, recv_waiting; /* threads waiting now */
     uint64_t path_changes;
     uint64_t position_sent, position_peer_taken, position_peer_consumed, position_taken;

@@ -61,7 +61,7 @@ def failed(name: str, **fields: Any) -> None:
     A program that has not set up logging sees it on standard error, as that of a thread.
     """
     line = _line(name, fields)
-    log.error("%s", line, extra={"eastwest": {"event": name, **fields}}, exc_info=True)  # noqa: LOG014
+    log.error("%s", line, extra={"eastwest": {"event": name, **fields}}, exc_info=True)
     if log.isEnabledFor(logging.ERROR) and not _is_set_up():
         print(f"eastwest: {line}", file=sys.stderr)
         traceback.print_exc()

@@ -428,6 +428,8 @@ def channel_stats(address: int) -> ChannelStats:
         send_blocked_seconds=out.send_blocked_ns / NS,
         spins_paid=out.spins_paid,
         spins_lost=out.spins_lost,
+        spin_lost_seconds=out.spin_lost_ns / NS,
+        spin_seconds_max=out.spin_ns_max / NS,
         sleeps=out.sleeps,
         wakeups=out.wakeups,
         kicks=out.kicks,

@@ -21,7 +21,7 @@ static ewi_stream handle;
 
 static void use_and_give_context(void)
 {
-    pair.client->cpus = 1;
+    pair.client->quota_cpus = 1;
     ewi_context_give(pair.client);
     tell_left_is_done();
 }

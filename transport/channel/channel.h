@@ -31,6 +31,7 @@
 #include "shm/waitroom.h"
 #include "transport/channel/fragment.h"
 #include "transport/channel/freeze.h"
+#include "transport/channel/spin_rule.h"
 #include "transport/channel/stores.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
@@ -57,11 +58,13 @@ struct channel_head { /* the message at the front, once begin has found it */
     uint64_t total;
 };
 
-struct channel_spin { /* of one direction; only its lock's holder uses it */
-    uint64_t budget_ns;
+struct channel_spin { /* of one direction; only its lock's holder uses it, others read counters */
+    struct spin_rule rule;
     uint64_t sent_seen;   /* messages sent, at the last wait for data */
+    uint64_t woke_seen;   /* wake-ups that we made, at the last wait */
     uint32_t hold_pauses; /* before the next look at an empty ring: wait.c */
-    _Atomic uint64_t paid, lost;
+    _Atomic bool has_cpus; /* one for each end, when it was looked at last */
+    _Atomic uint64_t paid, lost, lost_ns;
 };
 
 struct incoming;

@@ -15,7 +15,6 @@ static void fill(ew_channel *channel, const struct channel_options *options)
     channel->epoll_fd = channel->note_fd = channel->resume.cancel_fd = -1;
     channel->link = &channel->first_link;
     channel->began_local = options->outbox == REGION_SHARED;
-    channel->recv_spin.budget_ns = channel->send_spin.budget_ns = channel->context->spin_ns_max;
     channel->message_bytes_max = channel->context->message_bytes_max;
     if (options->peer != NULL)
         channel->peer_message_bytes_max = options->peer->message_bytes_max;

@@ -125,6 +125,11 @@ static void fill_unread(ew_channel *channel, uint64_t records_max, ew_channel_st
     }
 }
 
+static bool has_cpus(const struct channel_spin *spin)
+{
+    return atomic_load_explicit(&spin->has_cpus, memory_order_relaxed); /* a value */
+}
+
 /* Under facts_lock: the link is not released meanwhile. */
 static void fill_stats(ew_channel *channel, ew_channel_stats *out)
 {
@@ -140,6 +145,10 @@ static void fill_stats(ew_channel *channel, ew_channel_stats *out)
         .recv_waiting = waiting(&channel->recv_waiting, &channel->recv_lock),
         .spins_paid = load(&channel->recv_spin.paid) + load(&channel->send_spin.paid),
         .spins_lost = load(&channel->recv_spin.lost) + load(&channel->send_spin.lost),
+        .spin_lost_ns = (int64_t)(load(&channel->recv_spin.lost_ns) + load(&channel->send_spin.lost_ns)),
+        .spin_ns_max = has_cpus(&channel->recv_spin) || has_cpus(&channel->send_spin)
+                           ? (int64_t)load(&channel->context->spin_ns)
+                           : 0,
         .position_sent = load(&channel->position_sent),
         .path_changes = load(&channel->changes_count),
     };

@@ -48,7 +48,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         _machine.peer_pidfd(),
         _limits.pidfd(),
         _limits.membarrier(),
-        _machine.cpus(),
         _machine.memlock(),
         _machine.nofile(),
         _limits.open_files(),
@@ -84,6 +83,7 @@ def _of_library() -> list[Finding]:
                 stats = context.stats()
                 found = [
                     _machine.huge_seals(stats.seal_huge),
+                    _machine.cpus(stats.cpus),
                     _machine.spin_cap(stats.spin_seconds_max),
                 ]
                 return [*found, _to_ourselves(context)]

@@ -153,14 +153,14 @@ def user() -> Finding:
     return Finding("user", "ok", f"uid {uid} ({name}), groups {groups}")
 
 
-def cpus() -> Finding:
-    """Look at the CPUs that this process may use, and at its quota."""
+def cpus(usable: int) -> Finding:
+    """Judge how many CPUs the library found, by affinity and quota."""
     count = len(os.sched_getaffinity(0))
     quota = _cgroup.ours().cpus()
     detail = (
         f"{count} of {os.cpu_count()} may be used, cgroup quota {f'{quota:g}' if quota else 'none'}"
     )
-    if count > 1 and (quota is None or quota >= 2):
+    if usable > 1:
         return Finding("cpus", "ok", detail)
     fix = "give the process two CPUs if latency matters"
     return Finding("cpus", "note", f'{detail}; wait = "adaptive" does not spin', fix)
