@@ -6,17 +6,15 @@ The way is a proxy that delays; what is asserted is what grew and that no byte w
 import itertools
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
-from eastwest import Channel, Config, Context, EndOfChannel
+from eastwest import Channel, EndOfChannel
 from tests.conformance.pairs import LONG, Task, numbered, wait_until
 from tests.moving.cutter import Cutter
+from tests.moving.through import receive_all, send_all, through
 
 KIB = 1024
 START = 64 * KIB
@@ -25,42 +23,13 @@ DELAY = 0.02  # seconds, in each direction
 MESSAGES = 8 * CAP // 10_000  # enough for each step, at one inbox in a round trip
 
 
-@contextmanager
-def far(delay: float, **settings: Any) -> Iterator[tuple[Channel, Channel, Cutter]]:
+SIZES = (8, 1000, 9_000, 40_000)
+
+
+def far(delay: float, **settings: Any) -> AbstractContextManager[tuple[Channel, Channel, Cutter]]:
     """Two ends with so much delay between them: the opener's, the acceptor's."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory(prefix="ew-"))
-        here = {
-            "paths": ("tcp",),
-            "outbox_bytes": START,
-            "inbox_bytes": START,
-            "stream_bytes_max": CAP,
-        } | settings
-        there = stack.enter_context(Context(Config(bind="127.0.0.1:0", **here)))
-        listener = stack.enter_context(there.listen("far"))
-        (address,) = listener.instance.addresses
-        cutter = stack.enter_context(Cutter(address, delay=delay))
-        file = Path(folder) / "registry.toml"
-        file.write_text(f'[[service]]\nname = "far"\naddresses = ["{cutter.address}"]\n')
-        dialler = stack.enter_context(Context(Config(registry=(f"static:{file}",), **here)))
-        opened = dialler.connect("far", timeout=LONG)
-        stack.callback(opened.abort)
-        accepted = listener.accept(timeout=LONG)
-        stack.callback(accepted.abort)
-        yield opened, accepted, cutter
-
-
-def send_all(channel: Channel, count: int) -> None:
-    sizes = random.Random(count)
-    for number in range(count):
-        channel.send(numbered(number, sizes.choice((8, 1000, 9_000, 40_000))), timeout=LONG)
-
-
-def receive_all(channel: Channel, count: int) -> None:
-    sizes = random.Random(count)
-    for number in range(count):
-        wanted = numbered(number, sizes.choice((8, 1000, 9_000, 40_000)))
-        assert channel.recv(timeout=LONG) == wanted, f"message {number}"
+    memory = {"outbox_bytes": START, "inbox_bytes": START, "stream_bytes_max": CAP}
+    return through(delay=delay, **memory | settings)
 
 
 def sizes_of(channel: Channel) -> tuple[int, int]:
@@ -102,8 +71,8 @@ def test_both_ends_grow_to_the_cap_over_a_long_way() -> None:
 
 def test_with_the_cap_at_the_beginning_nothing_grows() -> None:
     with far(DELAY, stream_bytes_max=START) as (opened, accepted, _):
-        sending = Task(lambda: send_all(opened, MESSAGES // 4))
-        receive_all(accepted, MESSAGES // 4)
+        sending = Task(lambda: send_all(opened, MESSAGES // 4, SIZES))
+        receive_all(accepted, MESSAGES // 4, SIZES)
         sending.result()
         for channel in (opened, accepted):
             assert sizes_of(channel) == (START, START)
@@ -141,10 +110,10 @@ def test_nothing_is_lost_while_it_grows_and_is_cut(seed: int, round_: int) -> No
     with far(DELAY / 4, grace=LONG) as (opened, accepted, cutter):
         count = MESSAGES
         work = [
-            Task(lambda: send_all(opened, count)),
-            Task(lambda: send_all(accepted, count)),
-            Task(lambda: receive_all(opened, count)),
-            Task(lambda: receive_all(accepted, count)),
+            Task(lambda: send_all(opened, count, SIZES)),
+            Task(lambda: send_all(accepted, count, SIZES)),
+            Task(lambda: receive_all(opened, count, SIZES)),
+            Task(lambda: receive_all(accepted, count, SIZES)),
         ]
         cuts = 0
         while not all(task.ended_at for task in work):

@@ -6,7 +6,7 @@ import eastwest
 from eastwest import Channel
 from tests.conformance.pairs import LONG, Task, numbered
 from tests.moving.cutter import Cutter
-from tests.moving.test_resume import through
+from tests.moving.through import through
 
 MESSAGES = 5
 
