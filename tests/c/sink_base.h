@@ -200,6 +200,7 @@ static inline void end(void)
     free(stream->staging);
     close(stream->wake_fd);
     close(stream->fd);
+    free(channel->end_text);
     free(channel);
 }
 
