@@ -344,6 +344,8 @@ typedef struct ew_channel_info {
     int32_t end_code;              /* enum ew_err, 0 while it lives */
     uint32_t draining;             /* 1: the peer asks us to go elsewhere */
     int64_t lost_ns;               /* without a link for so long, 0: it has one */
+    int64_t spin_ns_max;           /* what an adaptive spin is worth now, by the CPUs of both ends;
+                                      0: it is not, or the policy is not to */
 } ew_channel_info;
 
 EW_API int ew_channel_get_info(ew_channel *channel, ew_channel_info *out);

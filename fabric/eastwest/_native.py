@@ -409,6 +409,7 @@ def channel_info(address: int) -> ChannelInfo:
         end=text_of(out.end),
         draining=bool(out.draining),
         lost_seconds=out.lost_ns / NS,
+        spin_seconds_max=out.spin_ns_max / NS,
         end_code=out.end_code,
     )
 

@@ -55,6 +55,7 @@ class ChannelInfo:
     end: str
     draining: bool = False
     lost_seconds: float = 0.0
+    spin_seconds_max: float = 0.0
     end_code: int = 0
     inbox_bytes: int = 0
     outbox_growths: int = 0

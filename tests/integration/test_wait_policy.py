@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from eastwest import Channel, ChannelStats, Config, Context
+from eastwest import Channel, ChannelStats, Config, Context, aio
 from tests.integration.hosts import environment
 
 LONG = 30.0
@@ -230,6 +230,7 @@ def test_together_on_one_cpu_nothing_spins(when: str) -> None:
         for _ in range(2000):
             ask(channel)
         after = channel.stats()
+        assert aio.Channel(channel)._spin_ns == 0
         assert after.spin_seconds_max == 0
         assert (after.spins_paid, after.spins_lost) == (before.spins_paid, before.spins_lost)
 
@@ -240,6 +241,7 @@ def test_apart_on_two_cpus_it_spins_although_each_has_one() -> None:
     mine, theirs, *_ = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {mine})
     with echo("adaptive", cpu=theirs) as channel:
+        assert aio.Channel(channel)._spin_ns > 0
         stats = until(channel, lambda stats: stats.spins_paid > 100)
         assert stats.spin_seconds_max > 0
 

@@ -210,6 +210,8 @@ void ewi_channel_open(ew_channel *channel);
  * amount: payload bytes of room (WANT_SPACE) or a position. Call with that direction's lock. */
 int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amount,
                      struct wait wait);
+/* Can both ends run at the same time? Looked at anew: two system calls. */
+bool ewi_channel_has_cpus(const ew_channel *channel);
 /* Everybody who waits on this channel looks again. */
 void ewi_channel_wake(ew_channel *channel);
 

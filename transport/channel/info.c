@@ -42,6 +42,8 @@ static void fill_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->peer_address, sizeof(out->peer_address), channel->peer_address);
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
     channel->ops->describe(channel, out);
+    if (channel->context->wait != EW_WAIT_BLOCK && ewi_channel_has_cpus(channel))
+        out->spin_ns_max = (int64_t)load(&channel->context->spin_ns);
     out->draining = atomic_load_explicit(&channel->draining, memory_order_relaxed); /* a hint */
     out->number = channel->number;
     out->lost_ns = ewi_channel_is_lost(channel) ? (int64_t)load(&channel->lost_ns) : 0;

@@ -82,7 +82,7 @@ static uint64_t cap_of(const ew_channel *channel, const struct channel_spin *sta
 }
 
 /* Affinity may change at any time: it is looked at before each trial. */
-static bool has_cpus(const ew_channel *channel)
+bool ewi_channel_has_cpus(const ew_channel *channel)
 {
     return channel->context->quota_cpus != 1 && ewi_machine_runs_beside(peer_pid(channel));
 }
@@ -288,7 +288,7 @@ static int wait_adaptively(ew_channel *channel, enum channel_wants wants, uint64
     now_ns = ewi_now_ns();
     if ((code == EW_OK || code == EW_EAGAIN) &&
         ewi_spin_slept(&state->rule, spun.spun_ns + now_ns - start_ns, now_ns)) {
-        can = has_cpus(channel);
+        can = ewi_channel_has_cpus(channel);
         atomic_store_explicit(&state->has_cpus, can, memory_order_relaxed); /* a value */
         ewi_spin_try(&state->rule, can);
     }

@@ -13,7 +13,6 @@ from typing_extensions import Buffer
 from .. import _channel
 from .._channel import RECV, SEND
 from .._closing import AsyncClosing
-from .._context import Context
 from .._errors import ClosedHere, EastwestError, EndOfChannel, Timeout
 from .._values import ChannelStats, Explanation, Path, Peer
 from ._line import Line, check_timeout
@@ -466,11 +465,8 @@ def _seen(owner: object) -> bool:
 
 
 def _spins(channel: _channel.Channel) -> bool:
-    """Whether spinning can pay: not with one CPU, little quota, or the policy "block".
+    """Whether spinning can pay: not with one CPU for both ends, little quota, or "block".
 
     The policy "spin" is no different from "adaptive": a loop has others to serve.
     """
-    owner = channel._owner
-    if channel._info().wait == "block" or not isinstance(owner, Context):
-        return False
-    return owner.stats().spin_seconds_max > 0
+    return channel._info().spin_seconds_max > 0
