@@ -1,6 +1,7 @@
 """A TCP proxy that cuts what it carries: with a reset, anywhere, as often as a test wants.
 
-Cutter      forwards connections to an address; ``cut`` resets all, ``refuse`` takes no new ones
+Cutter      forwards connections to an address; ``cut`` resets all, ``refuse`` takes no new ones;
+            ``heard`` is how each connection began, from the client's side and from the server's
 """
 
 import select
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 LOOK_SECONDS = 0.05
+HEARD_BYTES = 4096
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 
 
@@ -35,6 +37,7 @@ class Cutter:
         self._stop = False
         self._refuses = False
         self.connections = 0
+        self.heard: list[tuple[bytearray, bytearray]] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -71,12 +74,20 @@ class Cutter:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             pair = (client, server)
             self.connections += 1
+            heard = (bytearray(), bytearray())
+            self.heard.append(heard)
             with self._lock:
                 self._open.add(pair)
             limit = self._limits.pop(0) if self._limits else None
-            threading.Thread(target=self._forward, args=(pair, limit), daemon=True).start()
+            work = (pair, limit, heard)
+            threading.Thread(target=self._forward, args=work, daemon=True).start()
 
-    def _forward(self, pair: tuple[socket.socket, socket.socket], limit: int | None) -> None:
+    def _forward(
+        self,
+        pair: tuple[socket.socket, socket.socket],
+        limit: int | None,
+        heard: tuple[bytearray, bytearray],
+    ) -> None:
         try:
             while limit is None or limit > 0:
                 ready, _, _ = select.select(pair, [], [], LOOK_SECONDS)
@@ -86,6 +97,8 @@ class Cutter:
                     data = end.recv(65536 if limit is None else min(limit, 65536))
                     if not data:
                         return
+                    said = heard[end is pair[1]]
+                    said += data[: HEARD_BYTES - len(said)]
                     pair[end is pair[0]].sendall(data)
                     limit = None if limit is None else limit - len(data)
                     if limit == 0:
