@@ -52,6 +52,7 @@ struct ew_context {
     uint64_t spin_ns_max;
     uint32_t cpus;
     uint64_t hello_ns, grace_ns;
+    uint64_t retired_ns; /* RETIRED_NS; a test has less */
     bool shm_stays;
     uint32_t allow_uids[CONTEXT_ALLOW_MAX], allow_gids[CONTEXT_ALLOW_MAX];
     uint32_t allow_uids_count, allow_gids_count;
