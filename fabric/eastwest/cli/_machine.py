@@ -155,11 +155,13 @@ def user() -> Finding:
 
 def cpus() -> Finding:
     """Look at the CPUs that this process may use, and at its quota."""
-    count = len(os.sched_getaffinity(0))
-    quota = _cgroup.ours().cpus()
-    detail = (
-        f"{count} of {os.cpu_count()} may be used, cgroup quota {f'{quota:g}' if quota else 'none'}"
-    )
+    return judge_cpus(len(os.sched_getaffinity(0)), _cgroup.ours().cpus())
+
+
+def judge_cpus(count: int, quota: float | None) -> Finding:
+    """Judge how many CPUs may be used, and the quota in CPUs, None without one."""
+    shown = "none" if quota is None else f"{quota:g}"
+    detail = f"{count} of {os.cpu_count()} may be used, cgroup quota {shown}"
     if count > 1 and (quota is None or quota >= 2):
         return Finding("cpus", "ok", detail)
     fix = "give the process two CPUs if latency matters"
