@@ -48,6 +48,7 @@ COMMANDS = {
     "python-gil": module("gil"),
     "python-idle": module("idle"),
     "python-switching": module("switching"),
+    "python-scale": module("scale"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
@@ -125,6 +126,9 @@ TARGETS = (
     ),
     Target("python-oneway", "send_many in Python, 64 B, messages/s", "many/64", None, ">=", 10e6),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
+    Target(
+        "python-scale", "private bytes of an idle channel", "private/used", None, "<=", 16 << 10
+    ),
     Target(
         "aio-roundtrip",
         "asyncio / asyncio streams over a Unix socket, hot",
