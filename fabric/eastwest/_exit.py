@@ -7,6 +7,8 @@ that it has ended, as always; what they do not catch of that is not shown.
 """
 
 import atexit
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from typing import Protocol
 
 from ._errors import ChannelEnded
 
+LAST = -1  # after the finalizers of 0 and more, and after its children have ended
 Hook = Callable[[threading.ExceptHookArgs], object]
 
 
@@ -26,11 +29,25 @@ class Closes(Protocol):
 
 
 _open: "weakref.WeakSet[Closes]" = weakref.WeakSet()
+_hooked: set[int] = set()  # processes of multiprocessing
 
 
 def close_at_exit(context: Closes) -> None:
     """Close *context* at exit, if it lives until then."""
     _open.add(context)
+    _close_with_a_process_of_multiprocessing()
+
+
+def _close_with_a_process_of_multiprocessing() -> None:
+    """Such a process, unless it was spawned, runs its own finalizers and then leaves at once."""
+    loaded = sys.modules.get("multiprocessing.util")
+    if loaded is None or os.getpid() in _hooked:
+        return
+    import multiprocessing.util
+
+    if multiprocessing.parent_process() is not None:
+        _hooked.add(os.getpid())
+        multiprocessing.util.Finalize(None, _close_all, exitpriority=LAST)
 
 
 def _close_all() -> None:

@@ -49,6 +49,14 @@ def dialling(serving: dict[str, Any], folder: str, listener: Any) -> dict[str, A
     return {"paths": ["tcp"], "registry": [f"static:{file}"], "grace": 0.0}
 
 
+def greet(settings: dict[str, Any]) -> None:
+    """For multiprocessing: send, receive, and leave the rest to the end of the process."""
+    channel = dial(settings)
+    channel.send(b"from a new process", timeout=LONG)
+    assert channel.recv(timeout=LONG) == b"welcome"
+    kept.append(channel)
+
+
 def send_on_demand(test: Line, settings: dict[str, Any]) -> None:
     """Connect; send a message of each length that the test tells."""
     channel = dial(settings)
