@@ -139,6 +139,21 @@ def accept_and_hold(test: Line, settings: dict[str, Any], folder: str) -> None:
         del channel
 
 
+def connect_and_echo(test: Line, settings: dict[str, Any]) -> None:
+    channel = dial(settings)
+    test.tell()
+    for message in channel:
+        channel.send(message, timeout=LONG)
+
+
+def accept_and_echo(test: Line, settings: dict[str, Any], folder: str) -> None:
+    """Listen; tell the settings of who dials; echo on one channel."""
+    with context(settings).listen("contract") as listener:
+        test.tell(dialling(settings, folder, listener))
+        for message in (channel := listener.accept(timeout=LONG)):
+            channel.send(message, timeout=LONG)
+
+
 def fork_and_drop(test: Line, settings: dict[str, Any], folder: str) -> None:
     """A forked child drops every object and leaves through the handlers at exit."""
     ends = pair(settings, folder)
