@@ -58,6 +58,12 @@ def tcp_way(folder: Path) -> Way:
     )
 
 
+def resuming_way(folder: Path) -> Way:
+    """As ``tcp_way``, but with the default grace: a lost connection is dialled again."""
+    plain, default = tcp_way(folder), {"grace": Config().grace}
+    return Way("tcp", plain.serving | default, lambda listener: plain.dialling(listener) | default)
+
+
 def context(settings: Settings, **more: Any) -> Context:
     """Return a context that depends on nothing but its settings."""
     return Context(Config(**{**settings, **more}))
