@@ -20,7 +20,7 @@ HEAD = """\
 
 Every atomic access of `shm/` and `transport/` that is stronger than relaxed, and every fence, with
 what notices when it is made weaker. Made by `python -m tests.weaken`, which weakens each one in a
-copy and runs what stands in the last column ([ADR 12](../adr/0013-weakening.md)). `./dev test` does
+copy and runs what stands in the last column ([ADR 13](../adr/0013-weakening.md)). `./dev test` does
 the quick ones, `./dev check-deep` all; both fail when a place has no row.
 
 * **tsan**: the thread sanitizer reports a race in this test program, or one of its claims fails.
