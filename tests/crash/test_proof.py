@@ -12,7 +12,7 @@ import pytest
 
 import eastwest
 from eastwest import Channel, Config, Context
-from tests.conformance.pairs import LONG, Task, context, forget, shm_way
+from tests.conformance.pairs import LONG, Task, context, forget, shm_way, wait_until
 from tests.crash.conftest import Target
 from tests.crash.hostile import (
     HELLO_BYTES,
@@ -107,6 +107,44 @@ def test_a_resume_with_a_field_changed_under_its_mac_is_refused(target: Target, 
             assert kind(answer) == REFUSE
             assert b"this channel is not known here" in answer
         assert channel.stats().path_changes == 0
+
+
+LIES = {  # under the right MAC, by one who knows the secret
+    "offset": {"offset": 8},
+    "offset_outside": {"offset": OUTBOX_BYTES},
+    "start_ahead": {"start": 8},  # what is before it would be lost
+    "start_far_ahead": {"start": 2**64 - 8},
+    "taken_ahead": {"taken": 2**63},
+    "taken_half_a_record": {"taken": 8},
+    "outbox_larger_than_its_memory": {"outbox": 2 * OUTBOX_BYTES},
+    "outbox_smaller_than_its_memory": {"outbox": OUTBOX_BYTES // 2},
+    "outbox_of_no_size": {"outbox": 1},
+    "no_outbox": {"outbox": 0},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_over_shm_a_resume_that_lies_is_refused_and_the_channel_goes_on(
+    folder: Path, lie: str
+) -> None:
+    # catches: a field of a RESUME believed because its MAC is right
+    way = shm_way(folder)
+    there = context(way.serving)
+    with there.listen("crash") as listener:
+        target = Target(way, there, listener)
+        with opened_by_hand(target) as channel, Stranger(target.address) as stranger:
+            channel.send(b"sixteen bytes ..", timeout=LONG)
+            message = hello(
+                "shm",
+                **{"intent": RESUME, "generation": 2, "channel": THE_CHANNEL, "secret": b""}
+                | LIES[lie],
+            )
+            assert kind(say(stranger, "shm", signed(message, THE_SECRET))) == REFUSE
+            assert channel.stats().path_changes == 0
+            assert channel.try_recv() is None
+            assert channel.try_send(b"still here")
+        wait_until(lambda: there.stats().memory_bytes == 0, "nothing of it is left")
+    forget(there)
 
 
 OTHER_UID = 12345
