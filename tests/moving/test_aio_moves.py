@@ -3,21 +3,34 @@
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eastwest import Config, aio
+from tests.conformance.loops import Run, runner
 from tests.conformance.pairs import LONG, numbered
 
 SWITCHES = 60
 SIZES = (8, 64, 1000, 40_000, 400_000)  # the last is longer than the ring
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run[Any]:
+    """Runs a coroutine function in a new loop, with a limit of time."""
+    try:
+        return runner(request.param)
+    except ImportError:
+        pytest.skip("needs uvloop")
+
+
 @pytest.mark.parametrize("waits", ["adaptive", "block"])
-def test_tasks_do_not_notice_that_the_channel_moves(tmp_path: Path, waits: str) -> None:
+def test_tasks_do_not_notice_that_the_channel_moves(
+    tmp_path: Path, run: Run[Any], waits: str
+) -> None:
     # catches: a descriptor that watches the old link; a send in steps that keeps its lock; room
     # that was asked of the link before
-    asyncio.run(asyncio.wait_for(_switch_under_load(tmp_path, waits), 2 * LONG))
+    run(lambda: _switch_under_load(tmp_path, waits))
 
 
 async def _switch_under_load(folder: Path, waits: str) -> None:
