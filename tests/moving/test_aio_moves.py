@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from eastwest import Config, aio
-from tests.conformance.loops import Run, runner
+from tests.conformance.contract_aio_steps import Stepped
+from tests.conformance.loops import Run, runner, until
 from tests.conformance.pairs import LONG, numbered
 
 SWITCHES = 60
@@ -70,3 +71,26 @@ async def _switch_under_load(folder: Path, waits: str) -> None:
         assert min(totals) > SWITCHES
         opened.abort()
         accepted.abort()
+
+
+def test_a_switch_that_is_cancelled_goes_on_behind_us(tmp_path: Path, run: Run[Any]) -> None:
+    # catches: a move that is given up half way because the task that asked for it is gone
+    async def main() -> None:
+        config = Config(runtime_dirs=(str(tmp_path),), bind="127.0.0.1:0")
+        async with aio.Context(config) as context, context.listen("moving") as listener:
+            opened = await context.connect("moving", timeout=LONG)
+            accepted = await listener.accept(timeout=LONG)
+            for number in range(10):
+                path = ("tcp", "shm")[number % 2]
+                stepped = Stepped(opened.switch(path, timeout=LONG))
+                stepped.step()
+                assert not stepped.ended
+                stepped.cancel()
+                await opened.send(numbered(number, 100))
+                assert await accepted.recv(timeout=LONG) == numbered(number, 100)
+                await until(lambda path=path: opened.path == accepted.path == path, "it moved")
+            assert opened.stats().path_changes == 10
+            opened.abort()
+            accepted.abort()
+
+    run(main)
