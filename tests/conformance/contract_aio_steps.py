@@ -48,12 +48,16 @@ class Stepped:
             self.call.throw(asyncio.CancelledError())
 
 
-SENDS: dict[str, tuple[Callable[[aio.Channel], Call], list[bytes]]] = {
-    "send": (lambda a: a.send(big(3000)), [big(3000)]),
-    "send_long": (lambda a: a.send(big(400 * KIB)), [big(400 * KIB)]),
-    "send_parts": (lambda a: a.send_parts([b"x" * 1500] * 2), [b"x" * 3000]),
-    "send_parts_long": (lambda a: a.send_parts([big(200 * KIB)] * 2), [big(200 * KIB) * 2]),
-    "send_many": (lambda a: a.send_many([big(3000), b"second"]), [big(3000), b"second"]),
+def halves(message: bytes) -> list[bytes]:
+    return [message[: len(message) // 2], message[len(message) // 2 :]]
+
+
+SENDS: dict[str, tuple[int, Callable[[aio.Channel, bytes], Call]]] = {  # of so many bytes
+    "send": (3000, lambda a, message: a.send(message)),
+    "send_long": (400 * KIB, lambda a, message: a.send(message)),
+    "send_parts": (3000, lambda a, message: a.send_parts(halves(message))),
+    "send_parts_long": (400 * KIB, lambda a, message: a.send_parts(halves(message))),
+    "send_many": (3000, lambda a, message: a.send_many([message, b"second"])),
 }
 
 
@@ -62,14 +66,15 @@ def test_aio_a_send_that_is_cancelled_at_any_await_has_sent_nothing(
     pair: Pair, run: Run[Any], name: str
 ) -> None:
     # catches: an await between what is committed and the return; half a message that stays
-    call, messages = SENDS[name]
+    size, call = SENDS[name]
 
     async def main() -> None:
         a, b = wrapped(pair)
         want, got = list[bytes](), list[bytes]()
         for point in range(POINTS_MAX):
             want += [numbered(number, 1000) for number in range(await fill(a, b))]
-            stepped = Stepped(call(a))
+            message = big(size, point)  # another one each time
+            stepped = Stepped(call(a, message))
             for _ in range(1 + point):
                 stepped.step()
                 if stepped.ended:
@@ -79,7 +84,7 @@ def test_aio_a_send_that_is_cancelled_at_any_await_has_sent_nothing(
                     taken = b.try_recv()
                     got += [] if taken is None else [taken]
             if stepped.ended:
-                want += messages[: stepped.result or 1]
+                want += [message, b"second"][: stepped.result or 1]
                 break
             stepped.cancel()
         assert stepped.ended and point > 0, "cancelled at each, and then at none"
