@@ -45,9 +45,12 @@ COMMANDS = {
     "idle": c_program("idle"),
     "python-roundtrip": module("roundtrip"),
     "python-oneway": module("oneway"),
+    "python-tcp-into": module("tcp_into"),
     "python-gil": module("gil"),
     "python-idle": module("idle"),
     "python-switching": module("switching"),
+    "python-far": module("far"),
+    "python-waiting": module("waiting"),
     "python-scale": module("scale"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
@@ -102,6 +105,13 @@ TARGETS = (
     Target("python-gil", "try_send beside a busy thread, p99.9 ns", "busy", None, "<=", 20_000),
     Target("python-switching", "busy switch shm -> tcp, s", "busy-tcp", None, "<=", 0.005),
     Target("python-switching", "busy switch tcp -> shm, s", "busy-shm", None, "<=", 0.005),
+    Target("python-switching", "pause seen in shm -> tcp, s", "gap-tcp", None, "<=", 0.005),
+    Target("python-switching", "pause seen in tcp -> shm, s", "gap-shm", None, "<=", 0.005),
+    Target("python-far", "grown channel / raw TCP at 40 ms", "grown", "raw", ">=", 0.9, False),
+    Target(
+        "python-far", "new channel, 48 MiB / raw TCP at 40 ms", "fresh", "raw", ">=", 0.5, False
+    ),
+    Target("python-far", "without growth / raw TCP at 40 ms", "fixed", "raw", ">=", 0.1, False),
     *(
         Target(
             "python-oneway",
@@ -122,9 +132,50 @@ TARGETS = (
             ">=",
             1,
         )
-        for size in (1 << 20, 16 << 20, 64 << 20)
+        for size in (1 << 20, 4 << 20, 16 << 20, 64 << 20)
+    ),
+    *(
+        Target(
+            "python-oneway",
+            f"Python recv_into / one copy, {size >> 20} MiB",
+            f"into/{size}",
+            f"copy/{size}",
+            ">=",
+            0.8,
+            False,
+        )
+        for size in (1 << 20, 4 << 20, 16 << 20, 64 << 20)
+    ),
+    *(
+        Target(
+            "python-tcp-into",
+            f"Python recv_into over TCP / raw socket, {size >> 10} KiB",
+            f"into/{size}",
+            f"raw/{size}",
+            ">=",
+            1,
+            False,
+        )
+        for size in (64 << 10, 1 << 20, 16 << 20)
     ),
     Target("python-oneway", "send_many in Python, 64 B, messages/s", "many/64", None, ">=", 10e6),
+    *(
+        Target(
+            "python-waiting",
+            f"adaptive / {base}, {where}",
+            f"adaptive/{where}",
+            f"{base}/{where}",
+            "<=",
+            limit,
+            False,
+        )
+        for where, base, limit in (
+            ("unpinned", "block", 1.1),
+            ("apart", "spin", 2),
+            ("together", "block", 1.1),
+            ("quota", "block", 1.1),
+        )
+    ),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
     Target(
         "python-scale", "private bytes of an idle channel", "private/used", None, "<=", 16 << 10

@@ -39,7 +39,7 @@ int ewi_lock_take_slow(struct lock *lock, struct wait wait)
 
     if (wait.deadline_ns == 0)
         return EW_EAGAIN;
-    atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_seq_cst); /* L3, pairs with L4 */
+    atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed); /* L3: the fence follows */
     fenced = fence_all_threads();
     while (!ewi_lock_try(lock)) {
         code = sleep_once(lock, wait, fenced);

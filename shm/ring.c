@@ -126,6 +126,25 @@ uint32_t ewi_ring_offset_of(const struct ring_writer *writer, uint64_t position)
     return writer->ring_bytes - pad - (uint32_t)(behind - writer->offset);
 }
 
+void ewi_ring_copy(struct ring_writer *to, const struct ring_writer *from, uint64_t position)
+{
+    struct ring_reader reader;
+    struct record record;
+    const uint8_t *payload;
+
+    EWI_ASSERT(to->position == position);
+    ewi_ring_reader_init(&reader, from->bytes, from->ring_bytes,
+                         ewi_ring_offset_of(from, position), position);
+    reader.record_bytes_max = from->record_bytes_max;
+    while (ewi_ring_peek(&reader, &record, &payload) == EW_OK) {
+        int code = ewi_ring_append(to, record, payload);
+
+        EWI_ASSERT(code == EW_OK); /* it is not smaller, and begins empty */
+        ewi_ring_consume(&reader, record);
+    }
+    EWI_ASSERT(to->position == from->position);
+}
+
 bool ewi_ring_is_boundary(const struct ring_writer *writer, uint64_t position)
 {
     struct ring_reader reader;

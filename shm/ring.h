@@ -95,6 +95,8 @@ int64_t ewi_ring_take_run(struct ring_reader *reader, uint64_t until, uint32_t r
 /* Offset of the record at a position in freed..position: where a new link starts to read. */
 uint32_t ewi_ring_offset_of(const struct ring_writer *writer, uint64_t position);
 
+/* The records from that position on, into a ring that begins empty there and is not smaller. */
+void ewi_ring_copy(struct ring_writer *to, const struct ring_writer *from, uint64_t position);
 /* Does a record begin, or the next one, at this position? */
 bool ewi_ring_is_boundary(const struct ring_writer *writer, uint64_t position);
 /* A ring whose reader has passed everything goes on at a later position. */

@@ -32,7 +32,7 @@ int ewi_waitroom_sleep(struct waitroom *room, uint32_t seen_events, struct pollf
     bool found;
     int code = EW_OK;
 
-    if (atomic_exchange_explicit(&room->poller, 1, memory_order_seq_cst) != 0) { /* V3 */
+    if (atomic_exchange_explicit(&room->poller, 1, memory_order_acquire) != 0) { /* V3 */
         atomic_fetch_add_explicit(&room->sleepers, 1, memory_order_seq_cst); /* V1: before the compare */
         code = ewi_futex_wait(&room->events, seen_events, wait);
         atomic_fetch_sub_explicit(&room->sleepers, 1, memory_order_relaxed); /* V1: late is harmless */
@@ -46,8 +46,8 @@ int ewi_waitroom_sleep(struct waitroom *room, uint32_t seen_events, struct pollf
     }
     /* I2. Raise events before: who takes the role over right now must not sleep on what we have
      * drained. Tell after: who looked in between found the role taken and sleeps on the futex. */
-    atomic_fetch_add_explicit(&room->events, 1, memory_order_seq_cst); /* V1, pairs with V2 */
-    atomic_store_explicit(&room->poller, 0, memory_order_seq_cst);     /* V3 */
+    atomic_fetch_add_explicit(&room->events, 1, memory_order_release); /* V1, pairs with V2 */
+    atomic_store_explicit(&room->poller, 0, memory_order_release);     /* V3 */
     ewi_waitroom_tell(room);
     return code;
 }

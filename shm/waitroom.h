@@ -13,7 +13,8 @@
  *                the poller raises `events` before it gives the role back, and again after.
  *            I3  a tell does not interrupt the thread that polls: only a descriptor does.
  * Ordering   V1 release-add to events  pairs with  V2 acquire-load of it.
- *            V3 acq_rel exchange of the poller role orders one poller after the other.
+ *            V3 acquire exchange of the poller role  pairs with  its release store: one poller after the
+ *            other. Who polls then looks under a lock (drive) or behind S1, which order the two.
  * Source     tests/model/waitroom.pml; design, section 4 (204 of 300 rounds lost without it)
  */
 #ifndef EWI_SHM_WAITROOM_H

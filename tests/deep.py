@@ -1,4 +1,4 @@
-"""./dev check-deep: the runs that take long. usage: python -m tests.deep [MINUTES of fuzzing]"""
+"""./dev check-deep: the runs that take long. usage: python -m tests.deep [MINUTES]"""
 
 import itertools
 import os
@@ -21,22 +21,38 @@ LINKS_OF_A_RUN = 8  # of the simulation, at least, in the mean
 TAKES_SEED = re.compile(r"\bharness_seed\(|\bHARNESS_FOR_EACH_SEED\(")
 
 
-def seeds(outcome: Outcome) -> None:
-    """Run each C test that takes a seed with fresh seeds; the first failing seed is shown."""
-    for source in itertools.chain.from_iterable(
+def programs() -> list[str]:
+    """The C tests that take a seed."""
+    sources = itertools.chain.from_iterable(
         Path("tests", folder).glob("test_*.c") for folder in ("c", "sim", "pkt")
-    ):
-        if not TAKES_SEED.search(source.read_text()):
-            continue
-        program = f"build/dev/tests/{source.parent.name}_{source.stem}"
+    )
+    return [
+        f"build/dev/tests/{source.parent.name}_{source.stem}"
+        for source in sources
+        if TAKES_SEED.search(source.read_text())
+    ]
+
+
+def seeds(outcome: Outcome, seconds: float) -> None:
+    """Run each program with fresh seeds for its share of the time, or SEEDS of them.
+
+    The first seed that fails is shown.
+    """
+    names = programs()
+    for name in names:
+        end, count = time.monotonic() + seconds / len(names), 0
         for seed in random.sample(range(2**32), SEEDS):
+            count += 1
             done = subprocess.run(
-                [program, "--seed", str(seed)], capture_output=True, text=True, timeout=120
+                [name, "--seed", str(seed)], capture_output=True, text=True, timeout=240
             )
-            if done.returncode not in (0, 77):
-                print(f"{program} --seed {seed}\n{done.stdout}{done.stderr}", flush=True)
+            is_good = done.returncode in (0, 77)
+            if not is_good:
+                print(f"{name} --seed {seed}\n{done.stdout}{done.stderr}", flush=True)
+            if not is_good or time.monotonic() > end:
                 break
-        outcome.check(f"{program} (--seed {seed})", done.returncode in (0, 77))
+        print(f"{name}: {count} seeds", flush=True)
+        outcome.check(f"{name} (--seed {seed})", is_good)
 
 
 def switches(outcome: Outcome) -> None:
@@ -65,7 +81,7 @@ def main() -> None:
     problems = build_all(presets)
     print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
     outcomes = [
-        run_section("seeds", seeds, {"dev": problems["dev"]}),
+        run_section("seeds", lambda o: seeds(o, minutes * 60), {"dev": problems["dev"]}),
         run_section("switches", switches, {"dev": problems["dev"]}),
         run_section("models", lambda o: models.run(o, deep=True, seconds=1800), {}),
         run_section("weaken", weaken.verify, {"dev": problems["dev"], "tsan": problems["tsan"]}),

@@ -14,6 +14,7 @@
 #include "transport/listener.h"
 #include "transport/machine.h"
 #include "transport/process.h"
+#include "transport/quota.h"
 #include "transport/retired.h"
 #include "transport/stream/user.h"
 
@@ -39,12 +40,15 @@ void ewi_context_take(ew_context *context)
 static void destroy(ew_context *context)
 {
     ewi_process_remove_context(context);
+    ewi_process_close_fd(context->news_fd);
     ewi_process_close_fd(context->nudge_fd);
     ewi_control_close(context); /* it is, unless opening the context failed */
     ewi_control_free(context->control);
+    ewi_tombs_free(&context->tombs);
     if (context->reactor != NULL) {
         ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);
+        ewi_silence_close(context);
         if (context->stack != NULL) {
             while (ewi_stream_dispatch(&ewi_kernel_stack, context->stack, ewi_now_ns()) > 0)
                 ; /* the last CLOSED events free their users */
@@ -74,17 +78,37 @@ void ewi_context_add_channel(ew_context *context, ew_channel *channel)
     atomic_fetch_add_explicit(&context->channels_count, 1, memory_order_relaxed);
 }
 
+static void ring(int event_fd)
+{
+    const uint64_t one = 1;
+
+    if (write(event_fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
+static void quieten(int event_fd)
+{
+    uint64_t ignored;
+
+    if (read(event_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}
+
 void ewi_context_forget_channel(ew_context *context, ew_channel *channel)
 {
+    bool last = false;
+
     ewi_lock_enter(&context->lock);
     if (channel->previous != NULL) {
         *channel->previous = channel->next;
         if (channel->next != NULL)
             channel->next->previous = channel->previous;
         channel->previous = NULL;
-        atomic_fetch_sub_explicit(&context->channels_count, 1, memory_order_relaxed);
+        last = atomic_fetch_sub_explicit(&context->channels_count, 1, memory_order_relaxed) == 1;
     }
     ewi_lock_give(&context->lock);
+    if (last)
+        ring(context->news_fd);
 }
 
 ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16])
@@ -103,18 +127,49 @@ ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16])
 
 void ewi_context_nudge(ew_context *context)
 {
-    const uint64_t one = 1;
-
-    if (write(context->nudge_fd, &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN); /* readable already */
+    ring(context->nudge_fd);
 }
 
 void ewi_context_calm(ew_context *context)
 {
-    uint64_t ignored;
+    quieten(context->nudge_fd);
+}
 
-    if (read(context->nudge_fd, &ignored, sizeof(ignored)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+/* ---- news ---- */
+
+void ewi_context_tell(ew_channel *channel)
+{
+    atomic_store_explicit(&channel->has_news, true, memory_order_relaxed); /* the write orders it */
+    ring(channel->context->news_fd);
+}
+
+int ew_context_fileno(ew_context *context)
+{
+    return ewi_context_is_forked(context) ? ewi_context_forked_error() : context->news_fd;
+}
+
+int ew_context_news(ew_context *context, uint64_t *numbers, uint32_t room)
+{
+    uint32_t count = 0;
+
+    if (ewi_context_is_forked(context))
+        return ewi_context_forked_error();
+    quieten(context->news_fd);
+    ewi_lock_enter(&context->lock);
+    for (ew_channel *each = context->channels; each != NULL && count < room; each = each->next)
+        if (atomic_load_explicit(&each->has_news, memory_order_relaxed) && /* after the read */
+            atomic_exchange_explicit(&each->has_news, false, memory_order_relaxed)) /* still true */
+            numbers[count++] = each->number;
+    ewi_lock_give(&context->lock);
+    return (int)count;
+}
+
+int ew_context_wake(ew_context *context)
+{
+    if (ewi_context_is_forked(context))
+        return ewi_context_forked_error();
+    ring(context->news_fd);
+    return EW_OK;
 }
 
 /* Pinned, so that a free beside us waits until the abort is done. */
@@ -219,6 +274,15 @@ static int take_list(uint32_t *out, uint32_t *out_count, const char *name, const
     return EW_OK;
 }
 
+/* To what a stream's memory may grow; by default no less than what it begins with. */
+static int take_cap(ew_context *context, uint64_t value)
+{
+    uint64_t least = ewi_max_u64(context->outbox_bytes, context->inbox_bytes);
+
+    return take_size(&context->stream_bytes_max, "stream_bytes_max", ewi_align_up(value, 4 * KIB),
+                     ewi_max_u64(4 * MIB, least), least, GIB);
+}
+
 static int take_sizes(ew_context *context, const ew_context_options *options)
 {
     struct budget *budget = &context->budget;
@@ -242,6 +306,8 @@ static int take_sizes(ew_context *context, const ew_context_options *options)
                          64 * MIB, 4 * KIB, UINT64_C(1) << 40);
     context->outbox_bytes = ewi_align_up(context->outbox_bytes, 4 * KIB);
     context->inbox_bytes = ewi_align_up(context->inbox_bytes, 4 * KIB);
+    if (code == EW_OK)
+        code = take_cap(context, options->stream_bytes_max);
     return code;
 }
 
@@ -308,21 +374,33 @@ static void on_stack(void *object, uint32_t events, uint64_t now_ns)
 static int start(ew_context *context)
 {
     uint8_t seed[32];
-    const struct stack_options options = {.streams_max = STREAMS_MAX, .seed = seed, .text = ""};
+    const struct stack_options options = {.streams_max = STREAMS_MAX,
+                                          .seed = seed,
+                                          .text = "",
+                                          .silence_ns = ewi_silence_limit(context->grace_ns)};
     int code = ewi_random(seed, sizeof(seed));
 
     if (code == EW_OK)
         code = context->nudge_fd = ewi_process_eventfd();
     if (code >= 0)
+        code = context->news_fd = ewi_process_eventfd();
+    if (code >= 0)
         code = ewi_reactor_acquire(&context->reactor);
     if (code == EW_OK)
         code = ewi_cover_open(&context->cover, context->reactor);
+    if (code == EW_OK)
+        code = ewi_silence_open(context);
     if (code == EW_OK)
         code = ewi_kernel_stack.open(&options, &context->stack);
     if (code == EW_OK)
         code = ewi_reactor_add(context->reactor, ewi_kernel_stack.wait_fd(context->stack), EPOLLIN,
                                on_stack, context, &context->stack_source);
     return code;
+}
+
+static uint64_t spin_cap(uint64_t wake_ns)
+{
+    return ewi_min_u64(ewi_max_u64(wake_ns, SPIN_CAP_NS_MIN), SPIN_CAP_NS_MAX);
 }
 
 int ew_context_open(const ew_context_options *options, ew_context **out)
@@ -343,10 +421,10 @@ int ew_context_open(const ew_context_options *options, ew_context **out)
         return code;
     }
     context->shares = 1;
-    context->nudge_fd = -1;
+    context->news_fd = context->nudge_fd = -1;
     context->budget.huge_sealable = ewi_region_probe_huge_seals(&ewi_os_default);
-    context->cpus = ewi_machine_cpus();
-    context->spin_ns_max = context->cpus > 1 ? ewi_machine_wake_ns() : 0;
+    context->quota_cpus = ewi_quota_cpus(QUOTA_ROOT, QUOTA_MEMBERSHIP);
+    context->spin_ns = context->quota_cpus == 1 ? 0 : spin_cap(ewi_machine_wake_ns());
     ewi_process_add_context(context);
     code = start(context);
     if (code != EW_OK) {
@@ -380,8 +458,18 @@ void ew_context_close(ew_context *context)
     ewi_context_give(context);
 }
 
+/* By affinity, which may change at any time, and by quota. */
+static uint32_t cpus_now(const ew_context *context)
+{
+    uint32_t cpus = ewi_machine_cpus(), quota = context->quota_cpus;
+
+    return quota != 0 && quota < cpus ? quota : cpus;
+}
+
 int ew_context_get_stats(ew_context *context, ew_context_stats *out)
 {
+    const uint32_t cpus = cpus_now(context);
+
     if (ewi_context_is_forked(context))
         return ewi_context_forked_error();
     *out = (ew_context_stats){
@@ -392,10 +480,12 @@ int ew_context_get_stats(ew_context *context, ew_context_stats *out)
         .memory_bytes = atomic_load_explicit(&context->budget.used, memory_order_relaxed),
         .huge_bytes = atomic_load_explicit(&context->budget.huge_used, memory_order_relaxed),
         .memory_bytes_max = context->budget.bytes_max,
-        .spin_ns_max = (int64_t)context->spin_ns_max,
-        .cpus = context->cpus,
+        .cpus = cpus,
         .seal_huge = context->budget.huge_sealable,
     };
+    if (cpus > 1)
+        out->spin_ns_max =
+            (int64_t)atomic_load_explicit(&context->spin_ns, memory_order_relaxed); /* a value */
     ewi_lock_enter(&context->lock);
     for (ew_listener *listener = context->listeners; listener != NULL; listener = listener->next)
         out->listeners += 1;

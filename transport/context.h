@@ -21,6 +21,8 @@
 #include "transport/reactor.h"
 #include "transport/stack.h"
 #include "transport/stream/cover.h"
+#include "transport/stream/silence.h"
+#include "transport/tombs.h"
 #include "transport/wire.h"
 
 enum {
@@ -46,11 +48,11 @@ struct ew_context {
     ew_context *next; /* transport/process.h */
 
     char namespace_name[WIRE_NAMESPACE_BYTES];
-    uint64_t outbox_bytes, inbox_bytes, message_bytes_max, peer_bytes_max;
+    uint64_t outbox_bytes, inbox_bytes, stream_bytes_max, message_bytes_max, peer_bytes_max;
     ew_pages pages;
     ew_wait_policy wait;
-    uint64_t spin_ns_max;
-    uint32_t cpus;
+    _Atomic uint64_t spin_ns; /* what a sleep costs more than a spin; learnt (spin_rule.h) */
+    uint32_t quota_cpus;      /* 0: no limit */
     uint64_t hello_ns, grace_ns;
     uint64_t retired_ns; /* RETIRED_NS; a test has less */
     bool shm_stays;
@@ -59,12 +61,15 @@ struct ew_context {
     bool allow_any;
     struct budget budget;
 
+    int news_fd;  /* readable: look at ew_context_news */
     int nudge_fd; /* readable: whoever sleeps on a local link looks whether it is to move */
     struct reactor *reactor;
     struct ewi_stack *stack; /* the kernel's */
     struct source *stack_source;
     struct stream_cover_list cover;
+    struct stream_silence silence;
     struct control_socket *control; /* NULL: nobody looks in */
+    struct tombs tombs;             /* under the reactor's lock */
 
     struct lock lock; /* the lists below */
     ew_channel *channels;
@@ -91,6 +96,8 @@ void ewi_context_forget_channel(ew_context *context, ew_channel *channel); /* tw
 ew_channel *ewi_context_find_channel(ew_context *context, const uint8_t id[16]);
 /* Say DRAIN on the channels of a listener. */
 void ewi_context_drain(ew_context *context, const ew_listener *listener);
+/* The channel has news for ew_context_news. Any thread, under any lock. */
+void ewi_context_tell(ew_channel *channel);
 /* Wake the sleepers of all local links for a look; and no more of it. */
 void ewi_context_nudge(ew_context *context);
 void ewi_context_calm(ew_context *context);

@@ -55,6 +55,16 @@ static int refused(const struct dial *dial, const uint8_t *bytes, uint32_t lengt
     return ewi_fail(code, "%s refused: %s", dial->address, text[0] != '\0' ? text : "(no reason)");
 }
 
+/* The answer to a RESUME for a channel that has ended there. */
+static int ended(const struct dial *dial, const uint8_t *bytes, uint32_t length)
+{
+    if (length != WIRE_FINAL_BYTES)
+        return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does", dial->address);
+    dial->move->said = false; /* it has not moved */
+    dial->move->final_taken = ewi_wire_get_u64(bytes + RECORD_HEADER_BYTES);
+    return ewi_fail(EW_EEND, "%s has ended the channel", dial->address);
+}
+
 int ewi_hello_judge(const struct dial *dial, const struct hello *said, const uint8_t *bytes,
                     uint32_t length, struct hello *out, char *facts)
 {
@@ -65,6 +75,8 @@ int ewi_hello_judge(const struct dial *dial, const struct hello *said, const uin
         record = ewi_record_decode(ewi_wire_get_header(bytes));
     if (record.kind == RECORD_REFUSE)
         return refused(dial, bytes, length);
+    if (record.kind == RECORD_FINAL && said->intent == WIRE_RESUME)
+        return ended(dial, bytes, length);
     code = ewi_wire_get_hello(bytes, length, RECORD_WELCOME, out, facts);
     if (code == EW_EVERSION)
         return ewi_fail(code, "%s speaks versions %u to %u, this library %u", dial->address,

@@ -28,7 +28,7 @@ enum { LINK_FDS_MAX = 2 };
 enum link_state {
     LINK_UP = 0,
     LINK_HUNG_UP = 1, /* the other side is gone */
-    LINK_BROKEN = 2,  /* the other side broke the protocol: channel->end_text says how */
+    LINK_BROKEN = 2,  /* the other side broke the protocol: channel's end_text says how */
     LINK_SHUT = 3,    /* closed here */
 };
 
@@ -46,6 +46,11 @@ struct link_ops {
     void (*settle)(ew_channel *channel);
     /* Take in what has arrived, without waiting. */
     void (*drive)(ew_channel *channel);
+    /* Under the receive lock, by who waits for messages: `into` has room for the next one, or for all
+     * of the one that was begun; what comes may go straight there. NULL: there is no such way. */
+    void (*open_sink)(ew_channel *channel, uint8_t *into, uint64_t room);
+    /* ... no more. channel->partial and the reader have what did. */
+    void (*close_sink)(ew_channel *channel);
     /* Sleeping: descriptors to poll, what to say before, what to do with what was seen. */
     nfds_t (*sleep_fds)(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX]);
     void (*announce)(ew_channel *channel, uint32_t wants);

@@ -415,6 +415,16 @@ int ew_listener_get_info(ew_listener *listener, ew_listener_info *out)
     return EW_OK;
 }
 
+bool ewi_listener_is_draining(ew_listener *listener)
+{
+    bool draining;
+
+    ewi_lock_enter(&listener->lock);
+    draining = listener->draining;
+    ewi_lock_give(&listener->lock);
+    return draining;
+}
+
 int ew_listener_drain(ew_listener *listener)
 {
     if (ewi_context_is_forked(listener->context))

@@ -52,6 +52,8 @@ int ewi_listener_judge(ew_context *context, ew_listener *local, const struct hel
 void ewi_listener_take(ew_listener *listener);
 void ewi_listener_give(ew_listener *listener);
 /* A channel that judge counted is gone or was never made. */
+/* Its peers are to go elsewhere. */
+bool ewi_listener_is_draining(ew_listener *listener);
 void ewi_listener_give_channel(ew_listener *listener);
 void ewi_listener_queue(ew_listener *listener, ew_channel *channel);
 /* The answer to a hello, from this listener. */

@@ -3,61 +3,56 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "shm/sleep.h"
 
-enum { ROUNDS = 7, WAKE_NS_MIN = 5 * 1000, WAKE_NS_MAX = 100 * 1000, LINE_BYTES = 512 };
-
-/* quota / period of this process's cgroup, 0: no limit. */
-static uint32_t quota_cpus(void)
-{
-    char line[LINE_BYTES], path[LINE_BYTES + 64] = "";
-    unsigned long long quota, period;
-    uint32_t cpus = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-
-    if (file == NULL)
-        return 0;
-    while (fgets(line, sizeof(line), file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, "0::", 3) == 0) /* cgroup v2 */
-            snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", line + 3);
-    }
-    fclose(file);
-    file = path[0] != '\0' ? fopen(path, "re") : NULL;
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%llu %llu", &quota, &period) == 2 && period > 0) /* "max ...": no limit */
-        cpus = (uint32_t)ewi_max_u64(quota / period, 1);
-    fclose(file);
-    return cpus;
-}
+enum { ROUNDS = 12, WAKE_NS_GUESS = 20 * 1000 };
 
 uint32_t ewi_machine_cpus(void)
 {
     cpu_set_t allowed;
-    uint32_t cpus = 1, quota = quota_cpus();
 
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
-        cpus = (uint32_t)CPU_COUNT(&allowed);
-    if (quota != 0 && quota < cpus)
-        cpus = quota;
-    return cpus > 0 ? cpus : 1;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return 1;
+    return (uint32_t)ewi_max_u64((uint64_t)CPU_COUNT(&allowed), 1);
+}
+
+bool ewi_machine_runs_beside(int32_t pid)
+{
+    cpu_set_t ours, theirs;
+
+    if (sched_getaffinity(0, sizeof(ours), &ours) != 0)
+        return false;
+    if (sched_getaffinity(pid, sizeof(theirs), &theirs) == 0)
+        CPU_OR(&ours, &ours, &theirs);
+    return CPU_COUNT(&ours) > 1;
 }
 
 struct probe {
     _Atomic uint32_t turn; /* odd: the thread's, even: ours */
     uint64_t woken_ns;     /* whose turn it is */
+    int away_from;         /* the CPU of who asks */
 };
+
+/* Some other CPU, so that a real wake-up is measured, across CPUs. */
+static void go_away_from(int cpu)
+{
+    cpu_set_t allowed;
+
+    if (cpu < 0 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return;
+    CPU_CLR((size_t)cpu, &allowed);
+    if (CPU_COUNT(&allowed) > 0)
+        sched_setaffinity(0, sizeof(allowed), &allowed); /* of this thread, for its short life */
+}
 
 static void *answer(void *argument)
 {
     struct probe *probe = argument;
     const struct wait forever = {.deadline_ns = EWI_NEVER};
 
+    go_away_from(probe->away_from);
     for (uint32_t round = 0; round < ROUNDS; round++) {
         while (atomic_load_explicit(&probe->turn, memory_order_acquire) != 2 * round + 1)
             ewi_futex_wait(&probe->turn, 2 * round, forever);
@@ -79,18 +74,20 @@ uint64_t ewi_machine_wake_ns(void)
 {
     const struct timespec settle = {.tv_nsec = 50 * 1000}; /* so that the other really sleeps */
     const struct wait forever = {.deadline_ns = EWI_NEVER};
-    struct probe probe = {0};
+    struct probe probe = {.away_from = sched_getcpu()};
     uint64_t cost[ROUNDS];
     sigset_t all, before;
     pthread_t thread;
     int failed;
 
+    if (ewi_machine_cpus() < 2)
+        return WAKE_NS_GUESS;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&thread, NULL, answer, &probe);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed)
-        return WAKE_NS_MAX / 2;
+        return WAKE_NS_GUESS;
     for (uint32_t round = 0; round < ROUNDS; round++) {
         uint64_t start;
 
@@ -104,5 +101,5 @@ uint64_t ewi_machine_wake_ns(void)
     }
     pthread_join(thread, NULL);
     qsort(cost, ROUNDS, sizeof(cost[0]), by_value);
-    return ewi_min_u64(ewi_max_u64(cost[ROUNDS / 2], WAKE_NS_MIN), WAKE_NS_MAX);
+    return cost[ROUNDS * 3 / 4];
 }

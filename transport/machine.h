@@ -1,24 +1,27 @@
-/* transport/machine.h - what this machine lets us do: CPUs, quota, the price of a wake-up.
+/* transport/machine.h - which CPUs there are for us, and what a wake-up costs.
  *
  * Purpose    Decide how long a spin may last before a sleep is cheaper.
  * Shape      nanoseconds and counts
  * Owner      none
  * Threads    any; measuring starts a thread for about a millisecond
- * Trust      /proc and /sys are the kernel's
+ * Trust      the kernel
  * Errors     none: what cannot be known counts as not there
  * Invariants none
  * Ordering   none
- * Source     cgroups(7), cpu.max in Documentation/admin-guide/cgroup-v2.rst
+ * Source     sched_setaffinity(2)
  */
 #ifndef EWI_TRANSPORT_MACHINE_H
 #define EWI_TRANSPORT_MACHINE_H
 
 #include "shm/base.h"
 
-/* CPUs that this process may use at the same time, by affinity and by cgroup quota, rounded down;
- * at least 1. */
+/* CPUs that the calling thread may use, at least 1. */
 uint32_t ewi_machine_cpus(void);
-/* What waking a sleeping thread costs here, from the wake to its running: median of a few. */
+/* May the calling thread run beside a thread of process `pid` (0: any thread like ourselves)? By
+ * affinity, that of its main thread. */
+bool ewi_machine_runs_beside(int32_t pid);
+/* What waking a sleeping thread on another CPU costs here, from the wake to its running: the upper
+ * quartile of a few. With one CPU that cannot be measured: a guess. */
 uint64_t ewi_machine_wake_ns(void);
 
 #endif

@@ -57,10 +57,11 @@ static void on_stream(void *object, uint32_t bits, uint64_t now_ns)
 {
     struct retired *retired = object;
     uint8_t junk[JUNK_BYTES];
+    const struct stack_room room = {junk, sizeof(junk)};
 
     (void)bits, (void)now_ns;
     for (int round = 0; round < JUNK_ROUNDS; round++) {
-        int64_t got = retired->ops->recv_into(retired->stack, retired->stream, junk, sizeof(junk));
+        int64_t got = retired->ops->recv_into(retired->stack, retired->stream, &room, 1);
 
         if (got == -EAGAIN)
             return;

@@ -1,7 +1,9 @@
 /* transport/retired.h - what is left of a link that was replaced: open until the peer closes it.
  *
  * Purpose    Only the end that dialled closes a replaced link, after it has heard the welcome on the
- *            new one. If the other end closed it first, the dialler could take that for a loss.
+ *            new one. If the other end closed it first, the dialler could take that for a loss. And a
+ *            dialler that cannot go over, although the peer perhaps has, leaves it the socket until it
+ *            has dialled again: a hang-up would be death.
  * Shape      a descriptor or a stream, and a deadline
  * Owner      the reactor; each has a share of its context
  * Threads    any; never blocks

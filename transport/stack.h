@@ -27,7 +27,7 @@
 
 #include "shm/base.h"
 
-enum { STACK_ABI = 1 };
+enum { STACK_ABI = 2 };
 
 typedef uint64_t ewi_stream;
 struct ewi_stack; /* private to the implementation */
@@ -51,6 +51,11 @@ struct stack_span {
     size_t bytes;
 };
 
+struct stack_room { /* for what arrives */
+    void *base;
+    size_t bytes;
+};
+
 enum stack_event_bits {
     STACK_CONNECTED = 1u << 0,
     STACK_ACCEPT = 1u << 1,   /* listener: accept() until -EAGAIN */
@@ -61,6 +66,12 @@ enum stack_event_bits {
     STACK_FAILED = 1u << 6,   /* error() says why */
     STACK_CLOSED = 1u << 7,
     STACK_ASIDE = 1u << 8,    /* watch only: report nothing, not even FAILED; the caller drives */
+};
+
+enum stack_silence {
+    STACK_QUIET = 0,   /* nothing is on its way */
+    STACK_WAITS = 1,   /* something is, and may be answered yet, or the peer has no room for it */
+    STACK_REPEATS = 2, /* it was repeated, or the peer was asked, and that has no answer */
 };
 
 struct stack_event {
@@ -82,6 +93,7 @@ struct stack_options {
     uint32_t streams_max;  /* 1..2^20 */
     const uint8_t *seed;   /* 32 bytes: ISNs, ports, hash keys; same seed, same run */
     const char *text;      /* the implementation's own, "" for the kernel */
+    uint64_t silence_ns;   /* ask an idle peer after so long, give it up after as long again; 0: never */
 };
 
 struct stack_ops {
@@ -107,8 +119,10 @@ struct stack_ops {
                     uint32_t count);
     /* Stream bytes, from 0, acknowledged by the peer and no longer read by a device. */
     int (*released)(struct ewi_stack *stack, ewi_stream stream, uint64_t *out);
-    /* Copies what has arrived; 0: the peer's FIN. Tried before any poll. */
-    int64_t (*recv_into)(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room);
+    /* Copies what has arrived into the rooms (at most 8, none empty), one after the other; the bytes
+     * copied, 0: the peer's FIN. Tried before any poll. */
+    int64_t (*recv_into)(struct ewi_stack *stack, ewi_stream stream, const struct stack_room *rooms,
+                         uint32_t count);
     uint32_t (*ready)(struct ewi_stack *stack, ewi_stream stream); /* levels now, enum stack_event_bits */
     int (*error)(struct ewi_stack *stack, ewi_stream stream);      /* why FAILED, 0: it did not */
 
@@ -140,6 +154,8 @@ struct stack_ops {
     int (*addresses)(struct ewi_stack *stack, ewi_stream stream, struct stack_addr *local,
                      struct stack_addr *remote);
     int (*info)(struct ewi_stack *stack, struct stack_info *out);
+    /* Does the peer's host answer? *since_ns: for how long nothing was heard of it. */
+    enum stack_silence (*silence)(struct ewi_stack *stack, ewi_stream stream, uint64_t *since_ns);
 
     /* -- fork -- */
     /* In the child, from its atfork handler: close()s its descriptors, touches nothing of the

@@ -169,6 +169,8 @@ int ewi_wire_check_greeting(struct record record)
                    : EW_EPROTO;
     case RECORD_REFUSE:
         return record.bytes >= 16 && record.bytes <= WIRE_REFUSE_BYTES_MAX ? EW_OK : EW_EPROTO;
+    case RECORD_FINAL: /* to a RESUME */
+        return record.bytes == WIRE_FINAL_BYTES ? EW_OK : EW_EPROTO;
     default:
         return EW_EPROTO;
     }

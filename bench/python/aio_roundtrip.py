@@ -15,16 +15,15 @@ the clock. Percentiles come from a second pass with a look for each trip.
 
 import asyncio
 import socket
-import time
 from collections.abc import Awaitable, Callable, Coroutine
-from statistics import median
+from time import perf_counter_ns as clock
 from typing import Any
 
 import eastwest
 from eastwest import aio
 
 from .duo import Duo
-from .roundtrip import BLOCK, MESSAGE, channel_of, measure, trips_of
+from .roundtrip import BLOCK, MESSAGE, channel_of, keep, measure, trips_of
 
 Trips = Callable[[int], Awaitable[None]]
 Runner = Callable[[Coroutine[Any, Any, None]], None]
@@ -68,23 +67,16 @@ def stream_trips(
 
 async def measure_here(duo: Duo, name: str, run: Trips, trips: int) -> None:
     """Run one case for one round."""
-    series = duo.case(name)
-    clock = time.perf_counter_ns
-    blocks: list[int] = []
     await run(trips // BLOCK)
-    before = clock()
+    blocks = [clock()]
     for _ in range(trips // BLOCK):
         await run(BLOCK)
-        now = clock()
-        blocks.append(now - before)
-        before = now
-    series.values.append(median(blocks) / BLOCK)
-    before = clock()
+        blocks.append(clock())
+    singles = [clock()]
     for _ in range(trips):
         await run(1)
-        now = clock()
-        series.samples.append(now - before)
-        before = now
+        singles.append(clock())
+    keep(duo, name, blocks, singles)
 
 
 async def over_channel(duo: Duo, name: str, channel: eastwest.Channel, trips: int) -> None:

@@ -5,9 +5,12 @@ many        Channel.send_many and recv_many, 64 at a time
 unix        a blocking Unix stream socket: sendall for each, recv_into of a whole message
 into        Channel.send, and recv_into of a buffer that is used again; large messages only
 copies      one process copies each message from one buffer to a second and on to a third
+copy        one process copies each message from one buffer to a second
 zmq         pyzmq, PUSH and PULL over ipc, one send and one recv for each
 
-Value of a round: messages a second, from the first send until the peer has the last.
+Value of a round: messages a second, from the first send until the peer has the last. All buffers
+were written before: a message of fresh zeros is one page that the kernel lends, and its copy is
+a page fault for each 4 KiB.
 """
 
 import socket
@@ -23,7 +26,7 @@ from .duo import Duo
 from .roundtrip import channel_of
 
 SIZES = (8, 64, 1024, 4096, 32 * 1024, 64 * 1024, 1 << 20, 16 << 20)
-LARGE = (1 << 20, 16 << 20, 64 << 20)
+LARGE = (1 << 20, 4 << 20, 16 << 20, 64 << 20)
 BATCH = 64
 BUDGET_BYTES = 64 << 20
 COUNT_MAX = 50_000
@@ -36,12 +39,13 @@ class Flows:
         self.channel = channel
         self.sock = sock
         self.pipe = pipe
+        self.messages = {size: b"x" * size for size in {*SIZES, *LARGE}}
         self.buffer = bytearray(max(LARGE))
         self.second = bytearray(max(LARGE))
 
     def send(self, size: int, count: int) -> None:
         """One call for each message."""
-        message = bytes(size)
+        message = self.messages[size]
         send = self.channel.send
         for _ in range(count):
             send(message)
@@ -54,7 +58,7 @@ class Flows:
 
     def send_many(self, size: int, count: int) -> None:
         """Batches."""
-        batch = (bytes(size),) * BATCH
+        batch = (self.messages[size],) * BATCH
         sent = 0
         while sent < count:
             sent += self.channel.send_many(batch[: count - sent])
@@ -67,7 +71,7 @@ class Flows:
 
     def unix_send(self, size: int, count: int) -> None:
         """One system call for each message."""
-        message = bytes(size)
+        message = self.messages[size]
         for _ in range(count):
             self.sock.sendall(message)
 
@@ -86,18 +90,25 @@ class Flows:
 
     def copy_twice(self, size: int, count: int) -> None:
         """What any way through shared memory has to do at least, by one core."""
-        message = memoryview(bytes(size))
+        message = self.messages[size]
         first, second = memoryview(self.buffer)[:size], memoryview(self.second)[:size]
         for _ in range(count):
             first[:] = message
             second[:] = first
+
+    def copy_once(self, size: int, count: int) -> None:
+        """What each core has to do at least."""
+        message = self.messages[size]
+        first = memoryview(self.buffer)[:size]
+        for _ in range(count):
+            first[:] = message
 
     def nothing(self, size: int, count: int) -> None:
         """Let the other process work alone."""
 
     def zmq_send(self, size: int, count: int) -> None:
         """One call for each message; zmq's own thread writes it."""
-        message = bytes(size)
+        message = self.messages[size]
         send = self.pipe.send
         for _ in range(count):
             send(message)
@@ -150,6 +161,7 @@ def main() -> None:
             for size in LARGE:
                 measure(duo, "into", size, flows.recv_into if peer else flows.send)
                 measure(duo, "copies", size, flows.nothing if peer else flows.copy_twice)
+                measure(duo, "copy", size, flows.nothing if peer else flows.copy_once)
         duo.meet()
         channel.abort()
         pipe.context.destroy(linger=0)

@@ -12,9 +12,10 @@ the clock. Percentiles come from a second pass with a look for each trip.
 """
 
 import socket
-import time
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
+from time import perf_counter_ns as clock
 from typing import Literal
 
 import eastwest
@@ -85,24 +86,24 @@ def channel_of(duo: Duo, wait: Wait) -> tuple[eastwest.Context, eastwest.Channel
 
 def measure(duo: Duo, name: str, run: Trips, trips: int) -> None:
     """Run one case for one round."""
-    series = duo.case(name)
-    clock = time.perf_counter_ns
-    blocks: list[int] = []
     duo.meet()
     run(trips // BLOCK)
-    before = clock()
+    blocks = [clock()]
     for _ in range(trips // BLOCK):
         run(BLOCK)
-        now = clock()
-        blocks.append(now - before)
-        before = now
-    series.values.append(median(blocks) / BLOCK)
-    before = clock()
+        blocks.append(clock())
+    singles = [clock()]
     for _ in range(trips):
         run(1)
-        now = clock()
-        series.samples.append(now - before)
-        before = now
+        singles.append(clock())
+    keep(duo, name, blocks, singles)
+
+
+def keep(duo: Duo, name: str, blocks: list[int], singles: list[int]) -> None:
+    """Add one round, by the clock before and after each block and each trip."""
+    series = duo.case(name)
+    series.values.append(median(after - before for before, after in pairwise(blocks)) / BLOCK)
+    series.samples += [after - before for before, after in pairwise(singles)]
 
 
 def main() -> None:

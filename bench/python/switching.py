@@ -2,12 +2,14 @@
 
 idle-tcp, idle-shm    from shared memory to TCP on loopback, and back; nobody sends
 busy-tcp, busy-shm    the same while two threads at each end send and receive
+gap-tcp, gap-shm      the longest pause between two messages that the receiver here saw meanwhile
+gap-none              the same in as long a time without a switch: what threads cost anyway
 
-Value of a round: seconds from the beginning of the switch to its end, the median of its switches.
-Percentiles, in nanoseconds, over all of them.
+Value of a round: seconds, the median of its switches. Percentiles, in nanoseconds, over all.
 """
 
 import threading
+import time
 from contextlib import suppress
 from statistics import median
 
@@ -18,43 +20,94 @@ from .duo import Duo
 SWITCHES = 20
 NS = 1_000_000_000
 MESSAGE = bytes(1000)
+NEXT_SECONDS = 10.0
 
 
-def flood(channel: eastwest.Channel, stop: threading.Event) -> list[threading.Thread]:
-    """Send and receive all that goes until the event."""
+class Flood:
+    """Send and receive all that goes until ``stop``; the longest pause between two arrivals."""
 
-    def send() -> None:
-        while not stop.is_set():
-            with suppress(eastwest.Timeout):
-                channel.send(MESSAGE, timeout=0.1)
+    def __init__(self, channel: eastwest.Channel) -> None:
+        self._channel = channel
+        self._stop = threading.Event()
+        self._longest = self._last = self._count = 0
+        self._errors: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,))
+            for work in (self._send, self._receive)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def receive() -> None:
-        while not stop.is_set():
-            with suppress(eastwest.Timeout):
-                channel.recv(timeout=0.1)
+    def stop(self) -> None:
+        """End both; raise what ended one of them before."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        for error in self._errors:
+            raise error
 
-    threads = [threading.Thread(target=work) for work in (send, receive)]
-    for thread in threads:
-        thread.start()
-    return threads
+    def begin(self) -> None:
+        """Count the pauses from here on."""
+        self._longest, self._last = 0, time.perf_counter_ns()
+
+    def gap(self) -> float:
+        """Return the longest pause up to the next message, in seconds."""
+        seen, deadline = self._count, time.monotonic() + NEXT_SECONDS
+        while self._count < seen + 2 and not self._errors and time.monotonic() < deadline:
+            time.sleep(0)
+        if self._count < seen + 2:
+            raise RuntimeError(f"no message arrives any more: {self._errors}")
+        return self._longest / NS
+
+    def _guarded(self, work: object) -> None:
+        try:
+            assert callable(work)
+            while not self._stop.is_set():
+                with suppress(eastwest.Timeout):
+                    work()
+        except eastwest.EastwestError as error:
+            self._errors.append(error)
+
+    def _send(self) -> None:
+        self._channel.send(MESSAGE, timeout=0.1)
+
+    def _receive(self) -> None:
+        self._channel.recv(timeout=0.1)
+        now = time.perf_counter_ns()
+        self._longest, self._last = max(self._longest, now - self._last), now
+        self._count += 1
 
 
-def measure(duo: Duo, channel: eastwest.Channel, kind: str) -> None:
+def measure(duo: Duo, channel: eastwest.Channel, flood: Flood | None) -> None:
     """Switch to and fro; the peer only answers."""
     if duo.is_peer:
         return
-    for _ in range(SWITCHES):
-        for path in ("tcp", "shm"):
-            channel.switch(path, timeout=10)
-    for path in ("tcp", "shm"):
-        took: list[float] = []
-        for _ in range(SWITCHES):
-            channel.switch(path, timeout=10)
-            took.append(channel.stats().changes[-1].seconds)
-            channel.switch("shm" if path == "tcp" else "tcp", timeout=10)
-        case = duo.case(f"{kind}-{path}")
-        case.values.append(median(took))
-        case.samples += [round(each * NS) for each in took]
+    took: dict[str, list[float]] = {"tcp": [], "shm": []}
+    gaps: dict[str, list[float]] = {"tcp": [], "shm": [], "none": []}
+    for turn in range(2 * SWITCHES + 2):
+        path = ("tcp", "shm")[turn % 2]
+        if flood:
+            flood.begin()
+        channel.switch(path, timeout=10)
+        if turn < 2:  # the first of each kind makes memory that is kept
+            continue
+        took[path].append(channel.stats().changes[-1].seconds)
+        if flood:
+            gaps[path].append(flood.gap())
+            flood.begin()
+            time.sleep(took[path][-1])
+            gaps["none"].append(flood.gap())
+    for path in took:
+        note(duo, f"{'busy' if flood else 'idle'}-{path}", took[path])
+    for path in gaps if flood else ():
+        note(duo, f"gap-{path}", gaps[path])
+
+
+def note(duo: Duo, name: str, seconds: list[float]) -> None:
+    """Add a round to a case."""
+    case = duo.case(name)
+    case.values.append(median(seconds))
+    case.samples += [round(each * NS) for each in seconds]
 
 
 def main() -> None:
@@ -71,15 +124,13 @@ def main() -> None:
                 channel = context.connect("bench", timeout=10)
             for _ in range(duo.rounds):
                 duo.meet()
-                measure(duo, channel, "idle")
-                stop = threading.Event()
-                threads = flood(channel, stop)
+                measure(duo, channel, None)
+                flood = Flood(channel)
                 duo.meet()
-                measure(duo, channel, "busy")
+                measure(duo, channel, flood)
                 duo.meet()
-                stop.set()
-                for thread in threads:
-                    thread.join()
+                flood.stop()
+                duo.meet()  # neither end is gone while the other still sends
             channel.abort()
         if not duo.is_peer:
             duo.print("python-switching", "s")

@@ -89,6 +89,8 @@ typedef struct ew_context_options {
     const char *namespace_name;  /* "default"; peers of another namespace are never reached */
     uint64_t outbox_bytes;       /* memory of one end of a channel, 16 KiB..1 GiB; 256 KiB */
     uint64_t inbox_bytes;        /* receive buffer of a stream, 64 KiB..1 GiB; 256 KiB */
+    uint64_t stream_bytes_max;   /* to what the two may grow over a stream, no less than either and at
+                                    most 1 GiB; 4 MiB or the larger of them */
     uint64_t message_bytes_max;  /* longest message we accept, 1..2^40; 64 MiB */
     uint64_t memory_bytes_max;   /* budget of the context; 1 GiB */
     uint64_t peer_bytes_max;     /* shared memory that peers of one uid may make us map; a quarter
@@ -116,8 +118,9 @@ typedef struct ew_context_stats {
     uint64_t channels, listeners, half_open;
     uint64_t memory_bytes, memory_bytes_max, huge_bytes;
     uint64_t accepted, refused, dropped; /* connections since the context was opened */
-    int64_t spin_ns_max;                 /* what a wake-up costs here: the adaptive spin's cap */
-    uint32_t cpus;                       /* that this process may use */
+    int64_t spin_ns_max;                 /* what a sleep costs more than a spin here, the adaptive
+                                            spin's cap; 0: one CPU only */
+    uint32_t cpus;                       /* that the calling thread may use now, quota included */
     uint32_t seal_huge;                  /* 1: this kernel enforces seals on huge pages */
 } ew_context_stats;
 
@@ -125,6 +128,15 @@ EW_API int ew_context_get_stats(ew_context *context, ew_context_stats *out);
 /* Path of the context's control socket; EW_ENOTFOUND: there is none yet; else the text says why it
  * could not be opened. Nothing else fails because of that. */
 EW_API int ew_context_control_address(ew_context *context, char out[4224]);
+
+/* Readable when a channel of the context has news: its link was lost or replaced, or its peer asks us
+ * to go elsewhere; and when the last channel has ended. The same for life; owned by the context. */
+EW_API int ew_context_fileno(ew_context *context);
+/* Makes it unreadable and writes the numbers (ew_channel_info) of channels with news, each once; how
+ * many. As many as there is room for: call again, there may be more. */
+EW_API int ew_context_news(ew_context *context, uint64_t *numbers, uint32_t room);
+/* Makes it readable, for who waits there. */
+EW_API int ew_context_wake(ew_context *context);
 
 /* ---- listening ---- */
 
@@ -228,7 +240,9 @@ EW_API int ew_channel_send_eof(ew_channel *channel);
 
 /* ---- receiving ---- */
 
-/* Copies the next message to data. Longer than room: EW_ETOOBIG, *bytes says how long, it stays. */
+/* Copies the next message to data. Longer than room: EW_ETOOBIG, *bytes says how long, it stays.
+ * While the call waits, what comes may be written to data at once, by any thread of the process; so
+ * after another failure its contents are undefined. */
 EW_API int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
                            int64_t timeout_ns, const void *sigmask);
 /* In two steps, for callers that allocate when they know the size. After begin returned 0 the
@@ -252,6 +266,17 @@ EW_API int ew_channel_recv_next(ew_channel *channel, void *data, size_t *bytes);
  * failure the channel goes on as before, or tries for its grace time if the peer may have moved. */
 EW_API int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,
                              const void *sigmask);
+
+typedef struct ew_move_options {
+    const char *address;
+    const char *reason;    /* for ew_path_change, at most 79 bytes; NULL: "asked for" */
+    uint32_t only_if_lost; /* 1: a channel that has a link stays on it, and that is no error */
+    int64_t timeout_ns;
+    const void *sigmask;   /* as in ew_listener_accept */
+} ew_move_options;
+
+/* As ew_channel_switch, for who decides in the name of the program. */
+EW_API int ew_channel_move(ew_channel *channel, const ew_move_options *options);
 /* Tell the peers of all channels of a listener to go elsewhere, and refuse new ones. */
 EW_API int ew_listener_drain(ew_listener *listener);
 
@@ -260,6 +285,7 @@ enum { EW_PATH_CHANGES_KEPT = 8 };
 typedef struct ew_path_change {
     uint64_t generation; /* of the link that it led to */
     int32_t from, to;    /* enum ew_path */
+    uint32_t lost;       /* 1: the link before it was lost */
     int64_t at_ns;       /* CLOCK_MONOTONIC */
     int64_t took_ns;     /* from the beginning of the switch, or from the loss of the old link */
     char reason[80];
@@ -300,6 +326,7 @@ typedef struct ew_channel_info {
     int32_t wait;                  /* enum ew_wait_policy */
     uint32_t opener;               /* 1: this end connected, 0: it accepted */
     uint32_t peer_pid, peer_uid;   /* as the kernel says; 0 if it does not */
+    uint64_t number;               /* in its context: 1, 2 ... */
     uint64_t generation;           /* of the link */
     uint8_t instance[16];          /* of the listener */
     uint8_t channel_id[16];
@@ -309,6 +336,8 @@ typedef struct ew_channel_info {
     uint64_t message_bytes_max;    /* that the peer takes */
     uint64_t outbox_bytes, record_bytes_max;
     uint64_t peer_outbox_bytes;    /* memory in which the peer's messages wait for us */
+    uint64_t inbox_bytes;          /* ... of a stream, kept while there is none; 0: there was none */
+    uint64_t outbox_growths, inbox_growths; /* how often each was doubled */
     char pages[96];                /* "4 KiB: no huge pages are free" */
     char death_watch[64];          /* "socket, pidfd" */
     char end[256];                 /* why the channel ended, or "" */
@@ -326,6 +355,9 @@ typedef struct ew_channel_stats {
     uint64_t recv_unread_bytes; /* here and not received; 0 while a receiver is at work */
     int64_t send_blocked_ns;
     uint64_t spins_paid, spins_lost, sleeps, wakeups, kicks;
+    int64_t spin_lost_ns;       /* CPU time of the spins that were lost */
+    int64_t spin_ns_max;        /* cap of an adaptive spin; 0: none, no CPU is left for the peer, or
+                                   it was not tried yet */
     uint32_t send_waiting, recv_waiting; /* threads waiting now */
     uint64_t path_changes;
     uint64_t position_sent, position_peer_taken, position_peer_consumed, position_taken;

@@ -153,6 +153,7 @@ static void learn_facts(struct port *port, const ew_channel_info *info)
     if (info->wait != EW_WAIT_BLOCK)
         port->looks_max = info->path == EW_PATH_SHM ? LOOKS_MEMORY : LOOKS_STREAM;
     port->looks = port->looks_max;
+    port->into_bytes = SIZE_MAX; /* a large buffer is for a large message */
 }
 
 static PyObject *port_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)

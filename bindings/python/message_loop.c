@@ -4,40 +4,38 @@
 
 enum { SPIN_NS_MAX = 1000 * 1000 }; /* with the GIL held: no other thread runs Python meanwhile */
 
-static bool parse_spin(PyObject *object, int64_t *spin_ns)
+/* Look for so many ns, a Python int: 1 there is something, 0 not yet, < 0 an exception is set. */
+static int spin(const struct port *port, PyObject *object)
 {
-    *spin_ns = PyLong_AsLongLong(object);
-    if (*spin_ns == -1 && PyErr_Occurred())
-        return false;
-    if (*spin_ns > SPIN_NS_MAX)
-        PyErr_Format(PyExc_ValueError, "spin of %lld ns, at most %d", (long long)*spin_ns,
+    int64_t spin_ns = PyLong_AsLongLong(object);
+    int found;
+
+    if (spin_ns == -1 && PyErr_Occurred())
+        return -1;
+    if (spin_ns > SPIN_NS_MAX) {
+        PyErr_Format(PyExc_ValueError, "spin of %lld ns, at most %d", (long long)spin_ns,
                      SPIN_NS_MAX);
-    return *spin_ns <= SPIN_NS_MAX;
+        return -1;
+    }
+    found = ew_channel_spin(port->channel, spin_ns);
+    if (found < 0)
+        ewi_message_raise(port->state, found);
+    return found;
 }
 
 PyObject *ewi_port_spin(PyObject *self, PyObject *object)
 {
-    struct port *port = port_of(self);
-    int64_t spin_ns;
-    int found;
+    int found = spin(port_of(self), object);
 
-    if (!parse_spin(object, &spin_ns))
-        return NULL;
-    found = ew_channel_spin(port->channel, spin_ns);
-    return found < 0 ? ewi_message_raise(port->state, found) : PyBool_FromLong(found);
+    return found < 0 ? NULL : PyBool_FromLong(found);
 }
 
 PyObject *ewi_port_look(PyObject *self, PyObject *object)
 {
-    struct port *port = port_of(self);
-    int64_t spin_ns;
-    int found;
+    int found = spin(port_of(self), object);
 
-    if (!parse_spin(object, &spin_ns))
-        return NULL;
-    found = ew_channel_spin(port->channel, spin_ns);
     if (found < 0)
-        return ewi_message_raise(port->state, found);
+        return NULL;
     if (found == 0)
         Py_RETURN_NONE;
     return ewi_port_try_recv(self, NULL);

@@ -35,6 +35,7 @@ struct port {
     bool spins;              /* wait policy: spin */
     uint8_t looks_max;       /* how often a receive looks, with the GIL, before it waits */
     uint8_t looks;           /* of that, how often it has paid to look lately */
+    size_t into_bytes;       /* of the last message that recv_into received */
     struct message_batch *pending; /* of _send_step; NULL: none */
 };
 

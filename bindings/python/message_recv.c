@@ -7,6 +7,7 @@ enum {
      * they may arrive in several parts, which only a receive that may wait collects in place. */
     COPY_BYTES_MAX = 64 * 1024,
     RECV_LIMIT = 64,
+    INTO_CUT_MAX = 256 * 1024, /* so much may be copied once more, when a wait is cut */
     LOOKS_PAY_NS = 3000, /* a wait as short as that would have been shorter with looks */
 };
 
@@ -207,13 +208,48 @@ PyObject *ewi_port_next(PyObject *self)
     return object;
 }
 
+/* Without waiting, for a receive that may wait if this leaves EW_EAGAIN. A long message is not begun
+ * here: what is not all there yet would be kept elsewhere, and then copied once more. */
+static int64_t into_now(struct message_call *call)
+{
+    int64_t code;
+
+    if (call->size <= COPY_BYTES_MAX)
+        return run_recv(call, 0, NULL);
+    code = run_begin(call, 0, NULL);
+    if (code != EW_OK)
+        return code;
+    ew_channel_recv_cancel(call->channel);
+    return call->bytes <= COPY_BYTES_MAX ? run_recv(call, 0, NULL) : EW_EAGAIN;
+}
+
+/* A wait that is repeated every now and then would cut a long message, as above. So one that is here
+ * is received without, and one that is likely is first waited for. */
+static int64_t into_patiently(const struct port *port, struct message_call *call, int64_t until_ns)
+{
+    int64_t code = EW_OK;
+
+    if (call->bytes == 0 && call->size > INTO_CUT_MAX && port->into_bytes > INTO_CUT_MAX) {
+        struct message_call begin = {.run = run_begin,
+                                     .channel = call->channel,
+                                     .spins = call->spins,
+                                     .repeatable = true};
+
+        code = ewi_message_wait(&begin, until_ns);
+        if (code == EW_OK)
+            ew_channel_recv_cancel(call->channel);
+        call->bytes = begin.bytes;
+    }
+    call->repeatable = call->bytes <= COPY_BYTES_MAX;
+    return code == EW_OK ? ewi_message_wait(call, until_ns) : code;
+}
+
 PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                 PyObject *names)
 {
     static const struct signature signature = {"recv_into", "buffer", false};
     struct port *port = port_of(self);
-    struct message_call call = {
-        .run = run_recv, .channel = port->channel, .spins = port->spins, .repeatable = true};
+    struct message_call call = {.run = run_recv, .channel = port->channel, .spins = port->spins};
     struct arguments arguments;
     struct message_view view;
     int64_t code;
@@ -223,12 +259,13 @@ PyObject *ewi_port_recv_into(PyObject *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     call.out = view.data;
     call.size = view.bytes;
-    code = run_recv(&call, 0, NULL);
+    code = arguments.timeout_ns == 0 ? run_recv(&call, 0, NULL) : into_now(&call);
     if (code == EW_EAGAIN && arguments.timeout_ns != 0)
-        code = ewi_message_wait(&call, ewi_message_until(arguments.timeout_ns));
+        code = into_patiently(port, &call, ewi_message_until(arguments.timeout_ns));
     ewi_message_view_close(&view);
     if (code != EW_OK)
         return ewi_message_raise_call(port, code, arguments.timeout_ns, "recv_into: no message");
+    port->into_bytes = call.bytes;
     return PyLong_FromSize_t(call.bytes);
 }
 

@@ -13,8 +13,9 @@ with eastwest.connect("pricing") as channel:      # use
 #   _default.py         the default context; connect, listen, explain
 #   _context.py         Context: ties configuration, discovery and the C library together
 #   _exit.py            closes open contexts at the end of the interpreter
-#   _listener.py        Listener: accept, serve
+#   _listener.py        Listener: accept, serve; _handler.py: what an error in a handler ends
 #   _channel.py         Channel: control side of _message.Port (send, recv ... in C)
+#   _closing.py         what ``with`` does with all three
 #
 #   _connect.py         policy: wait for the name, plan, dial, say why not
 #   _dial.py            tries candidates, keeps a verdict for each
@@ -32,7 +33,7 @@ with eastwest.connect("pricing") as channel:      # use
 #   _log.py  _note.py   what is logged, and what a channel keeps for tools that look in
 #   _errors.py          the tree of exceptions, and codes -> exceptions
 #
-#   _native.py          the only module that touches cffi (_core)
+#   _native.py  _native_rundir.py           the only modules that touch cffi (_core)
 #   _core, _message     the C library: control by cffi, messages by an extension
 #
 # Only _native, _channel, _listener, _context and _default need the C library.

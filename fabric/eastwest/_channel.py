@@ -1,16 +1,18 @@
 """Channel: the message path of the extension, and the control side in Python."""
 
 import logging
+import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Protocol, Self, final, runtime_checkable
+from typing import Protocol, final, runtime_checkable
 
 from . import _log, _native, _note
+from ._closing import Closing
 from ._errors import Code, EastwestError, InternalError
 from ._explain import explain_channel
+from ._keeper import Standing
 from ._message import Port
 from ._native_values import ChannelInfo
-from ._values import PATHS, ChannelStats, Explanation, Path, Peer
+from ._values import PATHS, ChannelStats, Explanation, Path, PathChange, Peer
 
 
 @runtime_checkable
@@ -22,12 +24,14 @@ class _Finds(Protocol):
 
 
 RECV, SEND = 1, 2  # enum ew_arm_wants
+ASKED = "asked for"
 
+_news_lock = threading.RLock()  # the keeper and whoever switches log each event once
 _FAILURES = (Code.EW_ELOST, Code.EW_EPROTO, Code.EW_EMEMORY)
 
 
 @final
-class Channel(Port):
+class Channel(Port, Closing):
     """Full-duplex, ordered, exactly-once messages to one peer.
 
     The peer may be a process on this host (shared memory) or on another one (TCP); the contract
@@ -42,9 +46,24 @@ class Channel(Port):
     * Iterating receives until the peer closes.
     """
 
-    _opened: Explanation | None = None
-    _owner: object = None
-    _is_end_logged = False
+    __slots__ = (
+        "__weakref__",
+        "_is_draining_logged",
+        "_is_end_logged",
+        "_is_loss_logged",
+        "_logged",
+        "_opened",
+        "_owner",
+        "_stays",
+    )
+
+    _opened: Explanation | None
+    _owner: object
+    _stays: bool
+    _logged: int  # generation of the link up to which changes are logged
+    _is_loss_logged: bool
+    _is_draining_logged: bool
+    _is_end_logged: bool
 
     def close(self, *, linger: float | None = 5.0) -> None:
         """Deliver what was sent, then end the channel. Idempotent.
@@ -69,20 +88,11 @@ class Channel(Port):
         super().abort()
         self._log_end()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
+    def _end_block(self, by_exception: bool) -> None:
+        if by_exception:
             self.abort()
+        else:
+            self.close()
 
     # ------------------------------------------------------------------ moving
 
@@ -91,6 +101,8 @@ class Channel(Port):
 
         Nothing is lost, repeated or reordered, and whoever sends or receives meanwhile notices
         nothing. The end that connected calls it. When it fails the channel goes on as before.
+        A channel that was switched stays there, even when a better path appears; if that link is
+        lost and cannot be had again at once, it goes wherever its instance is reached.
 
         Args:
             to: "shm" or "tcp", or an address: "shm:DIRECTORY/SOCKET", "tcp://ADDR:PORT".
@@ -107,9 +119,34 @@ class Channel(Port):
         where = to
         if to in PATHS and isinstance(owner, _Finds):
             where = owner.address_of(info.service, info.instance, to)
-        _native.channel_switch(self._handle, where, timeout)
-        before = info.path or ""
-        _log.path_change(info.service, info.channel_id, before, self.path, "asked for")
+        before, self._stays = self._stays, True
+        try:
+            _native.channel_move(self._handle, where, ASKED, False, timeout)
+        except BaseException:
+            self._stays = before
+            raise
+        self.log_news()
+
+    def move(self, to: str, reason: str, *, only_if_lost: bool, timeout: float) -> None:
+        """Move to an address in the name of the context. Not for applications."""
+        _native.channel_move(self._handle, to, reason, only_if_lost, timeout)
+
+    @property
+    def stays(self) -> bool:
+        """Whether ``switch`` has chosen the link. Not for applications."""
+        return self._stays
+
+    @property
+    def standing(self) -> Standing:
+        """Whether there is something to do about the link. Not for applications."""
+        info = self._info()
+        if info.end:
+            return "over"
+        if not info.opener:
+            return "well"
+        if info.lost_seconds:
+            return "lost"
+        return "well" if info.path == "shm" or self._stays else "worse"
 
     # ------------------------------------------------------------------ event loops
 
@@ -150,6 +187,16 @@ class Channel(Port):
         if path is None:
             raise InternalError("the channel has no path")
         return path
+
+    @property
+    def number(self) -> int:
+        """The number of the channel in its context. Not for applications."""
+        return self._info().number
+
+    @property
+    def address(self) -> str:
+        """Where the peer is. Not for applications: see ``peer``."""
+        return self._info().peer_address
 
     @property
     def instance(self) -> str:
@@ -200,6 +247,32 @@ class Channel(Port):
             number = info.channel_id[: _log.ID_DIGITS]
             _log.info(event, service=info.service, channel=number, **fields, **more)
 
+    def log_news(self) -> None:
+        """Log what happened to the link since the last time. Not for applications."""
+        if _log.log.isEnabledFor(logging.WARNING):
+            with suppress(EastwestError), _news_lock:  # it may be of the parent process
+                changes, info = _native.path_changes(self._handle), self._info()
+                while changes != (later := _native.path_changes(self._handle)):
+                    changes, info = later, self._info()
+                self._log_news(info, changes)
+
+    def _log_news(self, info: ChannelInfo, changes: tuple[PathChange, ...]) -> None:
+        """Log what is new; the facts are of the link that the last change led to."""
+        fields = {"service": info.service, "channel": info.channel_id[: _log.ID_DIGITS]}
+        for change in changes:
+            if change.generation <= self._logged:
+                continue
+            if change.lost and not self._is_loss_logged:
+                _log.warning("link_lost", **fields, path=change.before)
+            _log.path_change(info.service, info.channel_id, change)
+            self._logged, self._is_loss_logged = change.generation, False
+        if info.lost_seconds and not self._is_loss_logged:
+            _log.warning("link_lost", **fields, path=info.path)
+            self._is_loss_logged = True
+        if info.draining and not self._is_draining_logged:
+            _log.info("peer_draining", **fields)
+            self._is_draining_logged = True
+
     def _log_end(self) -> None:
         if self._is_end_logged or not _log.log.isEnabledFor(logging.WARNING):
             return
@@ -239,5 +312,8 @@ def adopt(address: int, owner: object) -> Channel:
         owner: what has to live as long as the channel, its context.
     """
     channel = Channel(address)
+    channel._is_loss_logged = channel._is_draining_logged = channel._is_end_logged = False
+    channel._stays, channel._logged = False, 1
+    channel._opened = None
     channel._owner = owner
     return channel

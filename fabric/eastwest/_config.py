@@ -47,6 +47,9 @@ class Config:
         zone: like a service name; instances of the same zone are preferred. "" has none.
         outbox_bytes: memory of one end of a channel, 16 KiB..1 GiB.
         inbox_bytes: receive buffer of a channel over a stream, 64 KiB..1 GiB.
+        stream_bytes_max: to what outbox and inbox of a stream may grow when its round trip asks for
+            it; not less than either, at most 1 GiB. What they begin with: no growth. None: 4 MiB,
+            or what they begin with if that is more.
         message_bytes_max: longest message that we accept, 1..2^40.
         memory_bytes_max: budget of the context, 1 MiB..2^46; more raises OutOfMemory.
         peer_bytes_max: what the peers of one user may make us map; None: a quarter of the budget.
@@ -72,6 +75,7 @@ class Config:
     zone: str = ""
     outbox_bytes: int = 256 * 1024
     inbox_bytes: int = 256 * 1024
+    stream_bytes_max: int | None = None
     message_bytes_max: int = 64 * 1024 * 1024
     memory_bytes_max: int = 1 << 30
     peer_bytes_max: int | None = None
@@ -91,6 +95,10 @@ class Config:
             checks.check_exposure(self.bind, self.security)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self._where('bind')}: {error}") from None
+        try:
+            checks.check_cap(self.stream_bytes_max, self.outbox_bytes, self.inbox_bytes)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._where('stream_bytes_max')}: {error}") from None
 
     @classmethod
     def load(
@@ -165,6 +173,7 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "zone": checks.zone,
     "outbox_bytes": checks.whole(16 << 10, 1 << 30),
     "inbox_bytes": checks.whole(64 << 10, 1 << 30),
+    "stream_bytes_max": checks.optional(checks.whole(64 << 10, 1 << 30)),
     "message_bytes_max": checks.whole(1, 1 << 40),
     "memory_bytes_max": checks.whole(1 << 20, 1 << 46),
     "peer_bytes_max": checks.optional(checks.whole(1 << 16, 1 << 46)),

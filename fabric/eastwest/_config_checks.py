@@ -149,6 +149,20 @@ def check_exposure(bind: str | None, security: str | None) -> None:
     )
 
 
+def check_cap(stream_bytes_max: int | None, outbox_bytes: int, inbox_bytes: int) -> None:
+    """Refuse a cap of growth below what a stream begins with.
+
+    Raises:
+        ConfigurationError: it is less than one of the two.
+    """
+    least = max(outbox_bytes, inbox_bytes)
+    if stream_bytes_max is not None and stream_bytes_max < least:
+        raise ConfigurationError(
+            f"{stream_bytes_max} is less than outbox_bytes = {outbox_bytes} or inbox_bytes = "
+            f"{inbox_bytes}; {least} or more, and {least} means no growth"
+        )
+
+
 def registry(value: object) -> tuple[str, ...]:
     found = texts(value)
     for each in found:

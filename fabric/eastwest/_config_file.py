@@ -26,7 +26,9 @@ VARIABLES = {  # variable -> field of Config, and whether it is a comma-separate
     "EASTWEST_NAMESPACE": ("namespace", False),
     "EASTWEST_PAGES": ("pages", False),
     "EASTWEST_ZONE": ("zone", False),
+    "EASTWEST_STREAM_BYTES_MAX": ("stream_bytes_max", False),
 }
+NUMBERS = ("stream_bytes_max",)  # of those
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
 def _value(name: str, text: str, is_list: bool) -> Any:
     if name == "runtime_dirs":  # one directory, whatever is in its name
         return (text,)
+    if name in NUMBERS and text.isascii() and text.isdecimal():
+        return int(text)  # else the check says what it wants
     return tuple(part.strip() for part in text.split(",") if part.strip()) if is_list else text
 
 

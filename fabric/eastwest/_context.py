@@ -11,12 +11,12 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self, final
+from typing import final
 
-from . import _exit, _log, _native, _rundir
-from ._addresses import SHM, is_unspecified
+from . import _exit, _log, _native, _native_rundir, _rundir
+from ._addresses import is_unspecified, path_of
 from ._channel import Channel, adopt
+from ._closing import Closing
 from ._config import Config
 from ._config_checks import bind as check_bind
 from ._config_checks import check_exposure
@@ -32,14 +32,14 @@ from ._errors import (
 from ._explain import off_paths
 from ._facts import WEIGHT, Facts, compose
 from ._find import Finder
-from ._keeper import Keeper
+from ._keeper import Keeper, Ways
 from ._listener import Listener
 from ._names import check_labels, check_protocol, check_service
 from ._native_values import Answer
 from ._providers import Local, Provider, Static
 from ._providers._base import Record
 from ._providers._local import SocketNames
-from ._select import Candidate, Pick, order
+from ._select import Candidate, Pick, order, ways
 from ._values import ContextStats, Explanation, Instance
 
 PROBE_SECONDS = 1.0
@@ -47,7 +47,7 @@ MAX_CHANNELS_MAX = 1 << 20
 
 
 @final
-class Context:
+class Context(Closing):
     """Configuration, discovery and a budget of memory. Independent contexts share nothing.
 
     Nothing is opened before it is needed: making one only checks the settings.
@@ -131,8 +131,6 @@ class Context:
             raise
         channel.opened_by(why)
         self.adopted(channel)
-        if channel.path != "shm" and "shm" in self.config.paths and self._keeper is not None:
-            self._keeper.watch(channel)
         channel.log_opened("connect", seconds=time.monotonic() - began)
         self._log_control(handle)
         return channel
@@ -141,6 +139,8 @@ class Context:
         """Remember a channel, to close it with the context. Not for applications."""
         with self._lock:
             self._channels.add(channel)
+        if self._keeper is not None:
+            self._keeper.watch(channel)
 
     def instances(self, service: str) -> tuple[Instance, ...]:
         """Return what discovery knows now, best first; those that drain are the last."""
@@ -157,18 +157,17 @@ class Context:
         Raises:
             Unreachable: discovery knows no such address of it.
         """
-        prefix = SHM if path == "shm" else "tcp:"
-        _, finder = self._open()
-        for each in finder.look_up(service, PROBE_SECONDS).instances:
-            if each.id not in (instance, ""):
-                continue
-            for address in each.addresses:
-                if address.startswith(prefix) and path in self.config.paths:
-                    return address
+        for address in self._ways_to(service, instance):
+            if path_of(address) == path:
+                return address
         raise Unreachable(
             f"instance {instance} of {service!r} has no address for {path} that is known here, or "
             f"paths = {list(self.config.paths)} leaves it out",
         )
+
+    def _ways_to(self, service: str, instance: str) -> tuple[str, ...]:
+        found = self._open()[1].look_up(service, PROBE_SECONDS).instances
+        return ways(found, instance, self.config.paths)
 
     def services(self) -> tuple[str, ...]:
         """Return the names that discovery knows now, sorted, at most 256 of each provider."""
@@ -260,7 +259,7 @@ class Context:
     def _bindable(self) -> _rundir.Search:
         if "shm" not in self.config.paths:
             return _rundir.Search((), ())
-        return _rundir.bindable(self.config.runtime_dirs, os.environ, _native.rundir_problem)
+        return _rundir.bindable(self.config.runtime_dirs, os.environ, _native_rundir.rundir_problem)
 
     def _nowhere(self, service: str, search: _rundir.Search) -> ConfigurationError:
         why = "; ".join(search.problems) or f"paths = {list(self.config.paths)}"
@@ -321,16 +320,7 @@ class Context:
         """Whether ``close`` was called."""
         return self._closed
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    def _end_block(self, by_exception: bool) -> None:
         self.close()
 
     def _open(self) -> tuple[_native.ContextHandle, Finder]:
@@ -347,9 +337,10 @@ class Context:
             return self._handle, self._finder
 
     def _make_finder(self, handle: _native.ContextHandle) -> Finder:
-        names = SocketNames(_native.rundir_prefix, _native.is_socket_name)
+        names = SocketNames(_native_rundir.rundir_prefix, _native_rundir.is_socket_name)
         local = Local(self.config.namespace, self._searchable, handle.query, names)
-        self._keeper = Keeper(local.address_of)
+        find = Ways(self._ways_to, local.address_of if "shm" in self.config.paths else None)
+        self._keeper = Keeper(handle, find, patience=self.config.grace / 4)
         providers: list[Provider] = [local]
         for url in self.config.registry:
             scheme, _, rest = url.partition(":")
@@ -371,10 +362,12 @@ class Context:
 
     def _control_dir(self) -> str | None:
         dirs = self.config.runtime_dirs
-        return _rundir.control_dir(dirs, os.environ, _native.rundir_problem)
+        return _rundir.control_dir(dirs, os.environ, _native_rundir.rundir_problem)
 
     def _searchable(self) -> _rundir.Search:
-        return _rundir.searchable(self.config.runtime_dirs, os.environ, _native.rundir_problem)
+        return _rundir.searchable(
+            self.config.runtime_dirs, os.environ, _native_rundir.rundir_problem
+        )
 
 
 def _published(service: str, native: _native.ListenerHandle, facts: Facts) -> Instance:

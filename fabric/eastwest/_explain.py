@@ -37,6 +37,16 @@ def blocked(info: ChannelInfo, stats: ChannelStats) -> tuple[str, ...]:
     return tuple(words)
 
 
+def grown(info: ChannelInfo) -> str:
+    """Return how often the memory of a stream was doubled, "" for never."""
+    if not info.outbox_growths and not info.inbox_growths:
+        return ""
+    times = [
+        f"{count} time{'s' * (count != 1)}" for count in (info.outbox_growths, info.inbox_growths)
+    ]
+    return f"the outbox was doubled {times[0]}, the inbox {times[1]}"
+
+
 def _threads(count: int) -> str:
     return f"{count} thread{'s wait' if count != 1 else ' waits'}"
 
@@ -75,6 +85,8 @@ def explain_channel(
         "message_bytes_max": info.message_bytes_max,
         "outbox_bytes": info.outbox_bytes,
         "peer_outbox_bytes": info.peer_outbox_bytes,
+        "inbox_bytes": info.inbox_bytes or "",
+        "grown": grown(info),
         "without_a_link": f"for {info.lost_seconds:.3f} s" if info.lost_seconds else "",
         "draining": "the peer asks to go elsewhere" if info.draining else "",
         "blocked": blocked(info, stats),

@@ -5,20 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Protocol, Self, final
+from typing import Protocol, final
 
 from . import _log, _message
 from ._channel import Channel, adopt
-from ._errors import (
-    ClosedHere,
-    ConfigurationError,
-    EastwestError,
-    EndOfChannel,
-    PeerLost,
-    Timeout,
-)
+from ._closing import Closing
+from ._errors import ClosedHere, ConfigurationError, EastwestError, EndOfChannel, Timeout
 from ._explain import explain_listener
+from ._handler import ending_only
 from ._native import ListenerHandle
 from ._values import Explanation, Instance, ListenerStats, Verdict
 
@@ -36,7 +30,7 @@ class Owner(Protocol):
 
 
 @final
-class Listener:
+class Listener(Closing):
     """One published instance of a service. Iterating yields channels until ``close()``.
 
     * Threads: any number may call ``accept``; each channel goes to one of them.
@@ -145,18 +139,10 @@ class Listener:
 
     def _run(self, handler: Callable[[Channel], object], channel: Channel) -> None:
         """Run one handler; whatever it raises ends its channel only."""
-        try:
+        with ending_only(channel, self.service, handler):
             with suppress(EndOfChannel):
                 handler(channel)
             channel.close()
-        except PeerLost as error:
-            log.warning("peer_lost service=%s detail=%s", self.service, error)
-            channel.abort()
-        except ClosedHere as error:
-            log.debug("channel_closed service=%s detail=%s", self.service, error)
-        except Exception:
-            log.exception("handler_failed service=%s handler=%r", self.service, handler)
-            channel.abort()
 
     def explain(self) -> Explanation:
         """Say where the listener is reached, and why not on other paths."""
@@ -222,16 +208,7 @@ class Listener:
             except ClosedHere:
                 return
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    def _end_block(self, by_exception: bool) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
-"""The C library as typed Python: the only module that touches ``ffi``.
+"""The C library as typed Python: with ``_native_rundir`` the only module that touches ``ffi``.
 
 ContextHandle   ew_context: connect, query, listen, stats
 ListenerHandle  ew_listener
-channel_info, channel_stats, rundir_*   functions on addresses and names
+channel_info, channel_stats ...   functions on addresses of channels
 
 Codes become exceptions of ``_errors``, nanoseconds become seconds, char arrays become str, and a
 wait on the main thread ends with Ctrl-C: signals are blocked in this thread outside of the sleep,
@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from . import _message
@@ -36,13 +36,14 @@ _PATHS: dict[int, Path] = {
 }
 _WAIT_NAMES = {value: name for name, value in _WAIT.items()}
 _SIGSET_BYTES = 128  # sizeof(sigset_t), glibc bits/types/__sigset_t.h
+NEWS_MAX = 256  # channels that are asked for at once
 NS = 1_000_000_000
 FOREVER_SECONDS = 1e8  # three years; what is longer must not overflow a sum of nanoseconds
 
 
 def version() -> str:
     """Return the version of the C library."""
-    return _text(lib.ew_version())
+    return text_of(lib.ew_version())
 
 
 def error_codes() -> dict[str, int]:
@@ -50,7 +51,7 @@ def error_codes() -> dict[str, int]:
     return {name: number for number, name in ffi.typeof("ew_err").elements.items()}
 
 
-def _text(chars: Any) -> str:
+def text_of(chars: Any) -> str:
     """Return a C string or char array that may hold anything."""
     text: str = ffi.string(chars).decode(errors="replace")
     return text
@@ -67,7 +68,7 @@ def check(code: int) -> int:
         EastwestError: the class of the code, with the library's text.
     """
     if code < 0:
-        raise from_code(code, _text(lib.ew_error_text()))
+        raise from_code(code, text_of(lib.ew_error_text()))
     return code
 
 
@@ -99,7 +100,7 @@ def _waiting(call: Callable[[Any], int]) -> int:
     while True:
         with _signals_held() as mask:
             code = call(mask)
-            text = _text(lib.ew_error_text()) if code < 0 else ""
+            text = text_of(lib.ew_error_text()) if code < 0 else ""
         if code != Code.EW_EINTR:  # else the handlers ran when the mask was put back
             if code < 0:
                 raise from_code(code, text)
@@ -171,10 +172,10 @@ class ContextHandle:
             _waiting(lambda mask: lib.ew_query(context, where, wanted, _ns(timeout), mask, info))
         return Answer(
             instance=bytes(info.instance).hex(),
-            namespace=_text(info.namespace_name),
-            service=_text(info.service),
-            protocol=_text(info.protocol),
-            facts=_text(info.facts),
+            namespace=text_of(info.namespace_name),
+            service=text_of(info.service),
+            protocol=text_of(info.protocol),
+            facts=text_of(info.facts),
             pid=info.pid or None,
             uid=info.uid if address.startswith(SHM) else None,
             channels=info.channels,
@@ -234,6 +235,35 @@ class ContextHandle:
             check(lib.ew_context_control_address(context, out))
         return os.fsdecode(ffi.string(out))
 
+    def wait_news(self, seconds: float | None) -> list[int]:
+        """Return the numbers of channels with news; none at the timeout, or when woken.
+
+        Raises:
+            ClosedHere: the context was closed, also while we waited.
+        """
+        out = ffi.new("uint64_t[]", NEWS_MAX)
+        numbers: list[int] = []
+        with self._in_use() as context:
+            _message.wait_readable(check(lib.ew_context_fileno(context)), seconds)
+            more = True
+            while more:
+                count = check(lib.ew_context_news(context, out, NEWS_MAX))
+                numbers.extend(ffi.unpack(out, count))
+                more = count == NEWS_MAX
+        return numbers
+
+    def wake(self) -> None:
+        """End ``wait_news`` of another thread."""
+        with suppress(ClosedHere), self._in_use() as context:
+            check(lib.ew_context_wake(context))
+
+    def is_idle(self) -> bool:
+        """Whether no channel is open."""
+        out = ffi.new("ew_context_stats *")
+        with suppress(ClosedHere), self._in_use() as context:
+            check(lib.ew_context_get_stats(context, out))
+        return not out.channels
+
     def close(self) -> None:
         """Refuse new calls, and close the context when the last one has returned. Idempotent."""
         if os.getpid() != self._pid:
@@ -285,6 +315,7 @@ def _context_options(config: Config) -> tuple[Any, list[Any]]:
     options.allow_any = access.anyone
     options.outbox_bytes = config.outbox_bytes
     options.inbox_bytes = config.inbox_bytes
+    options.stream_bytes_max = config.stream_bytes_max or 0
     options.message_bytes_max = config.message_bytes_max
     options.memory_bytes_max = config.memory_bytes_max
     options.peer_bytes_max = config.peer_bytes_max or 0
@@ -326,8 +357,8 @@ class ListenerHandle:
         check(lib.ew_listener_get_info(self._listener, out))
         return ListenerInfo(
             instance=bytes(out.instance).hex(),
-            local_address=_text(out.local_address),
-            tcp_address=_text(out.tcp_address),
+            local_address=text_of(out.local_address),
+            tcp_address=text_of(out.tcp_address),
             stats=ListenerStats(
                 accepted=out.accepted,
                 refused=out.refused,
@@ -346,7 +377,7 @@ class ListenerHandle:
         lib.ew_listener_close(self._listener)
 
 
-# ------------------------------------------------------------------ channel, runtime directory
+# ------------------------------------------------------------------ channel
 
 
 def channel_info(address: int) -> ChannelInfo:
@@ -359,19 +390,23 @@ def channel_info(address: int) -> ChannelInfo:
         opener=bool(out.opener),
         peer_pid=out.peer_pid or None,
         peer_uid=out.peer_uid if out.path == lib.EW_PATH_SHM else None,
+        number=out.number,
         generation=out.generation,
         instance=bytes(out.instance).hex(),
         channel_id=bytes(out.channel_id).hex(),
-        service=_text(out.service),
-        protocol=_text(out.protocol),
-        peer_address=_text(out.peer_address),
+        service=text_of(out.service),
+        protocol=text_of(out.protocol),
+        peer_address=text_of(out.peer_address),
         message_bytes_max=out.message_bytes_max,
         outbox_bytes=out.outbox_bytes,
         peer_outbox_bytes=out.peer_outbox_bytes,
         record_bytes_max=out.record_bytes_max,
-        pages=_text(out.pages),
-        death_watch=_text(out.death_watch),
-        end=_text(out.end),
+        inbox_bytes=out.inbox_bytes,
+        outbox_growths=out.outbox_growths,
+        inbox_growths=out.inbox_growths,
+        pages=text_of(out.pages),
+        death_watch=text_of(out.death_watch),
+        end=text_of(out.end),
         draining=bool(out.draining),
         lost_seconds=out.lost_ns / NS,
         end_code=out.end_code,
@@ -393,13 +428,15 @@ def channel_stats(address: int) -> ChannelStats:
         send_blocked_seconds=out.send_blocked_ns / NS,
         spins_paid=out.spins_paid,
         spins_lost=out.spins_lost,
+        spin_lost_seconds=out.spin_lost_ns / NS,
+        spin_seconds_max=out.spin_ns_max / NS,
         sleeps=out.sleeps,
         wakeups=out.wakeups,
         kicks=out.kicks,
         send_waiting=out.send_waiting,
         recv_waiting=out.recv_waiting,
         path_changes=out.path_changes,
-        changes=_changes(address),
+        changes=path_changes(address),
         position_sent=out.position_sent,
         position_peer_taken=out.position_peer_taken,
         position_peer_consumed=out.position_peer_consumed,
@@ -407,7 +444,7 @@ def channel_stats(address: int) -> ChannelStats:
     )
 
 
-def _changes(address: int) -> tuple[PathChange, ...]:
+def path_changes(address: int) -> tuple[PathChange, ...]:
     """Return the last changes of a channel's link, oldest first."""
     out = ffi.new("ew_path_change[]", lib.EW_PATH_CHANGES_KEPT)
     channel = ffi.cast("ew_channel *", address)
@@ -417,7 +454,8 @@ def _changes(address: int) -> tuple[PathChange, ...]:
             generation=each.generation,
             before=_PATHS[getattr(each, "from")],
             after=_PATHS[each.to],
-            reason=_text(each.reason),
+            lost=bool(each.lost),
+            reason=text_of(each.reason),
             at=each.at_ns / NS,
             seconds=each.took_ns / NS,
         )
@@ -425,42 +463,29 @@ def _changes(address: int) -> tuple[PathChange, ...]:
     )
 
 
-def channel_switch(address: int, where: str, timeout: float | None) -> None:
-    """Put a channel on another link, to the address *where*."""
+def channel_move(
+    address: int, where: str, reason: str, only_if_lost: bool, timeout: float | None
+) -> None:
+    """Put a channel on another link, to the address *where*; for the *reason*, see PathChange.
+
+    Args:
+        only_if_lost: a channel that has a link stays on it.
+    """
     channel = ffi.cast("ew_channel *", address)
-    chars = _chars(where)
-    _waiting(lambda mask: lib.ew_channel_switch(channel, chars, _ns(timeout), mask))
+    options = ffi.new("ew_move_options *")
+    keep = [_chars(where), _chars(reason)]
+    options.address, options.reason = keep
+    options.only_if_lost = only_if_lost
+    options.timeout_ns = _ns(timeout)
+
+    def call(mask: Any) -> int:
+        options.sigmask = mask
+        code: int = lib.ew_channel_move(channel, options)
+        return code
+
+    _waiting(call)
 
 
 def set_note(address: int, text: str) -> None:
     """Give a channel the text that tools see; at most 4096 bytes, no control characters."""
     check(lib.ew_channel_set_note(ffi.cast("ew_channel *", address), text.encode()))
-
-
-def sweep_control(directory: str) -> int:
-    """Remove the control sockets of dead processes from a runtime directory; return how many.
-
-    Raises:
-        EastwestError: it is not there, or not safe to use.
-    """
-    return check(lib.ew_rundir_sweep_control(os.fsencode(directory)))
-
-
-def rundir_problem(directory: str, create: bool) -> str | None:
-    """Return what is wrong with a runtime directory, or None; may make a missing last part."""
-    if lib.ew_rundir_check(os.fsencode(directory), create) < 0:
-        return _text(lib.ew_error_text())
-    return None
-
-
-def rundir_prefix(namespace: str, service: str) -> str:
-    """Return how the names of a service's sockets begin."""
-    out = ffi.new("char[24]")
-    check(lib.ew_rundir_prefix(namespace.encode(), service.encode(), out))
-    return _text(out)
-
-
-def is_socket_name(name: str) -> bool:
-    """Whether a file in a runtime directory belongs to a listener of this boot."""
-    found: int = lib.ew_rundir_is_socket_name(os.fsencode(name))
-    return found > 0

@@ -56,3 +56,7 @@ class ChannelInfo:
     draining: bool = False
     lost_seconds: float = 0.0
     end_code: int = 0
+    inbox_bytes: int = 0
+    outbox_growths: int = 0
+    inbox_growths: int = 0
+    number: int = 0

@@ -3,6 +3,7 @@
 merge     the same instance seen by several providers is one
 order     same host, same zone, the rest; by weight within a tier; or ``pick=``
 plan      instances -> candidates (one for each address), best first, and why others are out
+ways      the addresses of one instance that a channel to it may be moved to, best first
 failure   an error of the C library -> the verdict that is kept
 missing   verdicts for paths that had no candidate at all
 
@@ -182,6 +183,21 @@ def _of(instance: Instance) -> list[Candidate]:
     ]
 
 
+def ways(instances: Iterable[Instance], id: str, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return where an instance may be reached, best path first.
+
+    One whose id is unknown yet (a line in a file) may be it; the hello tells. One that drains is
+    still the instance that the channel leads to.
+
+    Args:
+        id: of the instance.
+        paths: that the configuration allows.
+    """
+    found = [each for one in instances if one.id in (id, "") for each in _of(one)]
+    found.sort(key=lambda each: PATHS.index(each.path))
+    return tuple(dict.fromkeys(each.address for each in found if each.path in paths))
+
+
 def _unfit(instance: Instance, where: Mapping[str, str]) -> Verdict | None:
     if not instance.weight:
         return _out(instance, "draining", "its weight is 0: it is going away", _FIXES["draining"])
@@ -204,6 +220,12 @@ def _path_off(candidate: Candidate, paths: Sequence[Path]) -> Verdict:
 
 
 # ------------------------------------------------------------------ verdicts
+
+_PUBLISH = "start the server with EASTWEST_BIND=ADDR:PORT, or name its address in static:FILE"
+_ABSENT = (  # the same objects in the explanation of each channel
+    Verdict("dpdk", "", False, "stack", "this version has no DPDK stack"),
+    Verdict("tcp", "", False, "address", "it publishes none", _PUBLISH),
+)
 
 
 def success(candidate: Candidate, seconds: float) -> Verdict:
@@ -264,10 +286,5 @@ def missing(
     searched = ", ".join(directories) or "no runtime directory"
     also = f" ({'; '.join(problems)})" if problems else ""
     share = "to use it, run the server here or share its runtime directory (EASTWEST_RUNTIME_DIR)"
-    publish = "start the server with EASTWEST_BIND=ADDR:PORT, or name its address in static:FILE"
-    absent: dict[Path, Verdict] = {
-        "shm": Verdict("shm", "", False, "socket", f"none of it in {searched}{also}", share),
-        "dpdk": Verdict("dpdk", "", False, "stack", "this version has no DPDK stack"),
-        "tcp": Verdict("tcp", "", False, "address", "it publishes none", publish),
-    }
-    return tuple(verdict for path, verdict in absent.items() if path not in had)
+    shm = Verdict("shm", "", False, "socket", f"none of it in {searched}{also}", share)
+    return tuple(each for each in (shm, *_ABSENT) if each.path not in had)

@@ -161,7 +161,8 @@ class PathChange(_Value):
     Attributes:
         generation: of the new link; the first link of a channel has 1.
         before, after: the paths, which may be the same.
-        reason: "asked for", "the peer asked for it", "the link was lost".
+        lost: whether the link before it was lost.
+        reason: "asked for", "the peer asked for it", "the link was lost", "a better path appeared".
         at: when it was done, seconds of ``time.monotonic()``.
         seconds: how long it took, from its beginning or from the loss of the old link.
     """
@@ -169,6 +170,7 @@ class PathChange(_Value):
     generation: int
     before: Path
     after: Path
+    lost: bool
     reason: str
     at: float
     seconds: float
@@ -189,6 +191,9 @@ class ChannelStats(_Value):
         unread_bytes: what the peer sent and we have not received, as far as we have seen it.
         send_blocked_seconds: how long senders waited for room, in total.
         spins_paid, spins_lost: waits that spinning ended, and those that slept after all.
+        spin_lost_seconds: CPU time of the spins that were lost.
+        spin_seconds_max: the cap of an adaptive spin; 0 while there is no second CPU for the peer,
+            or while the channel has not tried yet.
         sleeps, wakeups, kicks: of the bell.
         send_waiting, recv_waiting: threads of this process that wait now.
         path_changes: how often the link was replaced.
@@ -207,6 +212,8 @@ class ChannelStats(_Value):
     send_blocked_seconds: float
     spins_paid: int
     spins_lost: int
+    spin_lost_seconds: float
+    spin_seconds_max: float
     sleeps: int
     wakeups: int
     kicks: int
@@ -245,8 +252,9 @@ class ContextStats(_Value):
         memory_bytes, memory_bytes_max: shared memory charged to the context, and its budget.
         huge_bytes: of that, in huge pages.
         accepted, refused, dropped: connections to our listeners by outcome.
-        spin_seconds_max: what a wake-up costs here, the longest that "adaptive" spins.
-        cpus: that this process may use.
+        spin_seconds_max: what a sleep costs more than a spin here, the cap of "adaptive"; measured,
+            then learnt. 0 with one CPU.
+        cpus: that the calling thread may use now, by affinity and by the quota of its group.
         seal_huge: this kernel enforces seals on huge pages.
         registry_age_seconds: since the oldest thing that the providers know was checked.
     """

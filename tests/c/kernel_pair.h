@@ -173,12 +173,17 @@ static inline int64_t send_text(struct pair *pair, ewi_stream stream, const char
     return ops->send(pair->stack, stream, &(struct stack_span){text, strlen(text)}, 1);
 }
 
+static inline int64_t recv_once(struct ewi_stack *stack, ewi_stream stream, void *into, size_t bytes)
+{
+    return ops->recv_into(stack, stream, &(struct stack_room){into, bytes}, 1);
+}
+
 /* Receive, sleeping on the stream's own descriptor. */
 static inline int64_t receive(struct pair *pair, ewi_stream stream, void *into, size_t room)
 {
     int64_t got;
 
-    while ((got = ops->recv_into(pair->stack, stream, into, room)) == -EAGAIN)
+    while ((got = recv_once(pair->stack, stream, into, room)) == -EAGAIN)
         sleep_on(ops->stream_fd(pair->stack, stream), POLLIN);
     return got;
 }

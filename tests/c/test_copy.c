@@ -6,17 +6,29 @@ enum { ROOM = 4096, EDGE = 64, GUARD = 0xA5 };
 
 static uint8_t source[ROOM + 2 * EDGE], target[ROOM + 2 * EDGE];
 
-static void check_one(size_t to, size_t from, size_t bytes)
+static void copy_plain(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    ewi_copy(to, from, bytes);
+}
+
+static void check_with(void (*copy)(uint8_t *, const uint8_t *, size_t), size_t to, size_t from,
+                       size_t bytes)
 {
     bool whole, untouched = true;
 
     memset(target, GUARD, sizeof(target));
-    ewi_copy(target + EDGE + to, source + from, bytes);
+    copy(target + EDGE + to, source + from, bytes);
     whole = memcmp(target + EDGE + to, source + from, bytes) == 0;
     for (size_t at = 0; at < sizeof(target); at++)
         if (at < EDGE + to || at >= EDGE + to + bytes)
             untouched &= target[at] == GUARD;
     CHECK(whole && untouched);
+}
+
+static void check_one(size_t to, size_t from, size_t bytes)
+{
+    check_with(copy_plain, to, from, bytes);
+    check_with(ewi_copy_past, to, from, bytes);
 }
 
 /* catches: the last memcpy left out; head without the modulo; >= LINE_BYTES written as > 0 */

@@ -183,7 +183,7 @@ static void break_off_wakes_a_sleeper_and_fails_every_later_call(void)
     until_asleep(&sleeper.tid);
     CHECK_EQ(ops->break_off(pair.stack, pair.accepted), 0);
     CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, &byte, 1), -ECONNABORTED);
+    CHECK_EQ(recv_once(pair.stack, pair.accepted, &byte, 1), -ECONNABORTED);
     CHECK_EQ(send_text(&pair, pair.accepted, "x"), -ECONNABORTED);
     CHECK_EQ(ops->ready(pair.stack, pair.accepted), STACK_FAILED);
     expect_end_then_quiet(pair.stack, pair.accepted, STACK_FAILED);
@@ -193,7 +193,7 @@ static void break_off_wakes_a_sleeper_and_fails_every_later_call(void)
     CHECK_EQ(send_text(&pair, pair.opener, "arrived"), 7);
     sleep_on(ops->stream_fd(pair.stack, pair.accepted), POLLIN);
     CHECK_EQ(ops->break_off(pair.stack, pair.accepted), 0);
-    CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, &byte, 1), -ECONNABORTED);
+    CHECK_EQ(recv_once(pair.stack, pair.accepted, &byte, 1), -ECONNABORTED);
     pair_close(&pair);
 }
 

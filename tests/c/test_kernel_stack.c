@@ -80,7 +80,7 @@ static void refused_connect_fails_and_stays_failed(void)
         for (int i = 0; i < 2; i++) {
             CHECK_EQ(ops->error(pair.stack, pair.opener), -ECONNREFUSED);
             CHECK_EQ(send_text(&pair, pair.opener, "x"), -ECONNREFUSED);
-            CHECK_EQ(ops->recv_into(pair.stack, pair.opener, &byte, 1), -ECONNREFUSED);
+            CHECK_EQ(recv_once(pair.stack, pair.opener, &byte, 1), -ECONNREFUSED);
             CHECK_EQ(ops->ready(pair.stack, pair.opener) & STACK_FAILED, STACK_FAILED);
         }
     } else {
@@ -190,6 +190,31 @@ static void only_eight_spans_are_taken(void)
     pair_close(&pair);
 }
 
+/* catches: rooms filled out of order, more rooms than the stack's own array, a byte too far */
+static void what_arrives_fills_the_rooms_one_after_the_other(void)
+{
+    struct pair pair = pair_open();
+    char parts[9][3] = {0};
+    struct stack_room rooms[9];
+
+    for (int i = 0; i < 9; i++)
+        rooms[i] = (struct stack_room){parts[i], 2};
+    CHECK_EQ(send_text(&pair, pair.opener, "abcde"), 5);
+    sleep_on(ops->stream_fd(pair.stack, pair.accepted), POLLIN);
+    CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, rooms, 9), 5);
+    CHECK(strcmp(parts[0], "ab") == 0 && strcmp(parts[1], "cd") == 0 && strcmp(parts[2], "e") == 0);
+    CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, rooms, 2), -EAGAIN);
+    CHECK_EQ(send_text(&pair, pair.opener, "0123456789abcdefgh"), 18);
+    sleep_on(ops->stream_fd(pair.stack, pair.accepted), POLLIN);
+    CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, rooms, 9), 16);
+    CHECK(strcmp(parts[7], "ef") == 0 && parts[8][0] == 0);
+    expect_text(&pair, pair.accepted, "gh");
+    CHECK_EQ(ops->shutdown(pair.stack, pair.opener), 0);
+    sleep_on(ops->stream_fd(pair.stack, pair.accepted), POLLIN);
+    CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, rooms, 2), 0);
+    pair_close(&pair);
+}
+
 /* ---- ends ---- */
 
 /* catches: shutdown of both directions, FIN ahead of the bytes */
@@ -240,7 +265,7 @@ static void reset_is_an_error_that_stays_behind_the_bytes(void)
     CHECK_EQ(ops->ready(pair.stack, pair.accepted), STACK_FAILED | STACK_READABLE);
     expect_text(&pair, pair.accepted, "early");
     for (int i = 0; i < 2; i++) {
-        CHECK_EQ(ops->recv_into(pair.stack, pair.accepted, &byte, 1), -ECONNRESET);
+        CHECK_EQ(recv_once(pair.stack, pair.accepted, &byte, 1), -ECONNRESET);
         CHECK_EQ(send_text(&pair, pair.accepted, "x"), -ECONNRESET);
         CHECK_EQ(ops->shutdown(pair.stack, pair.accepted), -ECONNRESET);
         CHECK_EQ(ops->error(pair.stack, pair.accepted), -ECONNRESET);
@@ -275,7 +300,7 @@ static void stale_handle_is_never_another_stream(void)
     CHECK_EQ(ops->accept(pair.stack, stale, 0, &pair.accepted), -ESTALE);
     CHECK_EQ(send_text(&pair, stale, "x"), -ESTALE);
     CHECK_EQ(ops->released(pair.stack, stale, &released), -ESTALE);
-    CHECK_EQ(ops->recv_into(pair.stack, stale, &byte, 1), -ESTALE);
+    CHECK_EQ(recv_once(pair.stack, stale, &byte, 1), -ESTALE);
     CHECK_EQ(ops->ready(pair.stack, stale), STACK_FAILED);
     CHECK_EQ(ops->error(pair.stack, stale), -ESTALE);
     CHECK_EQ(ops->shutdown(pair.stack, stale), -ESTALE);
@@ -441,6 +466,7 @@ int main(void)
     RUN(mixed_address_families_are_refused);
     RUN(sends_are_cut_and_every_byte_arrives_in_order);
     RUN(only_eight_spans_are_taken);
+    RUN(what_arrives_fills_the_rooms_one_after_the_other);
     RUN(fin_comes_behind_the_bytes_and_leaves_the_other_way_open);
     RUN(end_in_both_directions_is_no_failure_and_does_not_spin);
     RUN(reset_is_an_error_that_stays_behind_the_bytes);

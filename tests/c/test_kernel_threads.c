@@ -62,6 +62,7 @@ static void end_is_not_believed_while_another_thread_may_know_better(void)
     struct slots slots;
     struct slot *slot;
     char byte;
+    const struct stack_room room = {&byte, 1};
 
     ewi_slots_init(&slots, memory, 1);
     slot = ewi_slots_claim(&slots);
@@ -72,12 +73,12 @@ static void end_is_not_believed_while_another_thread_may_know_better(void)
     until_hangup(&pair, pair.accepted);
     CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_ERROR, &told, &bytes), 0);
     CHECK_EQ(told, ECONNRESET);
-    CHECK_EQ(ewi_socket_receive(slot, &byte, 1), -EAGAIN);
+    CHECK_EQ(ewi_socket_receive(slot, &room, 1), -EAGAIN);
     CHECK_EQ(ewi_socket_send(slot, &span, 1), -EAGAIN);
     CHECK_EQ(ewi_socket_levels(slot), STACK_CONNECTED | STACK_READABLE);
     CHECK_EQ(ewi_socket_fail(slot, -told), -ECONNRESET);
     CHECK(!ewi_slots_leave(slot));
-    CHECK_EQ(ewi_socket_receive(slot, &byte, 1), -ECONNRESET);
+    CHECK_EQ(ewi_socket_receive(slot, &room, 1), -ECONNRESET);
     CHECK_EQ(ewi_socket_send(slot, &span, 1), -ECONNRESET);
     CHECK_EQ(ewi_socket_levels(slot), STACK_FAILED | STACK_READABLE);
     pair_close(&pair);
@@ -241,7 +242,7 @@ static void released_memory_may_be_written(void)
         memset(sender.bytes[i], 1, SEND_BYTES);
     }
     CHECK_EQ(pthread_join(thread, NULL), 0);
-    for (char byte; ops->recv_into(pair.stack, pair.accepted, &byte, 1) == 1;)
+    for (char byte; recv_once(pair.stack, pair.accepted, &byte, 1) == 1;)
         CHECK_EQ(byte, 0);
     pair_close(&pair);
 }
@@ -252,7 +253,7 @@ static void *break_many(void *context)
     char byte;
 
     while (ops->break_off(worker->pair->stack, worker->stream) != -ESTALE)
-        ops->recv_into(worker->pair->stack, worker->stream, &byte, 1);
+        recv_once(worker->pair->stack, worker->stream, &byte, 1);
     return NULL;
 }
 

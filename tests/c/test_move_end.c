@@ -147,6 +147,31 @@ static void switches_wait_for_each_other(void)
     close_both(&pair);
 }
 
+/* catches: a dialler that has no room for the peer's memory, hangs up, and kills the channel at the
+ * end that has gone over */
+static void a_switch_that_fails_after_the_welcome_is_undone(void)
+{
+    const ew_context_options little = {.peer_bytes_max = 4096, .grace_ns = -1};
+    struct pair pair = {0};
+    uint8_t byte;
+    size_t length;
+
+    CHECK_EQ(ew_context_open(NULL, &pair.server), EW_OK);
+    CHECK_EQ(ew_context_open(&little, &pair.client), EW_OK);
+    open_listener(&pair, true);
+    CHECK_EQ(ew_connect(pair.client, &pair.connect, &pair.end[0]), EW_OK);
+    CHECK_EQ(ew_listener_accept(pair.listener, PATIENCE_MS * MS, NULL, &pair.end[1]), EW_OK);
+    for (int turn = 0; turn < 3; turn++) {
+        CHECK_EQ(ew_channel_send(pair.end[0], "x", 1, 0, NULL), EW_OK);
+        CHECK_EQ(ew_channel_send(pair.end[1], "y", 1, 0, NULL), EW_OK);
+        CHECK_EQ(ew_channel_switch(pair.end[0], pair.info.local_address, PATIENCE_MS * MS, NULL),
+                 EW_EMEMORY);
+        CHECK_EQ(ew_channel_recv(pair.end[1], &byte, 1, &length, PATIENCE_MS * MS, NULL), EW_OK);
+        CHECK_EQ(ew_channel_recv(pair.end[0], &byte, 1, &length, PATIENCE_MS * MS, NULL), EW_OK);
+    }
+    close_both(&pair);
+}
+
 /* ---- closing ---- */
 
 struct closer {
@@ -215,6 +240,7 @@ int main(int argc, char **argv)
     RUN(a_channel_may_be_aborted_while_it_is_dialled);
     RUN(a_channel_is_used_while_it_is_dialled);
     RUN(switches_wait_for_each_other);
+    RUN(a_switch_that_fails_after_the_welcome_is_undone);
     RUN(a_closing_end_drops_what_arrives_and_moves_all_the_same);
     rmdir(directory);
     return 0;

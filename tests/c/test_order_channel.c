@@ -63,13 +63,14 @@ static const struct link_ops no_link = {
 
 static void begin_end(ew_channel *end)
 {
+    free(end->end_text);
     *end = (ew_channel){.context = context,
                         .ops = &no_link,
                         .epoll_fd = -1,
                         .note_fd = -1,
                         .resume.cancel_fd = -1,
                         .outbox = outbox};
-    end->link = &end->links[0];
+    end->link = &end->first_link;
 }
 
 /* `channel` writes what `other` reads; the words between them lie in an outbox. */

@@ -17,7 +17,7 @@ static void begin(void)
         context.nudge_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     channel.context = &context;
     channel.note_fd = -1;
-    channel.link = &channel.links[0];
+    channel.link = &channel.first_link;
     channel.shut = CHANNEL_CLOSED; /* no link to nudge */
 }
 

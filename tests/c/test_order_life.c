@@ -21,7 +21,7 @@ static ewi_stream handle;
 
 static void use_and_give_context(void)
 {
-    pair.client->cpus = 1;
+    pair.client->quota_cpus = 1;
     ewi_context_give(pair.client);
     tell_left_is_done();
 }
@@ -94,11 +94,11 @@ static void find_channel(void)
     const uint8_t bytes[WIRE_HELLO_BYTES] = {0};
     struct hello hello = {0};
     char text[WIRE_TEXT_BYTES_MAX];
-    ew_channel *found;
+    struct incoming_found found;
 
     memcpy(hello.channel, pair.end[1]->id, sizeof(hello.channel));
     CHECK_EQ(ewi_incoming_find(pair.server, &hello, bytes, &found, text), EW_ELOST); /* no proof */
-    CHECK(found == pair.end[1]);
+    CHECK(found.channel == pair.end[1]);
     tell_left_is_done();
 }
 

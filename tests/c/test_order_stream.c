@@ -198,17 +198,19 @@ enum { RIGHT_HAS_THE_LOCK = 1, LEFT_HAS_RUNG = 2 };
 
 static struct stack_ops watched;
 
-static int64_t look_at_plain(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+static int64_t look_at_plain(struct ewi_stack *stack, ewi_stream handle,
+                             const struct stack_room *rooms, uint32_t count)
 {
-    (void)stack, (void)handle, (void)into, (void)room;
+    (void)stack, (void)handle, (void)rooms, (void)count;
     CHECK_EQ(plain, 1);
     return -EAGAIN;
 }
 
-static int64_t wait_then_look(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+static int64_t wait_then_look(struct ewi_stack *stack, ewi_stream handle,
+                              const struct stack_room *rooms, uint32_t count)
 {
     watched.recv_into = look_at_plain; /* the next time; now nothing has rung */
-    (void)stack, (void)handle, (void)into, (void)room;
+    (void)stack, (void)handle, (void)rooms, (void)count;
     tell_step(RIGHT_HAS_THE_LOCK);
     await_step(LEFT_HAS_RUNG);
     return -EAGAIN;
@@ -239,7 +241,8 @@ static void drive_while_it_rings(void)
 }
 
 static void ring_beside(void (*right)(void), int64_t (*receive)(struct ewi_stack *, ewi_stream,
-                                                                void *, size_t))
+                                                                const struct stack_room *,
+                                                                uint32_t))
 {
     open_driven();
     ewi_cover_forget(stream); /* the reactor drives no more */

@@ -31,12 +31,13 @@ static int64_t take(struct ewi_stack *stack, ewi_stream stream, const struct sta
     return taken > 0 ? (int64_t)taken : -EAGAIN;
 }
 
-static int64_t give(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room)
+static int64_t give(struct ewi_stack *stack, ewi_stream stream, const struct stack_room *rooms,
+                    uint32_t count)
 {
-    uint32_t have = (uint32_t)ewi_min_u64(wire.have, room);
+    uint32_t have = (uint32_t)ewi_min_u64(wire.have, rooms[0].bytes);
 
-    (void)stack, (void)stream;
-    memcpy(into, wire.bytes, have);
+    (void)stack, (void)stream, (void)count;
+    memcpy(rooms[0].base, wire.bytes, have);
     wire.have -= have;
     return have > 0 ? (int64_t)have : -EAGAIN;
 }
@@ -52,7 +53,7 @@ static ew_channel *begin(ew_context *context)
     CHECK(channel != NULL);
     memset(channel, 0, sizeof(*channel));
     channel->context = context;
-    channel->link = &channel->links[0];
+    channel->link = &channel->first_link;
     channel->ops = &ewi_stream_link;
     link = &channel->link->stream;
     link->channel = channel;

@@ -1,13 +1,9 @@
 /* A stream link and its peer: one that lies or dawdles (bytes from a socket of our own), one whose
  * application is away, one for whom there is no memory. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include "bindings/c/eastwest.h"
-#include "tests/c/harness.h"
-#include "transport/wire.h"
+#include "tests/c/raw_peer.h"
 
 #define MS INT64_C(1000000)
 
@@ -61,53 +57,9 @@ static ew_channel *accept_one(const struct server *server)
 
 /* ---- a peer made by hand ---- */
 
-static void say(int fd, const void *bytes, size_t length)
-{
-    CHECK_EQ(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
-}
-
-/* Connected and greeted; receive_bytes: of the kernel's buffer, 0: as it is. */
 static int raw_peer(const struct server *server, int receive_bytes)
 {
-    const struct timeval patience = {.tv_sec = 5};
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    struct hello hello = {.version = WIRE_VERSION,
-                          .version_min = WIRE_VERSION,
-                          .intent = WIRE_OPEN,
-                          .generation = 1,
-                          .message_bytes_max = MIB,
-                          .limit = UINT64_C(1) << 40,
-                          .namespace_name = "default",
-                          .service = "echo"};
-    uint8_t bytes[WIRE_HELLO_BYTES];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_port = htons((uint16_t)atoi(strrchr(server->info.tcp_address, ':') + 1));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (receive_bytes > 0)
-        CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes)), 0);
-    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-    CHECK_EQ(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    ewi_wire_put_hello(bytes, RECORD_HELLO, &hello);
-    say(fd, bytes, sizeof(bytes));
-    CHECK_EQ(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), WIRE_HELLO_BYTES);
-    CHECK_EQ(ewi_record_decode(ewi_wire_get_header(bytes)).kind, RECORD_WELCOME);
-    return fd;
-}
-
-static void say_record(int fd, const void *payload, uint32_t bytes, uint8_t flags)
-{
-    const uint64_t header = ewi_record_encode(RECORD_HEADER_BYTES + bytes, RECORD_DATA, flags);
-
-    say(fd, &header, sizeof(header));
-    say(fd, payload, bytes);
-}
-
-static void say_start(int fd)
-{
-    uint8_t start[WIRE_START_BYTES];
-
-    say(fd, start, ewi_wire_put_u64(start, RECORD_START, 0));
+    return raw_connect(server->info.tcp_address, "echo", receive_bytes);
 }
 
 static void a_fragment_after_which_nothing_is_missing_breaks_the_channel(void)

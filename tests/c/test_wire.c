@@ -512,13 +512,15 @@ static void a_greeting_has_a_length_of_its_kind(void)
         CHECK_EQ(greeting(bytes, RECORD_WELCOME) == EW_OK,
                  aligned && bytes >= 528 && bytes <= 1552);
         CHECK_EQ(greeting(bytes, RECORD_REFUSE) == EW_OK, aligned && bytes >= 16 && bytes <= 256);
+        CHECK_EQ(greeting(bytes, RECORD_FINAL) == EW_OK, bytes == 16);
     }
 }
 
 static void nothing_else_is_a_greeting(void)
 {
     for (unsigned kind = 0; kind < 256; kind++)
-        if (kind != RECORD_HELLO && kind != RECORD_WELCOME && kind != RECORD_REFUSE)
+        if (kind != RECORD_HELLO && kind != RECORD_WELCOME && kind != RECORD_REFUSE &&
+            kind != RECORD_FINAL)
             for (uint32_t bytes = 8; bytes <= 528; bytes += 8)
                 CHECK_EQ(greeting(bytes, kind), EW_EPROTO);
 }

@@ -3,6 +3,7 @@
 import array
 import random
 
+import numpy as np
 import pytest
 
 import eastwest
@@ -244,6 +245,49 @@ def test_recv_into_counts_bytes_of_any_writable_buffer(pair: Pair) -> None:
     pair.a.send(array.array("I", [1, 2, 3, 4]), timeout=SOON)
     assert pair.b.recv_into(numbers, timeout=SOON) == 16
     assert list(numbers) == [1, 2, 3, 4]
+
+
+def test_recv_into_fills_numpy_arrays(both_ways: Pair) -> None:
+    # catches: a buffer of several dimensions taken for its first one; a long message after another
+    sent = np.arange(3 * 500 * 400, dtype=np.float64).reshape(3, 500, 400)
+    sender = Task(lambda: [both_ways.a.send(sent + n, timeout=LONG) for n in range(4)])
+    got = np.zeros_like(sent)
+    for number in range(4):
+        assert both_ways.b.recv_into(got, timeout=LONG) == sent.nbytes
+        assert np.array_equal(got, sent + number)
+    sender.result()
+
+
+@pytest.mark.parametrize("size", [10, 30_000, 70_001, MIB + 3])
+def test_recv_into_a_slice_leaves_its_neighbours_alone(pair: Pair, size: int) -> None:
+    # catches: padding or the next header received behind the message, and an offset that is lost
+    buffer = bytearray(b"." * (size + 200))
+    sender = Task(lambda: [pair.a.send(big(size, n), timeout=LONG) for n in range(6)])
+    for number in range(6):
+        view = memoryview(buffer)[100 : 100 + size + number % 2]
+        assert pair.b.recv_into(view, timeout=LONG) == size
+        assert view[:size] == big(size, number)
+        assert buffer[:100] == b"." * 100
+        assert buffer[100 + size :] == b"." * 100
+    sender.result()
+
+
+def test_recv_into_that_timed_out_has_given_its_buffer_back(pair: Pair, rng: random.Random) -> None:
+    # catches: a buffer that is still written when the call is over
+    sent = [big(rng.randrange(20_000, 3 * MIB), number) for number in range(30)]
+    sender = Task(lambda: [pair.a.send(each, timeout=LONG) for each in sent])
+    left: list[tuple[bytearray, bytes]] = []  # and as it was then
+    for message in sent:
+        length = None
+        while length is None:
+            buffer = bytearray(3 * MIB)
+            try:
+                length = pair.b.recv_into(buffer, timeout=rng.uniform(0, 0.002))
+            except eastwest.Timeout:
+                left = [*left[-4:], (buffer, bytes(buffer))]
+        assert buffer[:length] == message
+        assert all(bytes(old) == then for old, then in left)
+    sender.result()
 
 
 def test_recv_into_a_read_only_buffer_is_refused_and_keeps_the_message(pair: Pair) -> None:

@@ -7,7 +7,6 @@ import struct
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build/crash/tests/crash_party"
@@ -91,12 +90,7 @@ class Party:
     def __enter__(self) -> "Party":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):

@@ -4,40 +4,23 @@
  * word, the end and headers at any moment, and writes what it likes to the socket, while we send,
  * receive, flush and ask for facts. ASan watches the outbox: it is allocated at exactly its size.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz_base.h"
+
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "transport/channel/channel.h"
-#include "transport/context.h"
-
 enum {
-    MOVE_BYTES = 8,
     MOVES_MAX = 600,
     OUTBOX = OUTBOX_BYTES_MIN,
     RING = OUTBOX - OUTBOX_HEAD_BYTES,
     MESSAGE_MAX = 64 * 1024,
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static ew_context context;
 static ew_channel *channel;
 static struct outbox_shared *theirs, *ours;
 static int peer; /* its end of the socket */
 static int over; /* the code by which it ended, EW_OK: it lives */
 static uint8_t message[MESSAGE_MAX];
-
-static void *take(size_t bytes)
-{
-    void *memory = aligned_alloc(OUTBOX_HEAD_BYTES, bytes);
-
-    if (memory == NULL)
-        abort();
-    memset(memory, 0, bytes);
-    return memory;
-}
 
 /* The ring begins where the peer says, and its end is soon reached. */
 static void begin(uint32_t offset)
@@ -48,22 +31,13 @@ static void begin(uint32_t offset)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends) != 0)
         abort();
     peer = ends[1];
-    theirs = take(OUTBOX);
-    ours = take(OUTBOX);
-    channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
-    if (channel == NULL)
-        abort();
-    memset(channel, 0, sizeof(*channel));
-    channel->link = &channel->links[0];
+    theirs = take(OUTBOX_HEAD_BYTES, OUTBOX);
+    ours = take(OUTBOX_HEAD_BYTES, OUTBOX);
+    channel = take_channel(&ewi_local_link, MESSAGE_MAX);
     link = &channel->link->local;
     link->channel = channel;
-    channel->context = &context;
-    channel->ops = &ewi_local_link;
-    channel->peer_address = (char *)(uintptr_t)"fuzz";
-    channel->message_bytes_max = channel->peer_message_bytes_max = MESSAGE_MAX;
     channel->outbox = ours;
     channel->epoll_fd = -1;
-    channel->note_fd = -1;
     link->theirs = theirs;
     link->bell.fd = ends[0];
     link->bell.mine = &ours->sleep;
@@ -82,14 +56,10 @@ static void end(void)
     close(peer);
     close(channel->link->local.bell.fd);
     free(channel->partial.bytes);
+    free(channel->end_text);
     free(theirs);
     free(ours);
     free(channel);
-}
-
-static uint32_t u32_at(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
 /* ---- the attacker ---- */
@@ -149,18 +119,6 @@ static void note(int code)
     }
 }
 
-static void receive(size_t room)
-{
-    uint8_t *into = malloc(room); /* its very size, for ASan */
-    size_t length = 0;
-    int code = ew_channel_recv(channel, into, room, &length, 0, NULL);
-
-    free(into);
-    if (code == EW_OK && length > room)
-        abort();
-    note(code);
-}
-
 static void ask(void)
 {
     ew_channel_stats stats;
@@ -184,7 +142,7 @@ static void play(const uint8_t *move)
         memcpy(theirs->ring + (u32_at(move + 4) % RING & ~7u), move, MOVE_BYTES);
         break;
     case 4:
-        receive(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000);
+        note(receive(channel, move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000, 0));
         break;
     case 5:
         note(ew_channel_send(channel, message, u32_at(move + 1) % 5000, 0, NULL));

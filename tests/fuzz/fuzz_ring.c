@@ -4,14 +4,11 @@
  * we peek, consume, take runs and look for extensions; another attacker tells our writer lies about
  * what it has taken. ASan watches the ring's ends: it is allocated at exactly its size.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz_base.h"
 
 #include "shm/ring.h"
 
-enum { MOVE_BYTES = 8, MOVES_MAX = 2000, RING = RING_BYTES_MIN };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+enum { MOVES_MAX = 2000, RING = RING_BYTES_MIN };
 
 struct game {
     uint8_t *attacked; /* the peer's ring: the attacker writes, we read */
@@ -20,11 +17,6 @@ struct game {
     struct ring_writer writer;
     uint8_t copy[RECORD_BYTES_MAX];
 };
-
-static uint32_t u32_at(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
 
 /* Store a header at the reader's offset or anywhere; small kinds and lengths are likely. */
 static void attack(struct game *game, const uint8_t *move)
@@ -134,12 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct game game;
     size_t moves = size / MOVE_BYTES < MOVES_MAX ? size / MOVE_BYTES : MOVES_MAX;
 
-    game.attacked = aligned_alloc(64, RING);
-    game.own = aligned_alloc(64, RING);
-    if (game.attacked == NULL || game.own == NULL)
-        abort();
-    memset(game.attacked, 0, RING);
-    memset(game.own, 0, RING);
+    game.attacked = take(64, RING);
+    game.own = take(64, RING);
     ewi_ring_reader_init(&game.reader, game.attacked, RING, 0, 0);
     ewi_ring_writer_init(&game.writer, game.own, RING, 0);
     for (size_t i = 0; i < moves; i++)

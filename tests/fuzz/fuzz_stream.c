@@ -4,15 +4,14 @@
  * frames that are nearly right (so that what lies behind the first check is reached), and what our
  * application does meanwhile. ASan watches ring, inbox and staging: each is allocated at its size.
  */
+#include "tests/fuzz/fuzz_base.h"
+
 #include <sys/eventfd.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "transport/stream/link.c" /* ring and its like are its own */
 
 enum {
-    MOVE_BYTES = 8,
     MOVES_MAX = 600,
     RING = RING_BYTES_MIN,
     INBOX = RECORD_BYTES_MAX,
@@ -21,34 +20,38 @@ enum {
     MESSAGE_MAX = 128 * 1024,
 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct { /* the stack */
     uint8_t bytes[FEED_MAX];
     size_t from, to, room; /* room: bytes that send takes */
+    size_t step;           /* bytes that one receive gives, 0: all */
     bool fin;
 } wire;
 
-static ew_context context;
 static ew_channel *channel;
 static struct stream_link *stream;
 static uint8_t message[MESSAGE_MAX];
 static int wake_fd = -1; /* one for all runs */
 
-static int64_t feed(struct ewi_stack *stack, ewi_stream handle, void *into, size_t room)
+static int64_t feed(struct ewi_stack *stack, ewi_stream handle, const struct stack_room *rooms,
+                    uint32_t count)
 {
-    size_t bytes = room < wire.to - wire.from ? room : wire.to - wire.from;
+    size_t left = wire.step == 0 ? wire.to - wire.from
+                                 : ewi_min_u64(wire.step, wire.to - wire.from);
+    size_t fed = 0;
 
     (void)stack, (void)handle;
-    if (room == 0)
-        abort(); /* the reader never stops for lack of room */
-    if (bytes == 0)
-        return wire.fin ? 0 : -EAGAIN;
-    memcpy(into, wire.bytes + wire.from, bytes);
-    wire.from += bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = ewi_min_u64(rooms[i].bytes, left - fed);
+
+        if (rooms[i].bytes == 0)
+            abort(); /* the reader never stops for lack of room */
+        memcpy(rooms[i].base, wire.bytes + wire.from, bytes);
+        wire.from += bytes;
+        fed += bytes;
+    }
     if (wire.from == wire.to)
         wire.from = wire.to = 0;
-    return (int64_t)bytes;
+    return fed > 0 ? (int64_t)fed : wire.fin ? 0 : -EAGAIN;
 }
 
 static int64_t swallow(struct ewi_stack *stack, ewi_stream handle, const struct stack_span *spans,
@@ -77,16 +80,6 @@ static const struct stack_ops stack_of_bytes = {
 
 /* ---- a channel without a context's reactor ---- */
 
-static void *take(size_t bytes)
-{
-    void *memory = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-
-    if (memory == NULL)
-        abort();
-    memset(memory, 0, bytes);
-    return memory;
-}
-
 static void begin(void)
 {
     static const uint8_t id[16], secret[16];
@@ -95,27 +88,19 @@ static void begin(void)
     memset(&wire, 0, sizeof(wire));
     if (wake_fd < 0)
         wake_fd = eventfd(0, EFD_NONBLOCK);
-    channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
-    if (channel == NULL)
-        abort();
-    memset(channel, 0, sizeof(*channel));
-    channel->link = &channel->links[0];
+    channel = take_channel(&ewi_stream_link, MESSAGE_MAX);
     stream = &channel->link->stream;
     stream->channel = channel;
-    channel->context = &context;
-    channel->ops = &ewi_stream_link;
-    channel->peer_address = (char *)(uintptr_t)"fuzz";
-    channel->message_bytes_max = channel->peer_message_bytes_max = MESSAGE_MAX;
-    ewi_ring_writer_init(&channel->writer, take(RING), RING, 0);
+    ewi_ring_writer_init(&channel->writer, take(64, RING), RING, 0);
     channel->record_bytes_max = channel->writer.record_bytes_max;
-    ewi_ring_writer_init(&channel->inbox.writer, take(INBOX_RING), INBOX_RING, 0);
+    ewi_ring_writer_init(&channel->inbox.writer, take(64, INBOX_RING), INBOX_RING, 0);
     ewi_ring_reader_init(&channel->reader, channel->inbox.writer.bytes, INBOX_RING, 0, 0);
     channel->inbox.writer.record_bytes_max = channel->reader.record_bytes_max = RECORD_BYTES_MAX;
-    stream->staging = take(STREAM_STAGING_BYTES);
+    stream->staging = take(64, STREAM_STAGING_BYTES);
     stream->ops = &stack_of_bytes;
     stream->cover = COVER_TICK; /* nobody asks the reactor */
-    channel->note_fd = -1;
     stream->wake_fd = wake_fd;
+    stream->fd = -1; /* poll passes it over */
     channel->freed_word = &channel->released;
     channel->ended_word = &channel->peer_ended;
     channel->taken_word = &channel->consumed;
@@ -130,6 +115,7 @@ static void begin(void)
 static void end(void)
 {
     free(channel->partial.bytes);
+    free(channel->end_text);
     free(channel->writer.bytes);
     free(channel->inbox.writer.bytes);
     free(stream->staging);
@@ -137,11 +123,6 @@ static void end(void)
 }
 
 /* ---- moves ---- */
-
-static uint32_t u32_at(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
 
 static void put(const void *bytes, size_t count)
 {
@@ -201,16 +182,16 @@ static void check(void)
         abort(); /* more was stored than we allowed */
 }
 
-static void receive(size_t room)
+/* patience: 0, or so little that it is over as soon as the receiver has waited once: then what came
+ * meanwhile went straight into the buffer. */
+static void receive_patiently(size_t room, int64_t patience_ns)
 {
-    uint8_t *into = malloc(room); /* its very size, for ASan */
-    size_t length = 0;
-    int code = ew_channel_recv(channel, into, room, &length, 0, NULL);
+    int code = receive(channel, room, patience_ns);
 
-    free(into);
-    if (code == EW_OK && length > room)
+    if (stream->sink.into != NULL || channel->reader.position != channel->consumed)
         abort();
-    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETOOBIG && code != EW_EEND &&
+    if (code != EW_OK && code != EW_EAGAIN && code != EW_ETIMEOUT && code != EW_EINTR &&
+        code != EW_ETOOBIG && code != EW_EEND &&
         code != EW_ELOST && code != EW_EPROTO)
         abort();
 }
@@ -229,7 +210,9 @@ static void play(const uint8_t *move)
         put_record(move);
         break;
     case 4:
-        receive(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 2000);
+        wire.step = move[1] & 4 ? 1 + u32_at(move + 4) % 9000 : 0;
+        channel->recv_long |= (move[1] & 8) != 0;
+        receive_patiently(move[1] & 1 ? sizeof(message) : u32_at(move + 2) % 60000, move[1] >> 1 & 1);
         break;
     case 5:
         (void)ew_channel_send(channel, message, u32_at(move + 1) % 3000, 0, NULL);

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -24,6 +26,8 @@ memory_bytes_max = 8589934592
 peer_bytes_max = 8589934592
 """
 FDS_OF_A_PROCESS = 64
+IDLE_CHANNELS = 500
+IDLE_BYTES_MAX = 16 * 1024  # private bookkeeping and touched pages of an idle channel
 TEN_THOUSAND = 10_000
 MAPPINGS_OF_A_CHANNEL, MAPPINGS_OF_A_PROCESS = 2, 5000  # our outbox and the peer's
 
@@ -131,6 +135,41 @@ asyncio.run(main())
 """
 
 
+IDLE = {
+    "sync": """
+import eastwest, resource, sys
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+open_ones = []
+for line in sys.stdin:
+    for _ in range(int(line)):
+        channel = eastwest.connect("many", timeout=60)
+        channel.send(b"once")
+        assert channel.recv() == b"once"
+        open_ones.append(channel)
+    print("ready", flush=True)
+""",
+    "asyncio": """
+import asyncio, resource, sys
+import eastwest.aio as aio
+
+async def main():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    open_ones = []
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            channel = await aio.connect("many", timeout=60)
+            await channel.send(b"once")
+            assert await channel.recv() == b"once"
+            open_ones.append(channel)
+        print("ready", flush=True)
+
+asyncio.run(main())
+""",
+}
+
+
 @contextmanager
 def serving(env: dict[str, str]) -> Iterator[int]:
     server = subprocess.Popen(
@@ -147,6 +186,39 @@ def serving(env: dict[str, str]) -> Iterator[int]:
 
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a process."""
+
+    private: int  # anonymous memory that is there
+    touched: int  # pages of its own outboxes that it has written or read
+    reserved: int  # address space of its own outboxes and of its peers': charged to the context
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        private = touched = reserved = 0
+        mapping = ""
+        for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+            name, *rest = line.split()
+            if not name.endswith(":"):
+                mapping = line
+            elif name == "Anonymous:":
+                private += int(rest[0]) * 1024
+            elif "/memfd:eastwest" in mapping and name == "Size:":
+                reserved += int(rest[0]) * 1024
+            elif "/memfd:eastwest" in mapping and " rw-s " in mapping and name == "Rss:":
+                touched += int(rest[0]) * 1024
+        return cls(private, touched, reserved)
+
+    def growth(self, before: Self, channels: int) -> tuple[int, int, int]:
+        """Return what each of so many channels has added."""
+        return (
+            (self.private - before.private) // channels,
+            (self.touched - before.touched) // channels,
+            (self.reserved - before.reserved) // channels,
+        )
 
 
 def ask(env: dict[str, str], channels: int, rounds: int) -> tuple[int, list[int], list[int]]:
@@ -192,6 +264,38 @@ def test_a_thousand_channels_are_served_fairly_and_leave_nothing(tmp_path: Path)
         while descriptors(pid) > before + 8:
             assert time.monotonic() < deadline, "descriptors stay open"
             time.sleep(0.01)
+
+
+@pytest.mark.parametrize("style", IDLE)
+def test_an_idle_channel_takes_little_private_memory(tmp_path: Path, style: str) -> None:
+    # catches: room for what few channels need in every channel; a second page of an outbox
+    needs_descriptors(5 * IDLE_CHANNELS)
+    env = settings(tmp_path)
+    with serving(env) as server:
+        client = subprocess.Popen(
+            [sys.executable, "-c", IDLE[style]],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert client.stdin is not None
+        assert client.stdout is not None
+        found = []
+        try:
+            for count in (50, IDLE_CHANNELS):  # the first ones fill caches and arenas
+                client.stdin.write(f"{count}\n")
+                client.stdin.flush()
+                assert client.stdout.readline() == "ready\n"
+                found.append([Memory.of(pid) for pid in (client.pid, server)])
+        finally:
+            client.kill()
+            client.communicate()
+    for before, after in zip(*found, strict=True):
+        private, touched, reserved = after.growth(before, IDLE_CHANNELS)
+        print(f"{style}: {private} private, {touched} touched, {reserved} reserved")
+        assert private + touched <= IDLE_BYTES_MAX
+        assert reserved == 2 * 16384, "reserved memory is not what the settings say"
 
 
 @pytest.mark.deep

@@ -3,23 +3,27 @@
 ``python -m tests.moving.peers serve SERVICE``          accepts one channel
 ``python -m tests.moving.peers move SERVICE SWITCHES SEED``   connects, and switches at random
 
-Each checks what it receives and prints a line of JSON at its end. ``move`` prints "down" and waits
-for a line now and then: the test takes the network away and brings it back.
+Each checks what it receives and prints a line of JSON at its end. Now and then ``move`` goes to TCP
+and asks the test for something, waiting for a line: "kill" its connections, take the network "down"
+until it says "lost", and then bring it up. It goes on when the channel has found a new link.
 """
 
+import dataclasses
 import json
 import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import eastwest
-from eastwest import Channel
+from eastwest import Channel, Config, Context
 
 SECONDS = 60.0
 SIZES = (8, 8, 64, 1000, 40_000)
-DOWN_EVERY = 40
+KILL_EVERY, DOWN_EVERY = 30, 150  # switches
+GRACE = 2.0  # and as long until a network that is down is noticed
 
 
 class Ends:
@@ -78,6 +82,41 @@ class Ends:
         }
 
 
+class Losses:
+    """Has links taken away, and counts the changes that followed."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.lost: dict[str, int] = {"kill": 0, "down": 0}
+        self.reasons: set[str] = set()
+        self.paths: dict[str, int] = {}
+
+    def suffer(self, what: str) -> None:
+        self.channel.switch("tcp", timeout=SECONDS)
+        before = self.channel.stats().changes[-1].generation
+        ask(what)
+        if what == "down":
+            self.wait(lambda: bool(self.channel.explain().facts["without_a_link"]))
+            ask("lost")
+        self.wait(lambda: self.channel.stats().changes[-1].generation > before)
+        change = self.channel.stats().changes[-1]
+        self.lost[what] += change.lost
+        self.reasons.add(change.reason)
+        self.paths[change.after] = self.paths.get(change.after, 0) + 1
+
+    def wait(self, happened: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not happened():
+            if self.channel.ended or time.monotonic() > deadline:
+                raise eastwest.PeerLost(f"no new link: {self.channel!r}")
+            time.sleep(0.002)
+
+
+def ask(what: str) -> None:
+    print(what, flush=True)
+    sys.stdin.readline()
+
+
 def serve(service: str) -> None:
     with eastwest.listen(service) as listener:
         print(json.dumps(listener.instance.addresses), flush=True)
@@ -92,15 +131,16 @@ def serve(service: str) -> None:
 
 def move(service: str, switches: int, seed: int) -> None:
     chance = random.Random(seed)
-    with eastwest.connect(service, timeout=SECONDS) as channel:
-        ends = Ends(channel)
-        for number in range(switches):
-            if number % DOWN_EVERY == DOWN_EVERY - 1:
-                print("down", flush=True)
-                sys.stdin.readline()
+    config = dataclasses.replace(Config.load(), grace=GRACE)
+    with Context(config) as context, context.connect(service, timeout=SECONDS) as channel:
+        ends, losses = Ends(channel), Losses(channel)
+        for number in range(1, switches + 1):
+            if number % KILL_EVERY == 0:
+                losses.suffer("down" if number % DOWN_EVERY == 0 else "kill")
             channel.switch(chance.choice(("shm", "tcp", "tcp")), timeout=SECONDS)
             time.sleep(chance.random() * 0.003)
-        print(json.dumps(ends.end(stop=True)), flush=True)
+        told = {"lost": losses.lost, "reasons": sorted(losses.reasons), "paths": losses.paths}
+        print(json.dumps({**ends.end(stop=True), **told}), flush=True)
 
 
 if __name__ == "__main__":

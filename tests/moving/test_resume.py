@@ -2,57 +2,18 @@
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 import eastwest
-from eastwest import Channel, Config, Context, PeerLost
+from eastwest import PeerLost
 from tests.conformance.pairs import LONG, Task, numbered, wait_until
 from tests.crash.hostile import HELLO, REFUSE, RESUME, WELCOME, Stranger, hello
 from tests.crash.proof import SECRET
-from tests.moving.cutter import Cutter
+from tests.moving.through import receive_all, send_all, through
 
 HELLO_BYTES = 528  # docs/reference/wire.md
 SIZES = random.Random(3)
-
-
-@contextmanager
-def through(
-    limits: list[int] | None = None, grace: float = LONG
-) -> Iterator[tuple[Channel, Channel, Cutter]]:
-    """Two ends with a Cutter between them: the opener's, the acceptor's."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory(prefix="ew-"))
-        here = {"paths": ("tcp",), "grace": grace, "security": "none"}
-        there = stack.enter_context(Context(Config(bind="127.0.0.1:0", **here)))
-        listener = stack.enter_context(there.listen("cut"))
-        (address,) = listener.instance.addresses
-        cutter = stack.enter_context(Cutter(address, limits))
-        file = Path(folder) / "registry.toml"
-        file.write_text(f'[[service]]\nname = "cut"\naddresses = ["{cutter.address}"]\n')
-        dialler = stack.enter_context(Context(Config(registry=(f"static:{file}",), **here)))
-        opened = dialler.connect("cut", timeout=LONG)
-        stack.callback(opened.abort)
-        accepted = listener.accept(timeout=LONG)
-        stack.callback(accepted.abort)
-        yield opened, accepted, cutter
-
-
-def send_all(channel: Channel, count: int) -> None:
-    sizes = random.Random(count)
-    for number in range(count):
-        channel.send(numbered(number, sizes.choice((8, 64, 1000, 40_000))), timeout=LONG)
-
-
-def receive_all(channel: Channel, count: int) -> None:
-    sizes = random.Random(count)
-    for number in range(count):
-        wanted = numbered(number, sizes.choice((8, 64, 1000, 40_000)))
-        assert channel.recv(timeout=LONG) == wanted, f"message {number}"
 
 
 def test_nothing_is_lost_while_the_stream_is_cut_again_and_again() -> None:

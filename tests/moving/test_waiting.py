@@ -8,7 +8,7 @@ import pytest
 
 import eastwest
 from tests.conformance.pairs import LONG
-from tests.moving.test_resume import through
+from tests.moving.through import through
 
 
 def test_the_descriptor_of_a_lost_link_is_quiet() -> None:

@@ -57,13 +57,12 @@ def test_group_that_cannot_be_seen_has_no_limit(membership: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("finding", "state"),
     [
-        (_machine.judge_cpus(2, None), "ok"),
-        (_machine.judge_cpus(2, 2.0), "ok"),
-        (_machine.judge_cpus(64, 1.5), "note"),
-        (_machine.judge_cpus(2, 1.99), "note"),
-        (_machine.judge_cpus(2, 0.0), "note"),
-        (_machine.judge_cpus(1, None), "note"),
-        (_machine.judge_cpus(1, 4.0), "note"),
+        (_machine.judge_cpus(2, 2, None), "ok"),
+        (_machine.judge_cpus(2, 64, 2.0), "ok"),
+        (_machine.judge_cpus(1, 64, 1.5), "note"),
+        (_machine.judge_cpus(1, 2, 0.0), "note"),
+        (_machine.judge_cpus(1, 1, None), "note"),
+        (_machine.judge_cpus(1, 1, 4.0), "note"),
         (_machine.spin_cap(0.0), "note"),
         (_machine.spin_cap(5e-6), "ok"),
         (_limits.judge_thp_shmem("always [never] deny"), "ok"),
@@ -102,8 +101,8 @@ def test_what_is_wrong_is_found_and_has_a_fix(finding: Finding, state: str) -> N
 
 
 def test_quota_is_told() -> None:
-    assert "quota 1.5;" in _machine.judge_cpus(64, 1.5).detail
-    assert "quota none" in _machine.judge_cpus(64, None).detail
+    assert "quota 1.5;" in _machine.judge_cpus(1, 64, 1.5).detail
+    assert "quota none" in _machine.judge_cpus(64, 64, None).detail
 
 
 @pytest.mark.parametrize(

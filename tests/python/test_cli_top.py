@@ -28,6 +28,7 @@ from tests.python.command_line import (
     start,
 )
 from tests.python.control_sockets import says, stranger
+from tests.python.threads import beside
 
 pytestmark = pytest.mark.usefixtures("runtime_dir")
 
@@ -35,23 +36,16 @@ pytestmark = pytest.mark.usefixtures("runtime_dir")
 @contextmanager
 def traffic() -> Iterator[None]:
     """A client in this process that sends and receives until the block ends."""
-    stop = threading.Event()
     with eastwest.Context() as context, context.connect("pricing") as channel:
 
         def ping() -> None:
-            while not stop.is_set():
-                channel.send(b"x" * 100)
-                channel.recv(timeout=10)
+            channel.send(b"x" * 100)
+            channel.recv(timeout=10)
 
         channel.send(b"x")
         channel.recv(timeout=10)
-        thread = threading.Thread(target=ping)
-        thread.start()
-        try:
+        with beside(ping):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eastwest import Config, ConfigurationError
+from eastwest import Config, ConfigurationError, Context
 from eastwest._config import _CHECKS
 from eastwest._config_file import VARIABLES, line_of
 
@@ -129,6 +129,20 @@ def test_bad_value_names_its_origin(file: Path) -> None:
         load(file=file)
 
 
+def test_cap_of_a_stream_comes_from_the_environment_and_is_compared() -> None:
+    config = load({"EASTWEST_STREAM_BYTES_MAX": "1048576"}, inbox_bytes=1 << 20)
+    assert config.stream_bytes_max == 1 << 20
+    assert config.origins()["stream_bytes_max"] == "EASTWEST_STREAM_BYTES_MAX"
+    with pytest.raises(
+        ConfigurationError, match=r"stream_bytes_max \(E.*MAX\): .*1048577 means no"
+    ):
+        load({"EASTWEST_STREAM_BYTES_MAX": "1048576"}, inbox_bytes=(1 << 20) + 1)
+    with pytest.raises(ConfigurationError, match="'4M' is not a whole number"):
+        load({"EASTWEST_STREAM_BYTES_MAX": "4M"})
+    with Context(Config(outbox_bytes=8 << 20, paths=("shm",))):
+        pass  # the default is no obstacle to a larger beginning
+
+
 def test_missing_file_that_was_named_is_an_error(file: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"EASTWEST_CONFIG.*No such file"):
         load({"EASTWEST_CONFIG": str(file)})
@@ -153,6 +167,8 @@ def test_binary_file_is_an_error(file: Path) -> None:
         ("pages", "big", "auto, huge, small"),
         ("outbox_bytes", 16383, "16384..1073741824"),
         ("outbox_bytes", True, "not a whole number"),
+        ("stream_bytes_max", 65535, "65536..1073741824"),
+        ("stream_bytes_max", 256 * 1024 - 1, "less than outbox_bytes = 262144"),
         ("message_bytes_max", 0, "1..1099511627776"),
         ("grace", -1.0, "0.0..86400.0 s"),
         ("grace", float("nan"), "out of range"),

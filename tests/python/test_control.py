@@ -4,7 +4,8 @@ import os
 import resource
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tests.python.control_sockets import (
     says,
     stranger,
 )
+from tests.python.threads import beside
 
 OTHER_UID = 12345
 SMALL: dict[str, Any] = {"outbox_bytes": 16384, "inbox_bytes": 65536, "pages": "small"}
@@ -116,51 +118,59 @@ def test_messages_go_on_while_many_look(runtime_dir: Path) -> None:
     """catches: a lock of the channel held while a reply is sent."""
     with ends("shm", runtime_dir) as (a, b):
         place = place_of(runtime_dir)
-        stop = threading.Event()
-
-        def watch() -> None:
-            while not stop.is_set():
-                look(place)
-
-        watchers = [threading.Thread(target=watch) for _ in range(3)]
-        for each in watchers:
-            each.start()
-        try:
+        with beside(lambda: look(place), threads=3):
             for n in range(2000):
                 a.send(n.to_bytes(4, "little"))
                 assert b.recv(timeout=10) == n.to_bytes(4, "little")
-        finally:
-            stop.set()
-            for each in watchers:
-                each.join()
         assert by_role(look(place).channels)[True]["messages_sent"] == 2000
 
 
 # ------------------------------------------------------------------ who may look
 
 
-def asked_as(uid: int, place: Place) -> bytes:
-    """What the process answers to a child of ours with that uid."""
+@contextmanager
+def child_of(uid: int, work: Callable[[int, int], object]) -> Iterator[tuple[int, int]]:
+    """A child of ours with that uid; yields its pid, and the pipe that it tells us through.
+
+    Args:
+        work: runs in the child, and gets the other end of that pipe, and one in which there is
+            something to read when the block ends. The child ends with it.
+    """
     told, tell = os.pipe()
+    stop, stopped = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
+            work(tell, stop)
+        finally:
+            os._exit(0)
+    os.close(tell)
+    try:
+        yield pid, told
+    finally:
+        os.write(stopped, b"x")
+        os.waitpid(pid, 0)
+        for fd in (told, stop, stopped):
+            os.close(fd)
+
+
+def asked_as(uid: int, place: Place) -> bytes:
+    """What the process answers to a child of ours with that uid."""
+
+    def ask(tell: int, _: int) -> None:
+        try:
             with connected(place) as ours:
                 with suppress(BrokenPipeError):  # it has refused already
                     ours.send(b"eastwest/1 channels")
                 os.write(tell, last_words(ours)[:4096])
         except OSError as error:
             os.write(tell, type(error).__name__.encode())
-        finally:
-            os._exit(0)
-    os.close(tell)
-    with open(told, "rb") as stream:
-        answer = stream.read()
-    os.waitpid(pid, 0)
-    return answer
+
+    with child_of(uid, ask) as (_, told):
+        return os.read(told, 4096)
 
 
 def test_another_uid_is_refused_unless_it_is_on_the_list(runtime_dir: Path) -> None:
@@ -187,31 +197,19 @@ def test_others_never_take_all_places(runtime_dir: Path) -> None:
         place = place_of(runtime_dir)
         runtime_dir.chmod(0o711)
         (runtime_dir / "proc").chmod(0o711)
-        told, tell = os.pipe()
-        ask, asked = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setresgid(OTHER_UID, OTHER_UID, OTHER_UID)
-                os.setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
-                held = [connected(place) for _ in range(8)]
-                for each in held:
-                    each.send(b"eastwest/1 context")
-                    assert b'"uid"' in each.recv(1 << 16)
-                with connected(place) as ours:
-                    os.write(tell, last_words(ours))
-                os.read(ask, 1)
-            finally:
-                os._exit(0)
-        os.close(tell)
-        try:
+
+        def hold(tell: int, stop: int) -> None:
+            held = [connected(place) for _ in range(8)]
+            for each in held:
+                each.send(b"eastwest/1 context")
+                assert b'"uid"' in each.recv(1 << 16)
+            with connected(place) as ours:
+                os.write(tell, last_words(ours))
+            os.read(stop, 1)
+
+        with child_of(OTHER_UID, hold) as (_, told):
             assert b'"error":"full"' in os.read(told, 4096)
             assert len(look(place).channels) >= 1  # there is room for us
-        finally:
-            os.write(asked, b"x")
-            os.waitpid(pid, 0)
-            for fd in (told, ask, asked):
-                os.close(fd)
 
 
 def test_root_looks_into_a_directory_of_another_user(runtime_dir: Path) -> None:
@@ -219,27 +217,16 @@ def test_root_looks_into_a_directory_of_another_user(runtime_dir: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")
     os.chown(runtime_dir, OTHER_UID, OTHER_UID)
-    told, tell = os.pipe()
-    ask, asked = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setresgid(OTHER_UID, OTHER_UID, OTHER_UID)
-            os.setresuid(OTHER_UID, OTHER_UID, OTHER_UID)
-            with ends("shm", runtime_dir):
-                os.write(tell, b"x")
-                os.read(ask, 1)
-        finally:
-            os._exit(0)
-    try:
+
+    def serve(tell: int, stop: int) -> None:
+        with ends("shm", runtime_dir):
+            os.write(tell, b"x")
+            os.read(stop, 1)
+
+    with child_of(OTHER_UID, serve) as (pid, told):
         assert os.read(told, 1) == b"x"
         view = look_around(Config(runtime_dirs=(str(runtime_dir),)))
         assert [(each.pid, each.uid) for each in view.looked] == [(pid, OTHER_UID)]
-    finally:
-        os.write(asked, b"x")
-        os.waitpid(pid, 0)
-        for fd in (told, tell, ask, asked):
-            os.close(fd)
 
 
 # ------------------------------------------------------------------ processes that end

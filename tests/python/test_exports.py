@@ -63,6 +63,7 @@ PURE = [
     "_explain",
     "_facts",
     "_find",
+    "_keeper",
     "_names",
     "_parallel",
     "_providers",

@@ -1,6 +1,9 @@
 """What a channel keeps for who looks in (a note), and what is logged."""
 
 import logging
+import os
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 
 import eastwest
 from eastwest import Context, Explanation, Verdict, _log, _note
+from eastwest._values import PathChange
 from tests.python.control_sockets import by_role, ends, look_at
 
 # ------------------------------------------------------------------ notes
@@ -101,11 +105,13 @@ def test_refusals_are_logged(runtime_dir: Path, caplog: pytest.LogCaptureFixture
 def test_path_change_and_odd_values_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """catches: a value with a line end or a quote that makes two events of one."""
     with caplog.at_level(logging.INFO, "eastwest"):
-        _log.path_change("s", "0123456789abcdef", "tcp", "", 'it "said"\nlisten x')
+        change = PathChange(2, "tcp", "shm", False, 'it "said"\nlisten x', 0.0, 0.25)
+        _log.path_change("s", "0123456789abcdef", change)
         _log.info("x", empty="", many=("a", "b"), number=0.5)
     first, second = (each.getMessage() for each in caplog.records)
     assert first == (
-        'path_change service=s channel=01234567 from=tcp to=none reason="it \\"said\\"\\nlisten x"'
+        "path_change service=s channel=01234567 from=tcp to=shm "
+        'reason="it \\"said\\"\\nlisten x" seconds=0.25'
     )
     assert second == 'x empty="" many=a,b number=0.5'
 
@@ -115,3 +121,35 @@ def test_nothing_is_written_without_a_handler(runtime_dir: Path) -> None:
     assert any(
         isinstance(each, logging.NullHandler) for each in logging.getLogger("eastwest").handlers
     )
+
+
+FAILS = """
+import eastwest, threading
+listener = eastwest.listen("fails")
+def handle(channel):
+    raise ZeroDivisionError("of the handler")
+threading.Thread(target=listener.serve, args=(handle,), daemon=True).start()
+with eastwest.connect("fails") as channel:
+    try:
+        channel.recv(timeout=10)
+    except eastwest.PeerLost:
+        pass
+listener.close()
+"""
+
+
+@pytest.mark.parametrize("set_up", [False, True])
+def test_the_error_of_a_handler_is_seen_without_logging(set_up: bool, runtime_dir: Path) -> None:
+    # catches: a service that swallows its own errors because the program has no handlers
+    before = "import logging; logging.basicConfig(format='logged %(message)s')\n" if set_up else ""
+    done = subprocess.run(
+        [sys.executable, "-c", before + FAILS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "EASTWEST_RUNTIME_DIR": str(runtime_dir)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("ZeroDivisionError: of the handler") == 1
+    assert ("logged handler_failed" in done.stderr) == set_up
+    assert ("eastwest: handler_failed service=fails" in done.stderr) == (not set_up)

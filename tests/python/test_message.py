@@ -6,6 +6,7 @@ adds. The signal tests run in their own processes when the main thread must be t
 
 import os
 import re
+import resource
 import time
 import tracemalloc
 from array import array
@@ -177,6 +178,27 @@ def test_long_messages_arrive_whole_by_every_call(waiting: Pair, size: int) -> N
     assert waiting.far.recv_into(room, timeout=20) == size
     assert room == message
     sender.join()
+
+
+def test_a_long_message_goes_straight_into_the_buffer(runtime_dir: Path) -> None:
+    """Break: waits in slices, each of which may end in the middle of a message."""
+    size = 32 << 20
+    with connected() as pair:
+        message, room = b"x" * size, bytearray(size)
+
+        def send_with_a_rest() -> None:
+            assert not pair.near._send_step(message, False)
+            time.sleep(0.2)  # longer than some slices
+            while not pair.near._send_step(message, False):
+                pass
+
+        sender = later(send_with_a_rest, 0)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        assert pair.far.recv_into(room, timeout=20) == size
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        sender.join()
+        assert room == message
+    assert faults < size // resource.getpagesize() // 4, "it was kept elsewhere first"
 
 
 def test_try_recv_takes_a_long_message_in_the_end(pair: Pair) -> None:

@@ -145,7 +145,7 @@ def test_port_is_freed_with_its_last_reference(runtime_dir: Path) -> None:
         near: Any = context.connect("message", timeout=10)
         far = listener.accept(timeout=10)
         gone = weakref.ref(near)
-        near.itself = near
+        near._owner = near
         del near
         gc.collect()
         assert gone() is None

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import eastwest
 from eastwest import _message
 from tests.python.message_pairs import SOON, Pair, later, run_alone
+from tests.python.threads import beside
 
 # ------------------------------------------------------------------ the GIL
 
@@ -92,22 +94,9 @@ def handling(handler: Callable[[int, Any], None]) -> Iterator[None]:
         signal.signal(signal.SIGUSR1, before)
 
 
-@contextlib.contextmanager
-def signalled(every: float) -> Iterator[None]:
+def signalled(every: float) -> AbstractContextManager[None]:
     """Send this process SIGUSR1 again and again."""
-    stop = threading.Event()
-
-    def send() -> None:
-        while not stop.wait(every):
-            os.kill(os.getpid(), signal.SIGUSR1)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return beside(lambda: os.kill(os.getpid(), signal.SIGUSR1), every=every)
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@
  * Owner      made by transport/open/, freed by ew_channel_free; the link and its memory belong
  *            to the channel.
  * Threads    any. send_lock covers the writer, recv_lock the reader; each is held by one thread
- *            for one message. Lock order: send or recv, then the link's drive lock, then the
- *            reactor's.
- * Trust      records come from the peer: recv.c judges flags and lengths of messages.
+ *            for one message. Who drives the link may write into a receiver's buffer while that
+ *            receiver waits (sink_open, transport/stream/sink.h). Lock order: send or recv, then
+ *            the link's drive lock, then the reactor's.
+ * Trust      records come from the peer: fragment.c judges flags and lengths of messages.
  * Errors     see bindings/c/eastwest.h; a code below LOST stays (end_code).
  * Invariants I1  a message is either completely committed, or not at all, or ended by ABORT.
  *            I2  taken_word is published before any wait.
@@ -28,9 +29,13 @@
 #include "shm/outbox.h"
 #include "shm/region.h"
 #include "shm/waitroom.h"
+#include "transport/channel/fragment.h"
 #include "transport/channel/freeze.h"
+#include "transport/channel/spin_rule.h"
+#include "transport/channel/stores.h"
 #include "transport/link.h"
 #include "transport/local/link.h"
+#include "transport/stream/grow.h"
 #include "transport/stream/link.h"
 
 enum channel_wants { /* of a wait; the low bits are enum bell_wants */
@@ -53,22 +58,30 @@ struct channel_head { /* the message at the front, once begin has found it */
     uint64_t total;
 };
 
-struct channel_partial { /* a message whose fragments we have begun to take */
-    bool begun;
-    uint64_t total, have;
-    uint8_t *bytes; /* NULL while they go straight to the caller */
-};
-
-struct channel_spin { /* of one direction; only its lock's holder uses it */
-    uint64_t budget_ns;
+struct channel_spin { /* of one direction; only its lock's holder uses it, others read counters */
+    struct spin_rule rule;
     uint64_t sent_seen;   /* messages sent, at the last wait for data */
+    uint64_t woke_seen;   /* wake-ups that we made, at the last wait */
     uint32_t hold_pauses; /* before the next look at an empty ring: wait.c */
-    _Atomic uint64_t paid, lost;
+    _Atomic bool has_cpus; /* one for each end, when it was looked at last */
+    _Atomic uint64_t paid, lost, lost_ns;
 };
 
 struct incoming;
 struct retired;
 struct channel_kept;
+
+struct channel_link {
+    union {
+        struct local_link local;
+        struct stream_link stream;
+    };
+};
+
+struct channel_spare { /* what only a channel that moves needs; made for the first move, then kept */
+    struct channel_link link;
+    ew_path_change changes[EW_PATH_CHANGES_KEPT];
+};
 
 struct channel_inbox { /* where a stream's records wait; made for the first stream, then kept */
     struct region region;
@@ -80,7 +93,7 @@ struct ew_channel {
     ew_channel *next, **previous; /* the context's list, newest first */
     uint64_t number;               /* in it: 1, 2 ...; for transport/control */
     const struct link_ops *ops;    /* of the link; changed by a move only (move.h) */
-    struct channel_link *link;     /* one of the two in links */
+    struct channel_link *link;     /* first_link, or the one in spare */
     _Atomic uint32_t link_state; /* enum link_state */
     _Atomic uint32_t shut;       /* enum channel_shut */
     _Atomic uint32_t pins;       /* held by ew_context_close */
@@ -101,6 +114,7 @@ struct ew_channel {
     uint64_t close_position; /* behind CLOSE, 0: not committed */
     _Atomic uint64_t messages_sent, bytes_sent, send_blocked_ns, position_sent;
     struct channel_spin send_spin;
+    struct stores stores; /* of long messages */
 
     alignas(EWI_CACHE_LINE) struct lock recv_lock;
     struct ring_reader reader;
@@ -112,6 +126,9 @@ struct ew_channel {
     bool got_eof, got_close;
     struct channel_head head;
     struct channel_partial partial;
+    bool recv_long;           /* the last message was worth a sink */
+    bool sink_open;           /* who waits has lent its buffer to the link */
+    _Atomic bool sink_full;   /* ... and it has the message */
     _Atomic uint64_t messages_received, bytes_received;
     struct channel_spin recv_spin;
 
@@ -125,7 +142,7 @@ struct ew_channel {
 
     struct lock end_lock; /* end_code and end_text, written once */
     int end_code;
-    char end_text[CHANNEL_END_TEXT_BYTES];
+    char *end_text; /* NULL: not ended, or no memory for it */
 
     /* facts, fixed when it is made */
     bool opener;
@@ -133,7 +150,7 @@ struct ew_channel {
     uint32_t record_bytes_max; /* of what we send, on every link */
     ew_listener *listener; /* that accepted it: counts against its max_channels */
     uint8_t instance[16], id[16];
-    char service[WIRE_SERVICE_BYTES], protocol[WIRE_PROTOCOL_BYTES];
+    char *service, *protocol; /* in one piece */
     char *peer_address; /* of any length: a path may be in it */
     char *note;         /* for who looks in, or NULL; under facts_lock */
     ew_channel *queued; /* the next one that waits to be accepted */
@@ -151,21 +168,18 @@ struct ew_channel {
         int cancel_fd; /* -1: nobody dials */
     } resume;
     _Atomic uint64_t lost_ns;     /* when the link was lost, 0: it is there */
-    ew_path_change changes[EW_PATH_CHANGES_KEPT];
-    _Atomic uint64_t changes_count;
+    _Atomic uint64_t changes_count; /* above 0: the last ones are in spare */
+    _Atomic bool has_news;        /* for ew_context_news */
     _Atomic bool draining;        /* the peer asked us to go elsewhere */
     bool began_local;             /* it was opened over shared memory */
     uint32_t peer_uid;            /* ... by or to this user */
-    struct channel_link { /* the link, and the one that takes its place in a move */
-        union {
-            struct local_link local;
-            struct stream_link stream;
-        };
-    } links[2];
+    struct channel_link first_link;
+    struct channel_spare *spare; /* NULL until the first move; by whoever has claimed the freeze */
 
     /* what survives a link: see transport/session/session.h */
     struct session session; /* with a stream's drive lock; in a move by who has frozen the channel */
     struct channel_inbox inbox;
+    struct stream_growth growth;
     alignas(EWI_CACHE_LINE) _Atomic uint64_t consumed; /* over a stream: published by the receiver */
     alignas(EWI_CACHE_LINE) _Atomic uint64_t peer_taken; /* over a stream: as the peer's ACKs say */
     _Atomic uint64_t released; /* ... and not to be sent on this link any more: space to use again */
@@ -210,6 +224,8 @@ bool ewi_channel_is_suspended_here(const ew_channel *channel);
 /* ---- recv.c ---- */
 
 void ewi_channel_publish(ew_channel *channel);
+/* With the receive lock: what is in the buffer of who waits stays, and no more comes there. */
+void ewi_channel_close_sink(ew_channel *channel);
 
 /* ---- info.c ---- */
 
@@ -253,8 +269,18 @@ static inline int ewi_channel_take(ew_channel *channel, struct lock *lock, struc
     return code == EW_OK ? ewi_lock_take(lock, wait) : code;
 }
 
+/* Why it ended, "" while it has not. Under end_lock, or once end_code is known. */
+static inline const char *ewi_channel_end_text(const ew_channel *channel)
+{
+    if (channel->end_text != NULL)
+        return channel->end_text;
+    return channel->end_code == EW_OK ? "" : "no memory was left to say why";
+}
+
 /* 0, or why no call can work: shut here, forked. Sets the error text. */
 int ewi_channel_usable(ew_channel *channel);
+/* The link is a stream that has ended; the channel waits for another. */
+bool ewi_channel_is_lost(const ew_channel *channel);
 /* The peer said DRAIN. */
 void ewi_channel_drained(ew_channel *channel);
 /* The first reason wins and stays. Takes the link down when it is up. */

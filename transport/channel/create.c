@@ -13,40 +13,59 @@ static void fill(ew_channel *channel, const struct channel_options *options)
 {
     channel->opener = options->opener;
     channel->epoll_fd = channel->note_fd = channel->resume.cancel_fd = -1;
-    channel->link = &channel->links[0];
+    channel->link = &channel->first_link;
     channel->began_local = options->outbox == REGION_SHARED;
-    channel->recv_spin.budget_ns = channel->send_spin.budget_ns = channel->context->spin_ns_max;
     channel->message_bytes_max = channel->context->message_bytes_max;
     if (options->peer != NULL)
         channel->peer_message_bytes_max = options->peer->message_bytes_max;
     memcpy(channel->instance, options->instance, sizeof(channel->instance));
     memcpy(channel->id, options->id, sizeof(channel->id));
-    snprintf(channel->service, sizeof(channel->service), "%s", options->service);
-    snprintf(channel->protocol, sizeof(channel->protocol), "%s", options->protocol);
+}
+
+/* The words of a channel, as long as they are. */
+static int take_names(ew_channel *channel, const struct channel_options *options)
+{
+    size_t service_bytes = strlen(options->service) + 1;
+    size_t protocol_bytes = strlen(options->protocol) + 1;
+
+    channel->peer_address = strdup(options->peer_address);
+    channel->service = malloc(service_bytes + protocol_bytes);
+    if (channel->peer_address == NULL || channel->service == NULL)
+        return EW_EMEMORY;
+    channel->protocol = channel->service + service_bytes;
+    memcpy(channel->service, options->service, service_bytes);
+    memcpy(channel->protocol, options->protocol, protocol_bytes);
+    return EW_OK;
+}
+
+static void free_words(ew_channel *channel)
+{
+    free(channel->peer_address);
+    free(channel->service);
+    free(channel->note);
+    free(channel->end_text);
 }
 
 int ewi_channel_create(ew_context *context, const struct channel_options *options,
                        ew_channel **out)
 {
     ew_channel *channel = aligned_alloc(EWI_CACHE_LINE, sizeof(*channel));
-    char *address = strdup(options->peer_address);
     char error[160];
     int code;
 
-    if (channel == NULL || address == NULL) {
-        free(channel);
-        free(address);
+    if (channel == NULL)
         return ewi_fail(EW_EMEMORY, "no memory for a channel");
-    }
     memset(channel, 0, sizeof(*channel));
     channel->context = context;
-    channel->peer_address = address;
+    if (take_names(channel, options) != EW_OK) {
+        code = ewi_fail(EW_EMEMORY, "no memory for a channel");
+        goto fail;
+    }
     code = ewi_region_create(&ewi_os_default, &context->budget, options->outbox,
                              context->outbox_bytes, context->pages, &channel->outbox_region, error);
     if (code != EW_OK) {
-        free(address);
-        free(channel);
-        return ewi_fail(code, "a channel's outbox: %s", error);
+        ewi_fail(code, "a channel's outbox: %s", error);
+        goto fail;
     }
     fill(channel, options);
     channel->outbox = ewi_outbox_init(channel->outbox_region.base, channel->outbox_region.bytes);
@@ -58,6 +77,11 @@ int ewi_channel_create(ew_context *context, const struct channel_options *option
     ewi_context_take(context);
     *out = channel;
     return EW_OK;
+
+fail:
+    free_words(channel);
+    free(channel);
+    return code;
 }
 
 void ewi_channel_discard(ew_channel *channel)
@@ -68,8 +92,8 @@ void ewi_channel_discard(ew_channel *channel)
     ewi_region_release(&ewi_os_default, &channel->inbox.region);
     free(channel->partial.bytes);
     ewi_context_give(channel->context);
-    free(channel->peer_address);
-    free(channel->note);
+    free_words(channel);
+    free(channel->spare);
     free(channel);
 }
 

@@ -7,6 +7,7 @@
 #include "transport/context.h"
 #include "transport/error.h"
 #include "transport/hello.h"
+#include "transport/stream/pump.h"
 
 static int go_over(struct move *move, const struct hello *welcome)
 {
@@ -53,6 +54,25 @@ static int ask(ew_channel *channel, const struct dial *wanted)
     return code == EW_ETIMEOUT || code == EW_EINTR || code == EW_ECLOSED ? code : EW_OK;
 }
 
+/* The peer has ended the channel: what it said last. The channel is at rest. */
+static void take_final(const struct move *move)
+{
+    ew_channel *channel = move->channel;
+    struct lock *session_lock;
+
+    ewi_lock_enter(&channel->facts_lock); /* the link is not released meanwhile */
+    session_lock = ewi_move_session_lock(channel);
+    if (session_lock != NULL)
+        ewi_lock_enter(session_lock);
+    if (ewi_session_on_final(&channel->session, move->final_taken) == EW_OK)
+        ewi_pump_tell_positions(channel);
+    if (session_lock != NULL)
+        ewi_lock_give(session_lock);
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_CLOSED) /* the lock */
+        ewi_channel_link_down(channel, LINK_HUNG_UP);
+    ewi_lock_give(&channel->facts_lock);
+}
+
 static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd, bool *doubtful)
 {
     struct move move;
@@ -68,13 +88,24 @@ static int dial(ew_channel *channel, const struct move_wish *wish, int cancel_fd
 
     if (code != EW_OK)
         return code;
-    ewi_move_begin(channel, ewi_address_is_local(wish->address), wish->reason, &move);
+    code = ewi_move_begin(channel, ewi_address_is_local(wish->address), wish->reason, &move);
+    if (code != EW_OK)
+        return code;
     move.address = strdup(wish->address); /* NULL: the old one stays */
     code = ewi_address_dial(channel->context, &wanted, NULL, NULL);
     if (code != EW_OK)
         ewi_move_abandon(&move);
+    if (code == EW_EEND)
+        take_final(&move);
     *doubtful = code != EW_OK && move.said;
     return code;
+}
+
+/* The channel is claimed, so nobody else finds the peer meanwhile. */
+static bool is_needed(const ew_channel *channel, const struct move_wish *wish)
+{
+    return !wish->only_if_lost ||
+           atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0; /* Z5 orders it */
 }
 
 int ewi_move_dial(ew_channel *channel, const struct move_wish *wish, bool *doubtful)
@@ -85,6 +116,10 @@ int ewi_move_dial(ew_channel *channel, const struct move_wish *wish, bool *doubt
     *doubtful = false;
     if (code != EW_OK)
         return ewi_fail(code, "the channel is moving already");
+    if (!is_needed(channel, wish)) {
+        ewi_freeze_thaw(channel);
+        return EW_OK;
+    }
     code = ewi_resume_may_cancel(channel, &cancel_fd);
     if (code == EW_OK) {
         code = dial(channel, wish, cancel_fd, doubtful);
@@ -116,6 +151,19 @@ static int check(ew_channel *channel, const char *address)
     return code;
 }
 
+static int move_to(ew_channel *channel, const struct move_wish *wish)
+{
+    bool doubtful;
+    int code = check(channel, wish->address);
+
+    if (code != EW_OK)
+        return code;
+    code = ewi_move_dial(channel, wish, &doubtful);
+    if (doubtful)
+        ewi_resume_doubt(channel);
+    return code;
+}
+
 int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_ns,
                       const void *sigmask)
 {
@@ -123,13 +171,17 @@ int ew_channel_switch(ew_channel *channel, const char *address, int64_t timeout_
                                    .reason = "asked for",
                                    .wait = ewi_wait_from(timeout_ns, sigmask),
                                    .ask = true};
-    bool doubtful;
-    int code = check(channel, address);
 
-    if (code != EW_OK)
-        return code;
-    code = ewi_move_dial(channel, &wish, &doubtful);
-    if (doubtful)
-        ewi_resume_doubt(channel);
-    return code;
+    return move_to(channel, &wish);
+}
+
+int ew_channel_move(ew_channel *channel, const ew_move_options *options)
+{
+    const struct move_wish wish = {.address = options->address,
+                                   .reason = options->reason != NULL ? options->reason : "asked for",
+                                   .wait = ewi_wait_from(options->timeout_ns, options->sigmask),
+                                   .ask = true,
+                                   .only_if_lost = options->only_if_lost != 0};
+
+    return move_to(channel, &wish);
 }

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "transport/channel/kept.h"
 #include "transport/channel/move.h"
@@ -28,12 +29,12 @@ int ewi_channel_break(ew_channel *channel, int code, const char *text)
     ewi_lock_enter(&channel->end_lock);
     if (channel->end_code == EW_OK) {
         channel->end_code = code;
-        snprintf(channel->end_text, sizeof(channel->end_text), "%s", text);
+        channel->end_text = strdup(text);
     }
     code = channel->end_code;
     ewi_lock_give(&channel->end_lock);
     ewi_channel_link_down(channel, LINK_BROKEN);
-    return ewi_fail(code, "%s", channel->end_text);
+    return ewi_fail(code, "%s", ewi_channel_end_text(channel));
 }
 
 void ewi_channel_link_down(ew_channel *channel, enum link_state state)
@@ -50,8 +51,23 @@ void ewi_channel_link_down(ew_channel *channel, enum link_state state)
 
 void ewi_channel_drained(ew_channel *channel)
 {
-    atomic_store_explicit(&channel->draining, true, memory_order_relaxed); /* for people */
+    if (atomic_exchange_explicit(&channel->draining, true, memory_order_relaxed)) /* for people */
+        return;
     ewi_channel_note(channel);
+    ewi_context_tell(channel);
+}
+
+bool ewi_channel_is_lost(const ew_channel *channel)
+{
+    return channel->ops == &ewi_stream_link &&
+           atomic_load_explicit(&channel->link->stream.lost, memory_order_relaxed); /* a hint */
+}
+
+static const char *how_lost(const ew_channel *channel, uint32_t ended)
+{
+    if (ended == OUTBOX_ABORTED)
+        return "aborted the channel";
+    return ewi_channel_is_lost(channel) ? "was not found again" : "died or vanished";
 }
 
 int ewi_channel_end_reason(ew_channel *channel)
@@ -63,14 +79,13 @@ int ewi_channel_end_reason(ew_channel *channel)
     ewi_lock_enter(&channel->end_lock);
     if (channel->end_code == EW_OK) {
         snprintf(lost, sizeof(lost), "the peer of service %s at %s %s", channel->service,
-                 channel->peer_address,
-                 ended == OUTBOX_ABORTED ? "aborted the channel" : "died or vanished");
+                 channel->peer_address, how_lost(channel, ended));
         channel->end_code = EW_ELOST;
-        snprintf(channel->end_text, sizeof(channel->end_text), "%s", lost);
+        channel->end_text = strdup(lost);
     }
     code = channel->end_code;
     ewi_lock_give(&channel->end_lock);
-    return ewi_fail(code, "%s", channel->end_text);
+    return ewi_fail(code, "%s", ewi_channel_end_text(channel));
 }
 
 /* A send of this thread that a signal interrupted and that its handler now closes under it. */
@@ -132,6 +147,22 @@ static int linger(ew_channel *channel, uint64_t position, struct wait wait)
     return code;
 }
 
+/* The peer closed, and may not know yet that we have all of it: it comes back and asks. */
+static void bury(ew_channel *channel)
+{
+    ew_context *context = channel->context;
+    struct tomb tomb = {.taken = channel->session.taken,
+                        .until_ns = ewi_now_ns() + context->grace_ns};
+
+    if (channel->opener || channel->ops != &ewi_stream_link || !channel->session.peer_closed)
+        return;
+    memcpy(tomb.channel, channel->session.channel, sizeof(tomb.channel));
+    memcpy(tomb.secret, channel->session.secret, sizeof(tomb.secret));
+    ewi_reactor_lock(context->reactor);
+    ewi_tombs_add(&context->tombs, &tomb);
+    ewi_reactor_unlock(context->reactor);
+}
+
 /* The thread that moves the state ends the link; whoever comes later finds it done. */
 static void end_link(ew_channel *channel, bool clean)
 {
@@ -144,6 +175,7 @@ static void end_link(ew_channel *channel, bool clean)
     ewi_resume_stop(channel);
     ewi_incoming_stop(channel);
     ewi_retired_leave(channel);
+    ewi_grow_stop(channel);
     ewi_lock_enter(&channel->facts_lock); /* no move replaces the link meanwhile, or after */
     channel->ops->hang_up(channel, clean);
     ewi_channel_link_down(channel, LINK_SHUT);
@@ -154,6 +186,7 @@ static void end_link(ew_channel *channel, bool clean)
     ewi_lock_enter(&channel->recv_lock);
     ewi_lock_enter(&channel->drain_lock);
     ewi_lock_enter(&channel->facts_lock);
+    bury(channel);
     channel->ops->release(channel, channel->link);
     ewi_region_release(&ewi_os_default, &channel->outbox_region); /* a peer keeps what it mapped */
     ewi_region_release(&ewi_os_default, &channel->inbox.region);
@@ -169,24 +202,39 @@ static void end_link(ew_channel *channel, bool clean)
     channel->listener = NULL;
 }
 
+/* The link is down. Has the peer got what was sent? Who closed its end itself wanted no more. */
+static int verdict(ew_channel *channel)
+{
+    uint32_t ended = atomic_load_explicit(channel->ended_word, memory_order_relaxed); /* C2 was before */
+    uint64_t sent = atomic_load_explicit(&channel->position_sent, memory_order_relaxed); /* a value */
+
+    if (ended == OUTBOX_CLOSED || channel->ops->peer_held(channel) >= sent)
+        return EW_OK;
+    return ewi_channel_end_reason(channel);
+}
+
 int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask)
 {
     struct wait wait = ewi_wait_from(linger_ns, sigmask);
     uint32_t open_state = CHANNEL_OPEN;
     uint64_t position;
+    int code, lost = EW_OK;
     bool clean;
-    int code;
 
     if (ewi_context_is_forked(channel->context))
         return ewi_fail(EW_EFORKED, "this channel belongs to the parent process");
     if (!atomic_compare_exchange_strong_explicit(&channel->shut, &open_state, CHANNEL_CLOSING,
-                                                 memory_order_acq_rel,  /* C3, pairs with C4 */
+                                                 memory_order_release,  /* C3, pairs with C4 */
                                                  memory_order_acquire) && /* C4 */
         open_state == CHANNEL_CLOSED)
         return EW_OK;
     if (ewi_channel_link_state(channel) != LINK_UP) { /* nobody is there to hold anything */
+        ewi_lock_enter(&channel->facts_lock);
+        if (!is_closed(channel))
+            lost = verdict(channel);
+        ewi_lock_give(&channel->facts_lock);
         end_link(channel, false);
-        return EW_OK;
+        return lost;
     }
     cancel_own_send(channel);
     begin_closing(channel);
@@ -194,10 +242,14 @@ int ew_channel_close(ew_channel *channel, int64_t linger_ns, const void *sigmask
     code = linger(channel, position, wait);
     if (code == EW_EINTR)
         return code; /* call again: CLOSE is committed once */
-    clean = channel->ops->peer_held(channel) >= position;
+    ewi_lock_enter(&channel->facts_lock); /* another thread may abort: the link is not released */
+    clean = is_closed(channel) || channel->ops->peer_held(channel) >= position;
+    if (!clean && code == EW_OK)
+        lost = verdict(channel);
+    ewi_lock_give(&channel->facts_lock);
     end_link(channel, clean);
     if (clean || code == EW_OK)
-        return EW_OK;
+        return lost;
     return ewi_fail(EW_ETIMEOUT, "close: the peer did not hold everything within the linger time; "
                                  "the channel was aborted");
 }

@@ -5,6 +5,7 @@
 #include "transport/channel/channel.h"
 #include "transport/channel/move.h"
 #include "transport/context.h"
+#include "transport/stream/grow.h"
 
 enum freeze_lent { LENT_NOT = 0, LENT_FREE = 1, LENT_TAKEN = 2 };
 
@@ -50,7 +51,7 @@ int ewi_freeze_claim_by(ew_channel *channel, struct wait wait)
     _Atomic uint32_t *wanted = &channel->freeze.wanted;
     int code = EW_OK;
 
-    while (code == EW_OK && ewi_freeze_claim(channel) != EW_OK) {
+    while (code == EW_OK && ewi_grow_claim(channel) != EW_OK) {
         uint32_t seen = atomic_load_explicit(wanted, memory_order_relaxed); /* Z7 */
 
         if (wait.deadline_ns == 0)
@@ -171,6 +172,7 @@ int ewi_freeze_lend(ew_channel *channel, enum freeze_lock which, struct wait wai
 
     ewi_freeze_offer(channel, which);
     ewi_move_knock(channel);
+    ewi_grow_knock(channel);
     code = stand_by(channel, wait);
     ewi_freeze_reclaim(channel, which);
     return code;

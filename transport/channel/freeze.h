@@ -46,7 +46,7 @@ static inline bool ewi_freeze_is_wanted(const struct channel_freeze *freeze)
 
 /* Nobody else moves it now; the channel goes on. EW_EAGAIN: another one moves. */
 int ewi_freeze_claim(ew_channel *channel);
-/* The same, until the deadline; EW_EAGAIN only without one. */
+/* The same, until the deadline; EW_EAGAIN only without one. Growth (transport/stream/grow.h) gives way. */
 int ewi_freeze_claim_by(ew_channel *channel, struct wait wait);
 /* From now on everybody lends. One look: EW_OK when the channel is at rest. */
 int ewi_freeze_try(ew_channel *channel);

@@ -148,7 +148,10 @@ static int go_over(struct incoming *incoming, struct move *move)
     EWI_CRASH_POINT("resume.before_welcome");
     say(incoming, welcome, sizeof(welcome), move->local ? move->outbox.fd : -1);
     EWI_CRASH_POINT("resume.after_welcome");
-    return ewi_move_adopt(move, hello, false);
+    code = ewi_move_adopt(move, hello, false);
+    if (code == EW_OK && ewi_listener_is_draining(channel->listener))
+        channel->ops->drain(channel); /* it may not have been heard on the link before */
+    return code;
 }
 
 /* Those that others hold for a moment only, without waiting. */
@@ -171,7 +174,7 @@ static void look(struct incoming *incoming, uint64_t now_ns)
     int code;
 
     if (!incoming->claimed)
-        incoming->claimed = ewi_freeze_claim(channel) == EW_OK;
+        incoming->claimed = ewi_grow_claim(channel) == EW_OK;
     if (!incoming->claimed || ewi_freeze_try(channel) != EW_OK ||
         !take_locks(channel, &session_lock)) {
         if (now_ns >= incoming->until_ns)
@@ -180,12 +183,13 @@ static void look(struct incoming *incoming, uint64_t now_ns)
             ewi_reactor_set_deadline(channel->context->reactor, incoming->source, now_ns + LOOK_NS);
         return;
     }
-    ewi_move_begin(channel, is_local(incoming),
-                   atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0
-                       ? "the link was lost"
-                       : "the peer asked for it",
-                   &move);
-    code = go_over(incoming, &move);
+    code = ewi_move_begin(channel, is_local(incoming),
+                          atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0
+                              ? "the link was lost"
+                              : "the peer asked for it",
+                          &move);
+    if (code == EW_OK)
+        code = go_over(incoming, &move);
     if (code != EW_OK)
         ewi_move_abandon(&move);
     if (session_lock != NULL)
@@ -208,14 +212,28 @@ static void on_look(void *object, uint32_t events, uint64_t now_ns)
 
 /* ---- what the doors call ---- */
 
+static bool is_buried(const ew_context *context, const struct hello *hello, const uint8_t *bytes,
+                      uint64_t *taken)
+{
+    static const uint8_t none[16];
+    const struct tomb *tomb = ewi_tombs_find(&context->tombs, hello->channel, ewi_now_ns());
+
+    if (tomb == NULL || !ewi_proof_holds(bytes, tomb->secret, none))
+        return false;
+    *taken = tomb->taken;
+    return true;
+}
+
 int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint8_t *bytes,
-                      ew_channel **out, char text[WIRE_TEXT_BYTES_MAX])
+                      struct incoming_found *out, char text[WIRE_TEXT_BYTES_MAX])
 {
     static const uint8_t none[16];
     ew_channel *channel = ewi_context_find_channel(context, hello->channel);
     int code = EW_OK;
 
-    if (channel == NULL || !ewi_proof_holds(bytes, channel->session.secret, none) ||
+    if (channel == NULL && is_buried(context, hello, bytes, &out->taken)) {
+        code = EW_EEND;
+    } else if (channel == NULL || !ewi_proof_holds(bytes, channel->session.secret, none) ||
         strcmp(channel->service, hello->service) != 0 ||
         atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* a value */
         ewi_channel_link_state(channel) != LINK_UP) {
@@ -227,7 +245,7 @@ int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint
     }
     if (channel != NULL) /* under the reactor's lock its end waits for us: ewi_incoming_stop */
         ewi_context_unpin_channel(channel);
-    *out = channel;
+    out->channel = channel;
     return code;
 }
 

@@ -31,6 +31,9 @@ static void fill_info(ew_channel *channel, ew_channel_info *out)
         .message_bytes_max = channel->peer_message_bytes_max,
         .outbox_bytes = channel->outbox_region.bytes,
         .record_bytes_max = channel->record_bytes_max,
+        .inbox_bytes = channel->inbox.region.base != NULL ? channel->session.inbox_bytes : 0,
+        .outbox_growths = channel->growth.count[GROW_OUTBOX],
+        .inbox_growths = channel->growth.count[GROW_INBOX],
     };
     memcpy(out->instance, channel->instance, sizeof(out->instance));
     memcpy(out->channel_id, channel->id, sizeof(out->channel_id));
@@ -40,12 +43,13 @@ static void fill_info(ew_channel *channel, ew_channel_info *out)
     copy_text(out->pages, sizeof(out->pages), channel->outbox_region.why);
     channel->ops->describe(channel, out);
     out->draining = atomic_load_explicit(&channel->draining, memory_order_relaxed); /* a hint */
-    out->lost_ns = (int64_t)load(&channel->lost_ns);
+    out->number = channel->number;
+    out->lost_ns = ewi_channel_is_lost(channel) ? (int64_t)load(&channel->lost_ns) : 0;
     if (out->lost_ns != 0)
         out->lost_ns = (int64_t)ewi_now_ns() - out->lost_ns;
     ewi_lock_enter(&channel->end_lock);
     out->end_code = channel->end_code;
-    copy_text(out->end, sizeof(out->end), channel->end_text);
+    copy_text(out->end, sizeof(out->end), ewi_channel_end_text(channel));
     ewi_lock_give(&channel->end_lock);
     if (out->end_code == EW_OK &&
         atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) { /* C4 */
@@ -91,7 +95,7 @@ int ew_channel_get_path_changes(ew_channel *channel, ew_path_change *out, uint32
     count = load(&channel->changes_count);
     first = count - ewi_min_u64(ewi_min_u64(count, EW_PATH_CHANGES_KEPT), room);
     for (uint64_t at = first; at < count; at++)
-        out[given++] = channel->changes[at % EW_PATH_CHANGES_KEPT];
+        out[given++] = channel->spare->changes[at % EW_PATH_CHANGES_KEPT];
     ewi_lock_give(&channel->facts_lock);
     return (int)given;
 }
@@ -121,6 +125,11 @@ static void fill_unread(ew_channel *channel, uint64_t records_max, ew_channel_st
     }
 }
 
+static bool has_cpus(const struct channel_spin *spin)
+{
+    return atomic_load_explicit(&spin->has_cpus, memory_order_relaxed); /* a value */
+}
+
 /* Under facts_lock: the link is not released meanwhile. */
 static void fill_stats(ew_channel *channel, ew_channel_stats *out)
 {
@@ -136,6 +145,10 @@ static void fill_stats(ew_channel *channel, ew_channel_stats *out)
         .recv_waiting = waiting(&channel->recv_waiting, &channel->recv_lock),
         .spins_paid = load(&channel->recv_spin.paid) + load(&channel->send_spin.paid),
         .spins_lost = load(&channel->recv_spin.lost) + load(&channel->send_spin.lost),
+        .spin_lost_ns = (int64_t)(load(&channel->recv_spin.lost_ns) + load(&channel->send_spin.lost_ns)),
+        .spin_ns_max = has_cpus(&channel->recv_spin) || has_cpus(&channel->send_spin)
+                           ? (int64_t)load(&channel->context->spin_ns)
+                           : 0,
         .position_sent = load(&channel->position_sent),
         .path_changes = load(&channel->changes_count),
     };

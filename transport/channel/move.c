@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "shm/copy.h"
 #include "transport/channel/kept.h"
 #include "transport/context.h"
 #include "transport/error.h"
@@ -14,14 +13,17 @@
 #include "transport/local/process_watch.h"
 #include "transport/stream/link.h"
 
-void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out)
+int ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out)
 {
-    *out = (struct move){.channel = channel,
-                         .local = local,
-                         .link = channel->link == &channel->links[0] ? &channel->links[1]
-                                                                    : &channel->links[0],
-                         .began_ns = ewi_now_ns()};
+    *out = (struct move){.channel = channel, .local = local, .began_ns = ewi_now_ns()};
     snprintf(out->reason, sizeof(out->reason), "%s", reason);
+    if (channel->spare == NULL)
+        channel->spare = calloc(1, sizeof(*channel->spare));
+    if (channel->spare == NULL)
+        return ewi_fail(EW_EMEMORY, "no memory for a channel that moves");
+    out->link = channel->link == &channel->first_link ? &channel->spare->link
+                                                      : &channel->first_link;
+    return EW_OK;
 }
 
 struct lock *ewi_move_session_lock(ew_channel *channel)
@@ -58,25 +60,6 @@ int ewi_move_settle(ew_channel *channel)
     return EW_OK;
 }
 
-/* Copy what lies in our ring from a position on. */
-static void copy_records(struct ring_writer *to, const struct ring_writer *from, uint64_t position)
-{
-    struct ring_reader reader;
-    struct record record;
-    const uint8_t *payload;
-
-    ewi_ring_reader_init(&reader, from->bytes, from->ring_bytes,
-                         ewi_ring_offset_of(from, position), position);
-    reader.record_bytes_max = from->record_bytes_max;
-    while (ewi_ring_peek(&reader, &record, &payload) == EW_OK) {
-        int code = ewi_ring_append(to, record, payload);
-
-        EWI_ASSERT(code == EW_OK); /* it is not smaller, and begins empty */
-        ewi_ring_consume(&reader, record);
-    }
-    EWI_ASSERT(to->position == from->position);
-}
-
 int ewi_move_fill(struct move *move, uint64_t from)
 {
     ew_channel *channel = move->channel;
@@ -89,7 +72,7 @@ int ewi_move_fill(struct move *move, uint64_t from)
         return ewi_fail(code, "a channel's outbox: %s", error);
     ewi_ring_writer_init(&move->writer, ewi_outbox_init(move->outbox.base, move->outbox.bytes)->ring,
                          ewi_outbox_ring_bytes(move->outbox.bytes), from);
-    copy_records(&move->writer, &channel->writer, from);
+    ewi_ring_copy(&move->writer, &channel->writer, from);
     EWI_CRASH_POINT("move.after_fill");
     move->filled = true;
     return EW_OK;
@@ -207,15 +190,17 @@ static void adopt_stream(struct move *move, const struct hello *peer)
     ewi_stream_link_adopt(channel, move->link, peer->limit);
 }
 
-static void note_change(struct move *move, ew_path from)
+static void note_change(struct move *move, ew_path from, bool lost)
 {
     ew_channel *channel = move->channel;
     uint64_t now = ewi_now_ns(), since = channel->lost_ns != 0 ? channel->lost_ns : move->began_ns;
-    ew_path_change *change = &channel->changes[channel->changes_count++ % EW_PATH_CHANGES_KEPT];
+    ew_path_change *changes = channel->spare->changes;
+    ew_path_change *change = &changes[channel->changes_count++ % EW_PATH_CHANGES_KEPT];
 
     *change = (ew_path_change){.generation = channel->session.generation,
                                .from = (int32_t)from,
                                .to = (int32_t)channel->ops->path,
+                               .lost = lost,
                                .at_ns = (int64_t)now,
                                .took_ns = (int64_t)(now - since)};
     snprintf(change->reason, sizeof(change->reason), "%s", move->reason);
@@ -248,6 +233,7 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
     struct channel_link *old = channel->link;
     const struct link_ops *old_ops = channel->ops;
     struct region old_outbox = channel->outbox_region;
+    bool lost = ewi_channel_is_lost(channel);
     int old_fd;
 
     if (atomic_load_explicit(&channel->shut, memory_order_relaxed) == CHANNEL_CLOSED || /* facts_lock */
@@ -271,8 +257,9 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
         channel->ops->closing(channel);
     watch_new_link(channel, old_fd);
     take_address(move);
-    note_change(move, old_ops->path);
+    note_change(move, old_ops->path, lost);
     ewi_resume_found(channel);
+    ewi_context_tell(channel);
     if (dialled)
         old_ops->release(channel, old);
     else

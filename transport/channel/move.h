@@ -37,12 +37,14 @@ struct move {
     bool filled, prepared;
     struct region outbox;      /* over shared memory: new memory, with the records not yet taken */
     struct ring_writer writer;
+    uint64_t final_taken;      /* EW_EEND: the peer has ended the channel, and got so far */
     uint64_t began_ns;
     char *address;             /* of the peer from then on, NULL: as before */
     char reason[sizeof(((ew_path_change *)0)->reason)];
 };
 
-void ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out);
+/* EW_EMEMORY: nothing has begun; *out may be abandoned all the same. */
+int ewi_move_begin(ew_channel *channel, bool local, const char *reason, struct move *out);
 /* The lock under which the current link uses the session, NULL: it does not. Taken around everything
  * here that names the session: the reactor may drive a stream for a channel that is at rest. */
 struct lock *ewi_move_session_lock(ew_channel *channel);
@@ -70,6 +72,7 @@ struct move_wish {
     const char *address, *reason;
     struct wait wait;
     bool ask; /* first, whether somebody is awake there: the link is in use meanwhile */
+    bool only_if_lost; /* or in doubt: nothing to do when another mover has found the peer */
 };
 
 /* Find the peer at an address and move there; EW_EAGAIN: somebody moves the channel already, and
@@ -89,9 +92,15 @@ struct incoming_link { /* a Unix socket with the peer's memory, or a stream */
     struct stream_user *user;
 };
 
-/* The channel that a RESUME is for: EW_OK, or the code and text of a refusal. */
+struct incoming_found {
+    ew_channel *channel;
+    uint64_t taken; /* of a channel that has ended here */
+};
+
+/* The channel that a RESUME is for: EW_OK; EW_EEND: it has ended, say FINAL(taken); else the code and
+ * text of a refusal. */
 int ewi_incoming_find(ew_context *context, const struct hello *hello, const uint8_t *bytes,
-                      ew_channel **out, char text[WIRE_TEXT_BYTES_MAX]);
+                      struct incoming_found *out, char text[WIRE_TEXT_BYTES_MAX]);
 /* On EW_OK the link is ours, and will be answered and adopted or dropped soon. */
 int ewi_incoming_start(ew_channel *channel, const struct hello *hello,
                        const struct incoming_link *link, char text[WIRE_TEXT_BYTES_MAX]);

@@ -1,4 +1,5 @@
-/* Receiving: records of the peer's ring, or of the inbox, become messages. */
+/* Receiving: records of the peer's ring, or of the inbox, become messages. While a receiver with a
+ * buffer waits, a stream brings long ones straight there (transport/stream/sink.h). */
 #include "transport/channel/channel.h"
 
 #include <stdlib.h>
@@ -39,49 +40,21 @@ static int broken(ew_channel *channel, const char *text)
     return ewi_channel_break(channel, EW_EPROTO, text);
 }
 
-/* The peer may change its memory at any time: the block is copied, then judged. */
-static int skip_ext(const uint8_t *payload, uint32_t payload_bytes, uint32_t *skip)
-{
-    uint8_t block[RECORD_EXT_BYTES_MAX];
-    uint32_t bytes = (uint32_t)ewi_min_u64(payload_bytes, sizeof(block));
-
-    memcpy(block, payload, bytes);
-    return ewi_record_skip_ext(block, bytes, skip);
-}
-
 /* A DATA record: what of it belongs to the message, and how long the message is. */
 static int read_head(ew_channel *channel, struct record record, const uint8_t *payload)
 {
-    struct channel_head head = {.known = true, .record = record, .payload = payload};
-    bool first = !channel->partial.begun;
-    uint32_t skip = 0;
+    struct fragment fragment;
+    const char *wrong = ewi_fragment_judge(&channel->partial, channel->message_bytes_max, record,
+                                           payload, &fragment);
 
-    head.payload_bytes = record.bytes - RECORD_HEADER_BYTES;
-    if ((record.flags & RECORD_EXT) && skip_ext(payload, head.payload_bytes, &skip) != EW_OK)
-        return broken(channel, "an extension block that is malformed or not known here");
-    if (((record.flags & RECORD_TOTAL) != 0) != (first && (record.flags & RECORD_MORE) != 0))
-        return broken(channel, "a fragment where none can be");
-    if (record.flags & RECORD_TOTAL) {
-        if (head.payload_bytes - skip < RECORD_TOTAL_BYTES)
-            return broken(channel, "a first fragment without the message's length");
-        memcpy(&head.total, payload + skip, RECORD_TOTAL_BYTES);
-        skip += RECORD_TOTAL_BYTES;
-    }
-    head.payload += skip;
-    head.payload_bytes -= skip;
-    head.whole = first && !(record.flags & RECORD_MORE);
-    if (head.whole)
-        head.total = head.payload_bytes;
-    if (!first)
-        head.total = channel->partial.total;
-    if (head.total > channel->message_bytes_max)
-        return broken(channel, "a message longer than our message_bytes_max");
-    if ((!head.whole && head.payload_bytes == 0) || /* or it could go on for ever */
-        head.payload_bytes > head.total - channel->partial.have ||
-        ((record.flags & RECORD_MORE) != 0) !=
-            (channel->partial.have + head.payload_bytes < head.total))
-        return broken(channel, "fragments that do not add up to the message's length");
-    channel->head = head;
+    if (wrong != NULL)
+        return broken(channel, wrong);
+    channel->head = (struct channel_head){.known = true,
+                                          .whole = fragment.whole,
+                                          .record = record,
+                                          .payload = payload + fragment.skip,
+                                          .payload_bytes = fragment.payload_bytes,
+                                          .total = fragment.total};
     return EW_OK;
 }
 
@@ -153,26 +126,57 @@ static int nothing_there(ew_channel *channel, bool *aborted)
     return ewi_channel_end_reason(channel);
 }
 
-static int await_data(ew_channel *channel, struct wait wait)
+void ewi_channel_close_sink(ew_channel *channel)
+{
+    uint64_t position = channel->reader.position;
+
+    if (!channel->sink_open)
+        return;
+    channel->sink_open = false;
+    channel->ops->close_sink(channel);
+    if (channel->reader.position != position)
+        ewi_channel_publish(channel);
+}
+
+struct buffer { /* of the caller, for the message that it waits for; NULL: not known yet */
+    uint8_t *bytes;
+    uint64_t room;
+};
+
+/* What comes meanwhile may go straight into the buffer: then partial says how much. */
+static int await_data(ew_channel *channel, struct buffer buffer, struct wait wait)
 {
     int code;
 
+    if (buffer.bytes != NULL && channel->ops->open_sink != NULL) {
+        channel->ops->open_sink(channel, buffer.bytes, buffer.room);
+        channel->sink_open = true;
+    }
     atomic_store_explicit(&channel->recv_waiting, 1, memory_order_relaxed); /* for stats */
     code = ewi_channel_wait(channel, WANT_DATA, 0, wait);
     atomic_store_explicit(&channel->recv_waiting, 0, memory_order_relaxed); /* for stats */
+    ewi_channel_close_sink(channel);
     return code == EW_OK ? ewi_channel_usable(channel) : code;
 }
 
-/* Until a DATA record is at the front. EW_EAGAIN with *aborted, or without waiting. */
-static int await_head(ew_channel *channel, struct wait wait, bool *aborted)
+static bool is_complete(const struct channel_partial *partial)
+{
+    return partial->begun && partial->have == partial->total;
+}
+
+/* Until a DATA record is at the front, or all of the message in the buffer. EW_EAGAIN with *aborted,
+ * or without waiting. */
+static int await_head(ew_channel *channel, struct buffer buffer, struct wait wait, bool *aborted)
 {
     int code = channel->head.known ? EW_OK : find_head(channel, aborted);
 
     while (code == EW_EAGAIN && !*aborted) {
         code = ewi_channel_usable(channel);
-        if (code == EW_OK) {
-            channel->ops->drive(channel);
+        if (code == EW_OK && (buffer.bytes == NULL || wait.deadline_ns == 0)) {
+            channel->ops->drive(channel); /* else a wait does, when it is known where to */
             code = find_head(channel, aborted);
+        } else if (code == EW_OK) {
+            code = EW_EAGAIN;
         }
         if (code == EW_EAGAIN && !*aborted)
             code = nothing_there(channel, aborted);
@@ -184,7 +188,9 @@ static int await_head(ew_channel *channel, struct wait wait, bool *aborted)
             code = find_head(channel, aborted);
             break;
         }
-        code = await_data(channel, wait);
+        code = await_data(channel, buffer, wait);
+        if (is_complete(&channel->partial))
+            return EW_OK;
         if (code == EW_OK)
             code = find_head(channel, aborted);
     }
@@ -204,6 +210,7 @@ static void count_received(ew_channel *channel, uint64_t bytes)
 
     atomic_store_explicit(&channel->messages_received, received + 1, memory_order_relaxed);
     atomic_store_explicit(&channel->bytes_received, total + bytes, memory_order_relaxed);
+    channel->recv_long = bytes >= SINK_BYTES_MIN;
 }
 
 static int timed_out(int code)
@@ -249,6 +256,7 @@ static void pass_over(ew_channel *channel)
 
 static int begin_locked(ew_channel *channel, size_t *bytes, struct wait wait)
 {
+    const struct buffer unknown = {0};
     unsigned given_up = 0;
     bool aborted;
     int code;
@@ -261,7 +269,7 @@ static int begin_locked(ew_channel *channel, size_t *bytes, struct wait wait)
             *bytes = (size_t)channel->partial.total;
             return ewi_channel_usable(channel);
         }
-        code = await_head(channel, wait, &aborted);
+        code = await_head(channel, unknown, wait, &aborted);
         if (code == EW_OK && !channel->head.whole && is_given_up(channel)) {
             pass_over(channel);
             code = find_head(channel, &aborted);
@@ -326,11 +334,13 @@ static int copy_fragments(ew_channel *channel, uint8_t *to, struct wait wait)
     while (partial->have < partial->total) {
         bool aborted = false;
 
-        code = await_head(channel, wait, &aborted);
+        code = await_head(channel, (struct buffer){into, partial->total}, wait, &aborted);
         if (aborted)
             return EW_EAGAIN;
         if (code != EW_OK)
             return keep_partial(channel, into, code == EW_EAGAIN ? EW_ETIMEOUT : code);
+        if (!channel->head.known)
+            break; /* the rest came straight into the buffer */
         ewi_copy(into + partial->have, channel->head.payload, channel->head.payload_bytes);
         partial->have += channel->head.payload_bytes;
         consume_head(channel);
@@ -419,6 +429,15 @@ static int take_plain(ew_channel *channel, void *data, size_t room, size_t *byte
     return EW_OK;
 }
 
+/* Nothing is there. After long messages another long one is likely: it goes straight to data. */
+static int await_message(ew_channel *channel, void *data, size_t room, struct wait wait)
+{
+    const struct buffer buffer = {channel->recv_long && room >= SINK_BYTES_MIN ? data : NULL, room};
+    int code = await_data(channel, buffer, wait);
+
+    return code != EW_OK && channel->partial.begun ? keep_partial(channel, data, code) : code;
+}
+
 /* Anything that take_plain leaves alone. */
 static int take_any(ew_channel *channel, void *data, size_t room, size_t *bytes, struct wait wait)
 {
@@ -449,7 +468,7 @@ int ew_channel_recv(ew_channel *channel, void *data, size_t room, size_t *bytes,
             break;
         if (plain == EW_EAGAIN && timeout_ns != 0 && ewi_channel_link_state(channel) == LINK_UP) {
             ewi_kept_look(channel);
-            code = await_data(channel, wait);
+            code = await_message(channel, data, room, wait);
             continue;
         }
         code = take_any(channel, data, room, bytes, wait);

@@ -140,7 +140,8 @@ static void *dial(void *object)
     ew_channel *channel = object;
     struct move_wish wish = {.reason = why,
                              .wait = {.deadline_ns = ewi_now_ns() + ATTEMPT_NS},
-                             .ask = is_in_doubt(channel)};
+                             .ask = is_in_doubt(channel),
+                             .only_if_lost = true};
     int code = EW_EMEMORY;
     bool doubtful; /* it is in doubt already, or has no link at all */
     char *address;
@@ -184,7 +185,9 @@ static void on_due(void *object, uint32_t events, uint64_t now_ns)
     ew_channel *channel = object;
 
     (void)events;
-    if (channel->resume.stopped || atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) == 0)
+    if (channel->resume.stopped ||
+        atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) == 0 || /* the lock */
+        ewi_channel_link_state(channel) != LINK_UP)
         return;
     if (over(channel, now_ns)) {
         cancel_dial(channel); /* who has lent it a lock waits for it */
@@ -207,6 +210,13 @@ static bool make_source(ew_channel *channel)
            ewi_reactor_add(channel->context->reactor, -1, 0, on_due, channel, &resume->source) == 0;
 }
 
+/* Lost without a doubt: it had a link, and has none. */
+static bool is_lost(ew_channel *channel)
+{
+    return atomic_load_explicit(&channel->lost_ns, memory_order_relaxed) != 0 && /* the lock */
+           !channel->resume.doubt;
+}
+
 static bool begin(ew_channel *channel, bool doubt)
 {
     struct reactor *reactor = channel->context->reactor;
@@ -214,7 +224,7 @@ static bool begin(ew_channel *channel, bool doubt)
 
     ewi_reactor_lock(reactor);
     waits = !channel->resume.stopped && make_source(channel);
-    if (waits) {
+    if (waits && !(doubt && is_lost(channel))) { /* its old link has ended meanwhile */
         atomic_store_explicit(&channel->lost_ns, ewi_now_ns(), memory_order_relaxed);
         channel->resume.doubt = doubt;
         channel->resume.attempts = 0;

@@ -5,18 +5,14 @@
  * message, and both get slower. The moment doubles while messages are there at its end, and starts
  * again when they are not. Who has sent something waits for the answer, and looks at once.
  *
- * The adaptive rule. A spin is worth at most what a wake-up costs here (spin_ns_max, measured when
- * the context is opened): that is the ski-rental bound, never more than twice the best choice.
- * Each direction of a channel keeps a budget. A spin that paid raises it, one that did not halves
- * it, down to SPIN_NS_MIN; a sleep shorter than the cap shows that spinning would have paid and
- * restores it. With one CPU, or little CPU quota, the cap is 0.
+ * How long the policy "adaptive" spins before it sleeps says spin_rule.h; here it gets its facts.
  */
 #include "transport/channel/channel.h"
 
 #include "transport/context.h"
+#include "transport/machine.h"
 
 enum {
-    SPIN_NS_MIN = 1000,
     SPIN_CLOCK_EVERY = 64,                    /* looks between two looks at the clock */
     SPIN_HOLD_PAUSES_MIN = 16,                /* some 0.2 us */
     SPIN_HOLD_PAUSES_MAX = 256,
@@ -31,7 +27,8 @@ static bool is_ready(ew_channel *channel, enum channel_wants wants, uint64_t amo
 
     switch (wants) {
     case WANT_DATA:
-        ready = ewi_ring_has_record(&channel->reader);
+        ready = ewi_ring_has_record(&channel->reader) ||
+                atomic_load_explicit(&channel->sink_full, memory_order_relaxed); /* a hint */
         break;
     case WANT_SPACE:
         ewi_channel_refresh_room(channel);
@@ -49,25 +46,48 @@ static bool is_ready(ew_channel *channel, enum channel_wants wants, uint64_t amo
            (wants == WANT_HELD ? shut == CHANNEL_CLOSED : shut != CHANNEL_OPEN);
 }
 
-static uint64_t spin_budget(const ew_channel *channel, const struct channel_spin *spin)
-{
-    switch (channel->context->wait) {
-    case EW_WAIT_SPIN:
-        return EWI_NEVER;
-    case EW_WAIT_BLOCK:
-        return 0;
-    case EW_WAIT_ADAPTIVE:
-        break;
-    }
-    return spin != NULL ? ewi_min_u64(spin->budget_ns, channel->context->spin_ns_max) : 0;
-}
-
 static struct channel_spin *spin_of(ew_channel *channel, enum channel_wants wants)
 {
     if (wants == WANT_DATA)
         return &channel->recv_spin;
     return wants == WANT_SPACE ? &channel->send_spin : NULL;
 }
+
+/* ---- what the rule is told ---- */
+
+static int32_t peer_pid(const ew_channel *channel)
+{
+    return channel->ops->path == EW_PATH_SHM ? (int32_t)channel->link->local.pid : 0;
+}
+
+/* Did our last message have to wake the peer? A stream cannot tell: then whatever was sent did. */
+static bool woke_peer(const ew_channel *channel, struct channel_spin *state)
+{
+    uint64_t woke = channel->ops->path == EW_PATH_SHM
+                        ? atomic_load_explicit(&channel->link->local.bell.kicks,
+                                               memory_order_relaxed) /* a hint */
+                        : atomic_load_explicit(&channel->messages_sent,
+                                               memory_order_relaxed); /* a hint */
+    bool is_new = woke != state->woke_seen;
+
+    state->woke_seen = woke;
+    return is_new;
+}
+
+static uint64_t cap_of(const ew_channel *channel, const struct channel_spin *state)
+{
+    if (!atomic_load_explicit(&state->has_cpus, memory_order_relaxed)) /* ours */
+        return 0;
+    return atomic_load_explicit(&channel->context->spin_ns, memory_order_relaxed); /* a value */
+}
+
+/* Affinity may change at any time: it is looked at before each trial. */
+static bool has_cpus(const ew_channel *channel)
+{
+    return channel->context->quota_cpus != 1 && ewi_machine_runs_beside(peer_pid(channel));
+}
+
+/* ---- spinning ---- */
 
 static void pause_for(uint32_t pauses)
 {
@@ -92,12 +112,27 @@ static bool hold_back(ew_channel *channel)
     return streams;
 }
 
-/* EW_OK: ready. EW_EAGAIN: the budget is spent. EW_ETIMEOUT, EW_EINTR. */
+/* Changes while a message comes straight into the buffer of who waits: then the wait pays. */
+static uint64_t come_so_far(const ew_channel *channel, enum channel_wants wants)
+{
+    if (wants != WANT_DATA || !channel->sink_open)
+        return 0;
+    return atomic_load_explicit(&channel->consumed, memory_order_relaxed); /* a hint */
+}
+
+struct spin {
+    uint64_t limit_ns; /* EWI_NEVER: none */
+    bool is_timed;     /* from its beginning; else from the first look at the clock */
+    uint64_t spun_ns, end_ns; /* at the last one */
+};
+
+/* EW_OK: ready. EW_EAGAIN: the limit is reached. EW_ETIMEOUT, EW_EINTR. */
 static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, struct wait wait,
-                uint64_t budget_ns)
+                struct spin *spin)
 {
     const bool drives = channel->ops->path != EW_PATH_SHM;
-    uint64_t start_ns = 0; /* the clock is not read before it may matter */
+    uint64_t start_ns = spin->is_timed ? ewi_now_ns() : 0; /* not read before it may matter */
+    uint64_t come = come_so_far(channel, wants);
 
     if (!drives && wants == WANT_DATA && hold_back(channel))
         return EW_OK;
@@ -108,39 +143,34 @@ static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, 
             channel->ops->drive(channel);
         else if (drives)
             channel->ops->settle(channel); /* what other threads receive meanwhile is told */
-        if (is_ready(channel, wants, amount))
+        if (is_ready(channel, wants, amount)) {
+            if (spin->is_timed)
+                spin->spun_ns = ewi_now_ns() - start_ns;
             return EW_OK;
+        }
         pause_for(!drives && wants == WANT_SPACE ? SPIN_SPACE_PAUSES : 1);
         if (!drives && looks % SPIN_CLOCK_EVERY != 0)
             continue;
         now = ewi_now_ns();
-        if (start_ns == 0)
+        if (start_ns == 0 || come != come_so_far(channel, wants))
             start_ns = now;
+        come = come_so_far(channel, wants);
+        spin->end_ns = now;
+        spin->spun_ns = now - start_ns;
         if (now >= wait.deadline_ns)
             return EW_ETIMEOUT;
-        if (budget_ns != EWI_NEVER && now - start_ns >= budget_ns)
+        if (spin->limit_ns != EWI_NEVER && spin->spun_ns >= spin->limit_ns)
             return EW_EAGAIN;
-        if (wait.sigmask != NULL && now - start_ns >= SPIN_SLICE_NS)
+        if (wait.sigmask != NULL && spin->spun_ns >= SPIN_SLICE_NS)
             return EW_EINTR; /* one may be pending: the caller lets it in and calls again */
     }
 }
 
 /* Only the holder of the direction's lock counts; others may read. */
-static void count(_Atomic uint64_t *counter)
+static void count(_Atomic uint64_t *counter, uint64_t more)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
                           memory_order_relaxed);
-}
-
-static void learn_from_spin(struct channel_spin *state, uint64_t cap_ns, bool paid)
-{
-    if (paid) {
-        count(&state->paid);
-        state->budget_ns = ewi_min_u64(cap_ns, state->budget_ns * 2);
-    } else {
-        count(&state->lost);
-        state->budget_ns = ewi_max_u64(SPIN_NS_MIN, state->budget_ns / 2);
-    }
 }
 
 static int sleep_once(ew_channel *channel, enum channel_wants wants, uint64_t amount,
@@ -165,10 +195,13 @@ static int sleep_once(ew_channel *channel, enum channel_wants wants, uint64_t am
     return code;
 }
 
-/* A sender looks again now and then: the reader tells of space only every eighth of the ring. */
+/* EW_EAGAIN: some of a message has come, and more is likely to.
+ * A sender looks again now and then: the reader tells of space only every eighth of the ring. */
 static int sleep_until_ready(ew_channel *channel, enum channel_wants wants, uint64_t amount,
                              struct wait wait)
 {
+    const uint64_t come = come_so_far(channel, wants);
+
     for (;;) {
         struct wait once = wait;
         int code;
@@ -182,6 +215,8 @@ static int sleep_until_ready(ew_channel *channel, enum channel_wants wants, uint
             return code;
         if (wait.deadline_ns != EWI_NEVER && ewi_now_ns() >= wait.deadline_ns)
             return EW_ETIMEOUT;
+        if (come != come_so_far(channel, wants))
+            return EW_EAGAIN;
         if (wants != WANT_DATA)
             channel->ops->settle(channel); /* what other threads received meanwhile is told */
     }
@@ -194,30 +229,94 @@ static enum freeze_lock lock_of(enum channel_wants wants)
     return wants == WANT_SPACE ? FREEZE_SEND : FREEZE_DRAIN;
 }
 
+/* Each spins, then sleeps; EW_EAGAIN: some of a message has come.
+ * By a policy that does not learn, or for what is not learnt about. */
+static int wait_plainly(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+                        struct wait wait)
+{
+    struct spin endless = {.limit_ns = EWI_NEVER};
+
+    if (channel->context->wait == EW_WAIT_SPIN)
+        return spin(channel, wants, amount, wait, &endless);
+    return sleep_until_ready(channel, wants, amount, wait);
+}
+
+/* The spin of an adaptive wait. EW_EAGAIN: sleep. */
+static int spin_adaptively(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+                           struct wait wait, struct spin *spun)
+{
+    struct channel_spin *state = spin_of(channel, wants);
+    const uint64_t cap_ns = cap_of(channel, state);
+    const bool woke = woke_peer(channel, state);
+    uint64_t learnt_ns;
+    int code;
+
+    *spun = (struct spin){.limit_ns = ewi_spin_limit(&state->rule, cap_ns, woke),
+                          .is_timed = state->rule.trial};
+    if (spun->limit_ns == 0)
+        return EW_EAGAIN;
+    code = spin(channel, wants, amount, wait, spun);
+    if (code == EW_OK) {
+        count(&state->paid, 1);
+        learnt_ns = ewi_spin_paid(&state->rule, cap_ns, woke, spun->spun_ns);
+        if (learnt_ns != cap_ns)
+            atomic_store_explicit(&channel->context->spin_ns, learnt_ns,
+                                  memory_order_relaxed); /* a value */
+    } else if (code == EW_EAGAIN) {
+        count(&state->lost, 1);
+        count(&state->lost_ns, spun->spun_ns);
+        ewi_spin_lost(&state->rule, spun->spun_ns, spun->end_ns);
+    } else if (spun->end_ns != 0) {
+        ewi_spin_spend(&state->rule, spun->spun_ns, spun->end_ns);
+    }
+    return code;
+}
+
+static int wait_adaptively(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+                           struct wait wait)
+{
+    struct channel_spin *state = spin_of(channel, wants);
+    struct spin spun;
+    uint64_t start_ns, now_ns;
+    bool can;
+    int code = spin_adaptively(channel, wants, amount, wait, &spun);
+
+    if (code != EW_EAGAIN)
+        return code;
+    start_ns = ewi_now_ns();
+    code = sleep_until_ready(channel, wants, amount, wait);
+    now_ns = ewi_now_ns();
+    if ((code == EW_OK || code == EW_EAGAIN) &&
+        ewi_spin_slept(&state->rule, spun.spun_ns + now_ns - start_ns, now_ns)) {
+        can = has_cpus(channel);
+        atomic_store_explicit(&state->has_cpus, can, memory_order_relaxed); /* a value */
+        ewi_spin_try(&state->rule, can);
+    }
+    return code;
+}
+
+static int wait_once(ew_channel *channel, enum channel_wants wants, uint64_t amount,
+                     struct wait wait)
+{
+    if (channel->context->wait != EW_WAIT_ADAPTIVE || spin_of(channel, wants) == NULL)
+        return wait_plainly(channel, wants, amount, wait);
+    return wait_adaptively(channel, wants, amount, wait);
+}
+
 int ewi_channel_wait(ew_channel *channel, enum channel_wants wants, uint64_t amount,
                      struct wait wait)
 {
-    struct channel_spin *state = spin_of(channel, wants);
-    uint64_t cap_ns = channel->context->spin_ns_max;
-    uint64_t budget_ns = spin_budget(channel, state);
-    uint64_t start_ns, slept_ns;
     int code;
 
-    if (ewi_freeze_is_wanted(&channel->freeze))
+    if (ewi_freeze_is_wanted(&channel->freeze)) {
+        if (wants == WANT_DATA)
+            ewi_channel_close_sink(channel); /* the link may be replaced meanwhile */
         return ewi_freeze_lend(channel, lock_of(wants), wait);
-    channel->ops->settle(channel);
-    if (budget_ns > 0) {
-        code = spin(channel, wants, amount, wait, budget_ns);
-        if (state != NULL && budget_ns != EWI_NEVER && code != EW_ETIMEOUT)
-            learn_from_spin(state, cap_ns, code == EW_OK);
-        if (code != EW_EAGAIN)
-            return code;
     }
-    start_ns = ewi_now_ns();
-    code = sleep_until_ready(channel, wants, amount, wait);
-    slept_ns = ewi_now_ns() - start_ns;
-    if (state != NULL && code == EW_OK && slept_ns < cap_ns)
-        state->budget_ns = cap_ns;
+    channel->ops->settle(channel);
+    do {
+        code = wait_once(channel, wants, amount, wait);
+    } while (code == EW_EAGAIN);
     return code;
 }
 

@@ -159,6 +159,9 @@ static void put_details(struct text *text, const struct channel_look *look)
     ewi_text_u64(text, "outbox_bytes", info->outbox_bytes);
     ewi_text_u64(text, "peer_outbox_bytes", info->peer_outbox_bytes);
     ewi_text_u64(text, "record_bytes_max", info->record_bytes_max);
+    ewi_text_u64(text, "inbox_bytes", info->inbox_bytes);
+    ewi_text_u64(text, "outbox_growths", info->outbox_growths);
+    ewi_text_u64(text, "inbox_growths", info->inbox_growths);
     ewi_text_string(text, "pages", info->pages, SIZE_MAX);
     ewi_text_string(text, "death_watch", info->death_watch, SIZE_MAX);
     ewi_text_u64(text, "send_free_bytes", look->stats.send_free_bytes);

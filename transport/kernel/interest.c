@@ -32,10 +32,11 @@ static int apply_once(int epoll_fd, ewi_stream stream, int fd, uint32_t wanted)
 }
 
 /* Any number of threads: the last epoll_ctl of all is followed by a look that found nothing
- * newer. */
+ * newer. Only the value counts; the kernel's lock of the epoll instance puts one epoll_ctl, and the look
+ * behind it, after another. */
 int ewi_interest_apply(int epoll_fd, ewi_stream stream, struct slot *slot)
 {
-    uint32_t wanted = atomic_load(&slot->interest); /* K8, pairs with K7 */
+    uint32_t wanted = atomic_load_explicit(&slot->interest, memory_order_relaxed); /* K8 */
     uint32_t applied;
 
     do {
@@ -44,7 +45,7 @@ int ewi_interest_apply(int epoll_fd, ewi_stream stream, struct slot *slot)
         if (result != 0)
             return result;
         applied = wanted;
-        wanted = atomic_load(&slot->interest); /* K8, pairs with K7 */
+        wanted = atomic_load_explicit(&slot->interest, memory_order_relaxed); /* K8 */
     } while (wanted != applied);
     return 0;
 }
@@ -52,13 +53,14 @@ int ewi_interest_apply(int epoll_fd, ewi_stream stream, struct slot *slot)
 int ewi_interest_set(int epoll_fd, ewi_stream stream, struct slot *slot, uint32_t add,
                      uint32_t drop)
 {
-    uint32_t before = atomic_load(&slot->interest); /* K7 checks it again */
+    uint32_t before = atomic_load_explicit(&slot->interest, memory_order_relaxed); /* K7 */
 
     do {
         if (((before & ~drop) | add) == before)
             return 0;
-    } while (!atomic_compare_exchange_weak(&slot->interest, &before,
-                                           (before & ~drop) | add)); /* K7, pairs with K8 */
+    } while (!atomic_compare_exchange_weak_explicit(&slot->interest, &before, (before & ~drop) | add,
+                                                    memory_order_relaxed,    /* K7: see K8 */
+                                                    memory_order_relaxed)); /* K7 */
     return ewi_interest_apply(epoll_fd, stream, slot);
 }
 
@@ -91,7 +93,7 @@ static uint32_t connecting_event(int epoll_fd, ewi_stream stream, struct slot *s
 
 uint32_t ewi_interest_event(int epoll_fd, ewi_stream stream, struct slot *slot, uint32_t got)
 {
-    uint32_t interest = atomic_load(&slot->interest); /* K8, pairs with K7 */
+    uint32_t interest = atomic_load_explicit(&slot->interest, memory_order_relaxed); /* K8 */
     uint32_t bits = 0;
 
     if (interest & INTEREST_ASIDE)

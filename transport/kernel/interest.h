@@ -10,7 +10,7 @@
  * Trust      none of the arguments come from outside
  * Errors     -errno of epoll_ctl
  * Invariants I1  after the last set has returned, epoll has what slot->interest says.
- * Ordering   K7 seq_cst CAS (set)  pairs with  K8 seq_cst load (apply, event).
+ * Ordering   K7 (set), K8 (apply, event): relaxed, only the value counts; see interest.c.
  * Source     epoll(7), "Level-triggered and edge-triggered"; Linux net/ipv4/tcp.c, tcp_poll
  */
 #ifndef EWI_TRANSPORT_KERNEL_INTEREST_H

@@ -11,6 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -30,6 +33,7 @@ struct ewi_stack {
     int epoll_fd;
     int kick_fd;
     int spare_fd; /* given up to drop a connection when descriptors run out; under slots.lock */
+    uint64_t silence_ns;
     size_t bytes; /* of this mapping: the struct, then the slots */
     struct slots slots;
 };
@@ -132,6 +136,19 @@ fail_epoll:
     return -error;
 }
 
+/* A stream that is on its way out is known to its slot only; the leak detector looks there, too. */
+static void show_to_leak_detector(void *memory, size_t bytes, bool show)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    if (show)
+        __lsan_register_root_region(memory, bytes);
+    else
+        __lsan_unregister_root_region(memory, bytes);
+#else
+    (void)memory, (void)bytes, (void)show;
+#endif
+}
+
 static int kernel_open(const struct stack_options *options, struct ewi_stack **out)
 {
     size_t head = ewi_align_up(sizeof(struct ewi_stack), EWI_CACHE_LINE);
@@ -151,12 +168,14 @@ static int kernel_open(const struct stack_options *options, struct ewi_stack **o
         return -errno;
     stack = memory;
     stack->bytes = bytes;
+    stack->silence_ns = options->silence_ns;
     ewi_slots_init(&stack->slots, (void *)((char *)memory + head), options->streams_max);
     result = open_descriptors(stack);
     if (result < 0) {
         munmap(memory, bytes);
         return result;
     }
+    show_to_leak_detector(memory, bytes, true);
     *out = stack;
     return 0;
 }
@@ -177,6 +196,7 @@ static void kernel_close(struct ewi_stack *stack)
     close(stack->kick_fd);
     if (stack->spare_fd >= 0)
         close(stack->spare_fd);
+    show_to_leak_detector(stack, stack->bytes, false);
     munmap(stack, stack->bytes);
 }
 
@@ -218,6 +238,7 @@ static int kernel_connect(struct ewi_stack *stack, const struct stack_addr *loca
     (void)now;
     if (result < 0)
         return result;
+    ewi_socket_keep_alive(fd, stack->silence_ns);
     return adopt(stack, (struct birth){fd, SLOT_CONNECTING, STACK_CONNECTED, user}, out);
 }
 
@@ -286,6 +307,7 @@ static int kernel_accept(struct ewi_stack *stack, ewi_stream listener, uint64_t 
     if (fd < 0)
         return fd;
     ewi_socket_set_options(fd); /* fails only if it was reset meanwhile: the first call says so */
+    ewi_socket_keep_alive(fd, stack->silence_ns);
     return adopt(stack, (struct birth){fd, SLOT_CONNECTED, 0, user}, out);
 }
 
@@ -315,15 +337,16 @@ static int kernel_released(struct ewi_stack *stack, ewi_stream stream, uint64_t 
     return 0;
 }
 
-static int64_t kernel_recv_into(struct ewi_stack *stack, ewi_stream stream, void *into, size_t room)
+static int64_t kernel_recv_into(struct ewi_stack *stack, ewi_stream stream,
+                                const struct stack_room *rooms, uint32_t count)
 {
     struct slot *slot = ewi_slots_enter(&stack->slots, stream);
     int64_t result;
 
-    EWI_ASSERT(room > 0); /* recv(2) would answer 0, which means FIN here */
+    EWI_ASSERT(count > 0 && rooms[0].bytes > 0); /* recv(2) would answer 0, which means FIN here */
     if (slot == NULL)
         return -ESTALE;
-    result = ewi_socket_receive(slot, into, room);
+    result = ewi_socket_receive(slot, rooms, count);
     leave(stack, slot);
     return result;
 }
@@ -532,6 +555,20 @@ static int kernel_info(struct ewi_stack *stack, struct stack_info *out)
     return 0;
 }
 
+static enum stack_silence kernel_silence(struct ewi_stack *stack, ewi_stream stream,
+                                         uint64_t *since_ns)
+{
+    struct slot *slot = ewi_slots_enter(&stack->slots, stream);
+    enum stack_silence silence;
+
+    *since_ns = 0;
+    if (slot == NULL)
+        return STACK_QUIET;
+    silence = ewi_socket_silence(slot, since_ns);
+    leave(stack, slot);
+    return silence;
+}
+
 const struct stack_ops ewi_kernel_stack = {
     .abi = STACK_ABI,
     .bytes = sizeof(struct stack_ops),
@@ -559,5 +596,6 @@ const struct stack_ops ewi_kernel_stack = {
     .kick = kernel_kick,
     .addresses = kernel_addresses,
     .info = kernel_info,
+    .silence = kernel_silence,
     .forked = kernel_forked,
 };

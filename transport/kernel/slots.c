@@ -100,11 +100,10 @@ bool ewi_slots_retire(struct slot *slot)
 
 bool ewi_slots_is_alone(struct slot *slot)
 {
-    uint64_t word;
+    /* What a system call of ours just saw another thread do happens before the load: the kernel's
+     * lock of the socket orders the two calls. */
+    uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire); /* K4, pairs with K3 */
 
-    /* what a system call of ours just saw another thread do happens before the load */
-    atomic_thread_fence(memory_order_seq_cst);
-    word = atomic_load_explicit(&slot->word, memory_order_acquire); /* K4, pairs with K3 */
     return (word & WORD_USERS) == 1;
 }
 

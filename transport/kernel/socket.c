@@ -2,14 +2,23 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SOCKET_SPANS_MAX = 8, SOCKET_NOTSENT_BYTES = 128 << 10 };
+enum {
+    SOCKET_SPANS_MAX = 8,
+    SOCKET_NOTSENT_BYTES = 128 << 10,
+    KEEP_SECONDS_MAX = 15,
+    KEEP_PROBES = 4,
+    NS_PER_MS = 1000 * 1000,
+    NS_PER_S = 1000 * NS_PER_MS,
+};
 
 union sockaddr_any {
     struct sockaddr any;
@@ -157,6 +166,40 @@ int ewi_socket_set_options(int fd)
     return set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, SOCKET_NOTSENT_BYTES);
 }
 
+void ewi_socket_keep_alive(int fd, uint64_t silence_ns)
+{
+    int seconds = (int)ewi_min_u64(silence_ns / NS_PER_S, KEEP_SECONDS_MAX);
+    int interval = seconds < KEEP_PROBES ? 1 : seconds / KEEP_PROBES;
+
+    if (seconds == 0)
+        return;
+    /* Without them a vanished peer is noticed later: no reason to refuse the stream. */
+    (void)set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+    (void)set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval);
+    (void)set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, seconds / interval);
+    (void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+/* tcpi_retransmits and tcpi_probes count what was repeated or asked since the last answer. A peer with
+ * a closed window answers, however far apart we ask. */
+enum stack_silence ewi_socket_silence(struct slot *slot, uint64_t *since_ns)
+{
+    struct tcp_info info;
+    socklen_t bytes = sizeof(info);
+    int queued = 0;
+
+    *since_ns = 0;
+    if (getsockopt(ewi_socket_fd(slot), IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0)
+        return STACK_QUIET;
+    if (info.tcpi_retransmits > 0 || info.tcpi_probes > 0) {
+        *since_ns = (uint64_t)info.tcpi_last_ack_recv * NS_PER_MS;
+        return STACK_REPEATS;
+    }
+    if (ioctl(ewi_socket_fd(slot), SIOCOUTQ, &queued) < 0 || queued == 0)
+        return STACK_QUIET;
+    return STACK_WAITS;
+}
+
 static int make_socket(const struct stack_addr *addr, int *out)
 {
     int fd = socket(addr->family == 4 ? AF_INET : AF_INET6,
@@ -272,14 +315,31 @@ int64_t ewi_socket_send(struct slot *slot, const struct stack_span *spans, uint3
     return taken;
 }
 
-/* What had arrived before an error is still there, and comes first. */
-int64_t ewi_socket_receive(struct slot *slot, void *into, size_t room)
+static ssize_t receive_parts(int fd, const struct stack_room *rooms, uint32_t count)
 {
+    struct iovec parts[SOCKET_SPANS_MAX];
+    struct msghdr message = {.msg_iov = parts};
+
+    if (count > SOCKET_SPANS_MAX)
+        count = SOCKET_SPANS_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        parts[i] = (struct iovec){rooms[i].base, rooms[i].bytes};
+    message.msg_iovlen = count;
+    return recvmsg(fd, &message, MSG_DONTWAIT);
+}
+
+/* What had arrived before an error is still there, and comes first. */
+int64_t ewi_socket_receive(struct slot *slot, const struct stack_room *rooms, uint32_t count)
+{
+    int fd = ewi_socket_fd(slot);
     ssize_t got;
 
     if (atomic_load_explicit(&slot->is_broken, memory_order_relaxed)) /* a flag */
         return ewi_socket_error(slot) != 0 ? ewi_socket_error(slot) : -EAGAIN;
-    got = recv(ewi_socket_fd(slot), into, room, MSG_DONTWAIT);
+    if (count == 1) /* the usual one: without a message header for the kernel to copy */
+        got = recv(fd, rooms[0].base, rooms[0].bytes, MSG_DONTWAIT);
+    else
+        got = receive_parts(fd, rooms, count);
     if (got > 0)
         return got;
     if (got < 0)

@@ -25,6 +25,8 @@ int ewi_socket_listen(const struct stack_addr *local, uint32_t backlog, int *out
 int ewi_socket_connect(const struct stack_addr *local, const struct stack_addr *remote, int *out);
 /* What every socket of ours has set; for accepted ones. */
 int ewi_socket_set_options(int fd);
+/* The kernel asks an idle peer after so long, and gives it up after as long again; 0: never. */
+void ewi_socket_keep_alive(int fd, uint64_t silence_ns);
 
 int ewi_socket_local(int fd, struct stack_addr *out);
 int ewi_socket_remote(int fd, struct stack_addr *out);
@@ -47,7 +49,9 @@ int ewi_socket_settle(struct slot *slot);
 /* enum stack_event_bits */
 uint32_t ewi_socket_levels(struct slot *slot);
 
+enum stack_silence ewi_socket_silence(struct slot *slot, uint64_t *since_ns);
+
 int64_t ewi_socket_send(struct slot *slot, const struct stack_span *spans, uint32_t count);
-int64_t ewi_socket_receive(struct slot *slot, void *into, size_t room);
+int64_t ewi_socket_receive(struct slot *slot, const struct stack_room *rooms, uint32_t count);
 
 #endif

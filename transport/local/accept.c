@@ -134,11 +134,17 @@ static int resume(struct guest *guest, const struct hello *hello, const uint8_t 
 {
     ew_context *context = guest->listener->context;
     struct incoming_link link = {.fd = guest->socket, .peer = guest->peer};
+    uint8_t last_word[WIRE_FINAL_BYTES];
+    struct incoming_found found;
     ew_channel *channel;
-    int code = ewi_incoming_find(context, hello, bytes, &channel, text);
+    int code = ewi_incoming_find(context, hello, bytes, &found, text);
 
+    if (code == EW_EEND)
+        (void)ewi_local_send(guest->socket, last_word,
+                             ewi_wire_put_u64(last_word, RECORD_FINAL, found.taken), -1);
     if (code != EW_OK)
         return code;
+    channel = found.channel;
     if (channel->began_local && channel->peer_uid != guest->peer.uid) {
         snprintf(text, WIRE_TEXT_BYTES_MAX, "the channel belongs to another user");
         return EW_EACCESS;
@@ -173,8 +179,8 @@ static bool on_hello(struct guest *guest, const uint8_t *bytes, uint32_t length,
                  WIRE_VERSION, hello.version_min, hello.version);
     else if (hello.intent == WIRE_RESUME) {
         code = resume(guest, &hello, bytes, memory_fd, text);
-        if (code == EW_OK)
-            return true;
+        if (code == EW_OK || code == EW_EEND)
+            return code == EW_OK;
     } else {
         code = ewi_listener_judge(guest->listener->context, guest->listener, &hello, &listener,
                                   text);

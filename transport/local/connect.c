@@ -9,6 +9,7 @@
 #include "transport/local/open.h"
 #include "transport/local/rundir.h"
 #include "transport/process.h"
+#include "transport/retired.h"
 
 enum { BUSY_PAUSE_NS = 2 * 1000 * 1000 };
 
@@ -257,7 +258,9 @@ int ewi_local_connect(ew_context *context, const char *directory, const char *na
         code = converse(&call, out, query);
     if (call.reply_fd >= 0)
         close(call.reply_fd);
-    if (code != EW_OK || dial->intent == WIRE_QUERY)
+    if (code != EW_OK && dial->move != NULL && dial->move->said)
+        ewi_retire_socket(dial->move->channel, call.socket); /* the peer may be on it: no hang-up */
+    else if (code != EW_OK || dial->intent == WIRE_QUERY)
         ewi_process_close_fd(call.socket);
     return code;
 }

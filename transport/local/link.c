@@ -9,6 +9,7 @@
 
 #include "transport/channel/channel.h"
 #include "transport/context.h"
+#include "transport/error.h"
 #include "transport/local/process_watch.h"
 #include "transport/local/open.h"
 #include "transport/process.h"
@@ -67,11 +68,18 @@ static void retract(ew_channel *channel, uint32_t wants)
         ewi_bell_retract(&link_of(channel)->bell, wants);
 }
 
+static void look_for_drain(ew_channel *channel)
+{
+    if (atomic_load_explicit(&link_of(channel)->theirs->draining, memory_order_relaxed) != 0) /* a hint */
+        ewi_channel_drained(channel);
+}
+
 /* Take kicks out of the socket. A hang-up may hide behind them, and ECONNRESET in front of them. */
 static void drain(ew_channel *channel)
 {
     uint8_t message[MESSAGE_BYTES_MAX];
 
+    look_for_drain(channel);
     for (int i = 0; i < DRAIN_MAX; i++) {
         ssize_t length = recv(link_of(channel)->bell.fd, message, sizeof(message),
                               MSG_DONTWAIT | MSG_TRUNC);
@@ -180,16 +188,16 @@ static void retire(ew_channel *channel, struct channel_link *of)
 
 static void say_drain(ew_channel *channel)
 {
-    atomic_store_explicit(&channel->outbox->draining, 1, memory_order_relaxed); /* a hint */
+    atomic_store_explicit(&channel->outbox->draining, 1, memory_order_relaxed); /* the kick orders it */
+    ewi_bell_kick(&link_of(channel)->bell); /* who waits there looks, and who has fileno() in a loop */
 }
 
 static void describe(ew_channel *channel, ew_channel_info *out)
 {
     struct local_link *link = link_of(channel);
 
-    if (link->peers_region.base != NULL && /* else the channel is closed here */
-        atomic_load_explicit(&link->theirs->draining, memory_order_relaxed) != 0) /* a hint */
-        ewi_channel_drained(channel);
+    if (link->peers_region.base != NULL) /* else the channel is closed here */
+        look_for_drain(channel);
     out->peer_pid = link->pid;
     out->peer_uid = link->uid;
     out->generation = channel->session.generation;
@@ -237,9 +245,10 @@ int ewi_local_link_prepare(ew_channel *channel, struct channel_link *of,
     link->process = ewi_process_watch(context, parts->fd, &parts->peer);
     code = ewi_reactor_add(context->reactor, parts->fd, EPOLLET, on_hang_up, link,
                            &link->source); /* EPOLLHUP and EPOLLERR come unasked */
-    if (code != EW_OK)
-        ewi_process_unwatch(context, link->process);
-    return code;
+    if (code == EW_OK)
+        return EW_OK;
+    ewi_process_unwatch(context, link->process);
+    return ewi_fail(EW_EMEMORY, "no memory for a link: %s", ewi_error_name(code));
 }
 
 void ewi_local_link_open(ew_channel *channel)

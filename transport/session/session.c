@@ -149,6 +149,15 @@ int ewi_session_on_ack(struct session *session, uint64_t generation, const struc
     return EW_OK;
 }
 
+int ewi_session_on_final(struct session *session, uint64_t peer_taken)
+{
+    if (peer_taken > session->sent || peer_taken < session->peer_taken ||
+        peer_taken % RECORD_ALIGN != 0)
+        return EW_EPROTO;
+    session->peer_taken = peer_taken; /* I2 */
+    return EW_OK;
+}
+
 void ewi_session_on_sent(struct session *session, uint64_t position)
 {
     session->sent = ewi_max_u64(session->sent, position);

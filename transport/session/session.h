@@ -77,6 +77,8 @@ int ewi_session_on_record(struct session *session, uint64_t generation, struct r
 /* May the record that begins now be stored before it is complete? on_record follows when it is. */
 bool ewi_session_may_store(const struct session *session, struct record record);
 int ewi_session_on_ack(struct session *session, uint64_t generation, const struct wire_ack *ack);
+/* The peer is gone, and that is how far it got: of any generation, it gets no further. */
+int ewi_session_on_final(struct session *session, uint64_t peer_taken);
 
 /* ---- what leaves ---- */
 

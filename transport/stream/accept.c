@@ -144,12 +144,15 @@ static int resume(struct guest *guest, const struct hello *hello, char text[WIRE
                                        .stack = guest->context->stack,
                                        .stream = guest->stream,
                                        .user = guest->user};
-    ew_channel *channel;
-    int code = ewi_incoming_find(guest->context, hello, guest->bytes, &channel, text);
+    struct incoming_found found;
+    uint8_t bytes[WIRE_FINAL_BYTES];
+    int code = ewi_incoming_find(guest->context, hello, guest->bytes, &found, text);
 
     ops->watch(guest->context->stack, guest->stream, 0);
     ewi_stream_user_set(guest->context->reactor, guest->user, NULL, NULL);
-    return code == EW_OK ? ewi_incoming_start(channel, hello, &link, text) : code;
+    if (code == EW_EEND)
+        say(guest, bytes, ewi_wire_put_u64(bytes, RECORD_FINAL, found.taken));
+    return code == EW_OK ? ewi_incoming_start(found.channel, hello, &link, text) : code;
 }
 
 /* True when the stream has become a channel's. */
@@ -169,8 +172,8 @@ static bool on_hello(struct guest *guest)
                  WIRE_VERSION, hello.version_min, hello.version);
     else if (hello.intent == WIRE_RESUME) {
         code = resume(guest, &hello, text);
-        if (code == EW_OK)
-            return true;
+        if (code == EW_OK || code == EW_EEND)
+            return code == EW_OK;
     } else {
         code = ewi_listener_judge(guest->context, NULL, &hello, &listener, text);
     }
@@ -207,8 +210,9 @@ static void on_guest(void *object, uint32_t bits, uint64_t now_ns)
 
     (void)bits, (void)now_ns;
     while (guest->have < sizeof(guest->bytes)) {
-        int64_t length = ops->recv_into(stack, guest->stream, guest->bytes + guest->have,
-                                        sizeof(guest->bytes) - guest->have);
+        const struct stack_room room = {guest->bytes + guest->have,
+                                        sizeof(guest->bytes) - guest->have};
+        int64_t length = ops->recv_into(stack, guest->stream, &room, 1);
 
         if (length == -EAGAIN)
             return;

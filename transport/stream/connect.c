@@ -80,6 +80,7 @@ static int say_hello(struct call *call)
 static int hear(struct call *call)
 {
     for (;;) {
+        struct stack_room room;
         int64_t length;
         int code;
 
@@ -93,8 +94,8 @@ static int hear(struct call *call)
             if (call->have >= record.bytes)
                 return EW_OK;
         }
-        length = call->ops->recv_into(call->stack, call->stream, call->bytes + call->have,
-                                      sizeof(call->bytes) - call->have);
+        room = (struct stack_room){call->bytes + call->have, sizeof(call->bytes) - call->have};
+        length = call->ops->recv_into(call->stack, call->stream, &room, 1);
         if (length == 0)
             return ewi_fail(EW_EUNREACHABLE, "%s hung up without an answer", call->dial->address);
         if (length > 0) {

@@ -17,6 +17,7 @@ void ewi_cover_watch(ew_channel *channel)
 {
     uint32_t bits = STACK_READABLE;
 
+    ewi_silence_look_soon(channel->context);
     if (atomic_load_explicit(&channel->link->stream.cover, memory_order_relaxed) != COVER_REACTOR)
         return; /* the application took it back meanwhile */
     if (ewi_channel_link_state(channel) != LINK_UP ||
@@ -104,6 +105,7 @@ void ewi_cover_activate(ew_channel *channel)
         link->cover_next = list->first;
         list->first = link;
         set_cover(channel, COVER_TICK);
+        ewi_silence_look_soon(channel->context);
         start = !list->ticking;
         list->ticking = true;
     }

@@ -46,6 +46,8 @@ static bool pump(ew_channel *channel, uint32_t bells, bool is_poller)
         progress = ewi_pump_in(channel);
     ewi_pump_out(channel);
     progress |= ewi_pump_release(channel);
+    if (__builtin_expect(atomic_load_explicit(&channel->growth.no_room, memory_order_relaxed), 0))
+        ewi_grow_look(channel);
     if (!is_poller && !was_blocked && ewi_stream_link_is_blocked(channel) &&
         ewi_waitroom_has_poller(&channel->room))
         wake_poller(link_of(channel));
@@ -105,6 +107,13 @@ static void settle(ew_channel *channel)
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
+/* In the middle of a message its rest is read when the receiver says where to: sink.h. */
+static void taken(ew_channel *channel)
+{
+    atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
+    ring_as_application(channel, channel->partial.begun ? BELL_OUT : BELL_IN | BELL_OUT);
+}
+
 bool ewi_stream_link_cover(ew_channel *channel)
 {
     if (ewi_waitroom_has_poller(&channel->room))
@@ -114,9 +123,34 @@ bool ewi_stream_link_cover(ew_channel *channel)
     return true;
 }
 
+void ewi_stream_link_poke(ew_channel *channel)
+{
+    ring(channel, BELL_OUT);
+}
+
 bool ewi_stream_link_is_blocked(ew_channel *channel)
 {
     return atomic_load_explicit(&link_of(channel)->blocked, memory_order_relaxed); /* a hint */
+}
+
+static void open_sink(ew_channel *channel, uint8_t *into, uint64_t room)
+{
+    struct stream_link *link = link_of(channel);
+
+    ewi_lock_enter(&link->drive_lock);
+    ewi_sink_open(channel, into, room);
+    ewi_lock_give(&link->drive_lock);
+    ring(channel, 0); /* bells that rang meanwhile */
+}
+
+static void close_sink(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+
+    ewi_lock_enter(&link->drive_lock);
+    ewi_sink_close(channel);
+    ewi_lock_give(&link->drive_lock);
+    ring(channel, 0); /* bells that rang meanwhile */
 }
 
 /* ---- sleeping ---- */
@@ -128,7 +162,7 @@ static nfds_t sleep_fds(ew_channel *channel, struct pollfd fds[LINK_FDS_MAX])
     fds[0] = (struct pollfd){.fd = link->fd, .events = POLLIN}; /* look may add POLLOUT */
     if (atomic_load_explicit(&link->lost, memory_order_relaxed)) /* a hint: poll returns at once */
         fds[0].fd = -1; /* it is wake_fd that tells of another link */
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN) /* a value */
         return 1;
     fds[1] = (struct pollfd){.fd = link->wake_fd, .events = POLLIN};
     return 2;
@@ -181,7 +215,7 @@ static void quieten(ew_channel *channel)
 
     if (read(link->wake_fd, &ignored, sizeof(ignored)) < 0)
         EWI_ASSERT(errno == EAGAIN);
-    if (atomic_load_explicit(&channel->shut, memory_order_acquire) != CHANNEL_OPEN) /* C4 */
+    if (atomic_load_explicit(&channel->shut, memory_order_relaxed) != CHANNEL_OPEN) /* a value */
         wake_poller(link);
 }
 
@@ -246,8 +280,6 @@ static void hang_up(ew_channel *channel, bool clean)
     struct stream_link *link = link_of(channel);
 
     link->clean = clean;
-    if (clean)
-        return;
     ewi_lock_enter(&link->drive_lock);
     ewi_pump_last_word(channel);
     ewi_lock_give(&link->drive_lock);
@@ -355,7 +387,7 @@ int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
     link->wake_fd = ewi_process_eventfd();
     if (link->wake_fd < 0) {
         ewi_region_release(&ewi_os_default, &link->memory);
-        return link->wake_fd;
+        return ewi_fail(EW_EMEMORY, "no descriptor for a stream: %s", ewi_error_name(link->wake_fd));
     }
     link->fd = parts->ops->stream_fd(parts->stack, parts->stream);
     link->staging = link->memory.base;
@@ -402,9 +434,11 @@ const struct link_ops ewi_stream_link = {
     .path = EW_PATH_TCP,
     .committed = committed,
     .published = published,
-    .taken = settle,
+    .taken = taken,
     .settle = settle,
     .drive = drive,
+    .open_sink = open_sink,
+    .close_sink = close_sink,
     .sleep_fds = sleep_fds,
     .announce = nothing_to_announce,
     .retract = stop_polling,

@@ -5,7 +5,7 @@
  * Shape      out: a second reader of our own ring; the run it took last is being sent.
  *            control: frames without a position, sent between runs.
  *            staging: bytes as they came; records move from there into the inbox, the rest of a
- *            long record is received straight into it.
+ *            long record is received straight into it, or into the buffer of a receiver: sink.h.
  * Owner      the channel; memory is one private region (inbox and staging)
  * Threads    whoever holds `drive_lock` drives both directions. Applications try the lock; who finds
  *            it taken leaves a bell, which the holder answers before it goes. While a thread polls
@@ -29,12 +29,15 @@
 #include "shm/ring.h"
 #include "transport/session/session.h"
 #include "transport/stack.h"
+#include "transport/stream/sink.h"
 #include "transport/stream/user.h"
+#include "transport/stream/window.h"
 
 enum {
     STREAM_STAGING_BYTES = 64 * 1024,
     STREAM_RUN_BYTES_MAX = RECORD_BYTES_MAX, /* ACK and PING pass after this many bytes */
     STREAM_CONTROL_BYTES = 4 * WIRE_CONTROL_BYTES_MAX,
+    STREAM_LONG_BYTES = 8 * 1024, /* a record from which on another long one is expected */
     STREAM_INBOX_SLACK_BYTES = RECORD_BYTES_MAX + 4096, /* a PAD, the reserve, the next header */
 };
 
@@ -42,6 +45,12 @@ enum stream_cover { /* who sees to the stream when the application does not */
     COVER_NONE = 0,    /* nobody: an application thread polls it */
     COVER_TICK = 1,    /* the application; the reactor's tick looks whether it still does */
     COVER_REACTOR = 2, /* the reactor watches it */
+};
+
+struct stream_counts { /* bytes that came; what the stack put into the sink was copied once */
+    uint64_t staged; /* received into the staging */
+    uint64_t stored; /* payload that passed the inbox */
+    uint64_t sunk;   /* payload received into the sink */
 };
 
 struct stream_link {
@@ -79,10 +88,22 @@ struct stream_link {
     uint64_t pong;  /* token to answer, 0: none */
     uint8_t *staging; /* STREAM_STAGING_BYTES */
     uint32_t staged_from, staged_to;
-    uint8_t *record_rest; /* where the rest of a long record goes */
-    uint32_t record_left;
+    uint32_t staged_wanted; /* not to receive more of the staging than this, 0: no limit */
+    uint32_t pad;           /* bytes to drop before the next header */
+    bool streak, more;      /* the last record was long; had MORE */
+    bool enough;            /* pump.h I4 */
+    uint8_t *record_rest;   /* where the rest of a long record's payload goes, NULL: none is coming */
+    uint32_t record_left;   /* payload bytes */
     struct record record;
+    bool sunk;              /* it goes to the sink, as: */
+    struct fragment fragment;
+    struct stream_sink sink;
+    struct stream_counts counts;
 
+    struct window_receiving receiving; /* is the inbox, or the ring, too small? */
+    struct window_sending sending;
+
+    uint64_t repeats_since_ns; /* what was sent has no answer (silence.c); 0: it has */
     int wake_fd; /* readable: the poller looks again; once this end is closing, for good */
 };
 
@@ -108,6 +129,8 @@ void ewi_stream_link_open(ew_channel *channel, uint64_t peer_limit);
 void ewi_stream_link_abandon(struct channel_link *of);
 /* The reactor's turn: drive a link whose application is away. False: somebody polls it. */
 bool ewi_stream_link_cover(ew_channel *channel);
+/* Somebody had the drive lock, or has left something to be said: go on. */
+void ewi_stream_link_poke(ew_channel *channel);
 /* More is to be written than the stack took. */
 bool ewi_stream_link_is_blocked(ew_channel *channel);
 uint64_t ewi_stream_link_memory_bytes(uint64_t inbox_bytes);

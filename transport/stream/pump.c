@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shm/copy.h"
 #include "transport/channel/move.h"
 #include "transport/error.h"
 
@@ -23,6 +24,16 @@ static uint64_t consumed_by(const ew_channel *channel)
     return atomic_load_explicit(&channel->consumed, memory_order_acquire); /* T2, pairs with T1 */
 }
 
+static void put_ping(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link->stream;
+    uint64_t token = ewi_grow_ping(channel);
+
+    if (token != 0)
+        link->control_to +=
+            ewi_wire_put_u64(link->control + link->control_to, RECORD_PING, token);
+}
+
 static void put_controls(ew_channel *channel, bool with_data)
 {
     struct stream_link *link = &channel->link->stream;
@@ -35,6 +46,7 @@ static void put_controls(ew_channel *channel, bool with_data)
 
         link->control_to += ewi_wire_put_ack(link->control + link->control_to, &ack);
         link->ack_now = false;
+        put_ping(channel);
     }
     if (atomic_exchange_explicit(&link->drain_wanted, false, memory_order_relaxed)) /* by the lock */
         link->control_to += ewi_wire_put_drain(link->control + link->control_to);
@@ -150,15 +162,37 @@ static bool violated(ew_channel *channel, const char *what)
     return false;
 }
 
+void ewi_pump_tell_positions(ew_channel *channel)
+{
+    const struct session *session = &channel->session;
+
+    atomic_store_explicit(&channel->peer_taken, session->peer_taken, memory_order_release); /* F1, with F2 */
+    atomic_store_explicit(&channel->peer_consumed, session->peer_consumed,
+                          memory_order_release); /* F1, with F2 */
+}
+
 static bool on_ack(ew_channel *channel, const uint8_t *payload)
 {
     struct wire_ack ack = ewi_wire_get_ack(payload);
 
     if (ewi_session_on_ack(&channel->session, channel->session.generation, &ack) != EW_OK)
         return violated(channel, "an ACK that cannot be");
-    atomic_store_explicit(&channel->peer_taken, ack.taken, memory_order_release);       /* F1, with F2 */
-    atomic_store_explicit(&channel->peer_consumed, ack.consumed, memory_order_release); /* F1, with F2 */
+    ewi_pump_tell_positions(channel);
     return true;
+}
+
+/* The last word of a link. Without CLOSE before it the channel was aborted there. */
+static bool on_final(ew_channel *channel, const uint8_t *payload)
+{
+    struct session *session = &channel->session;
+
+    if (ewi_session_on_final(session, ewi_wire_get_u64(payload)) != EW_OK)
+        return violated(channel, "a FINAL that cannot be");
+    if (!session->peer_closed)
+        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_relaxed); /* C1 follows */
+    ewi_pump_tell_positions(channel);
+    ewi_channel_link_down(channel, LINK_HUNG_UP);
+    return false;
 }
 
 static bool on_control(ew_channel *channel, struct record record, const uint8_t *payload)
@@ -176,15 +210,14 @@ static bool on_control(ew_channel *channel, struct record record, const uint8_t 
     case RECORD_PING:
         link->pong = ewi_wire_get_u64(payload);
         return true;
-    case RECORD_PONG: /* nobody has asked yet */
+    case RECORD_PONG:
+        ewi_grow_pong(channel, ewi_wire_get_u64(payload));
         return true;
     case RECORD_DRAIN:
         ewi_channel_drained(channel);
         return true;
-    case RECORD_FINAL: /* it was aborted there */
-        atomic_store_explicit(&channel->peer_ended, OUTBOX_ABORTED, memory_order_relaxed); /* C1 follows */
-        ewi_channel_link_down(channel, LINK_HUNG_UP);
-        return false;
+    case RECORD_FINAL:
+        return on_final(channel, payload);
     default:
         return violated(channel, "a frame that does not belong on an open link");
     }
@@ -207,7 +240,68 @@ static void refresh_inbox(ew_channel *channel)
     EWI_ASSERT(code == EW_OK); /* our own reader */
 }
 
+uint8_t *ewi_pump_reserve(ew_channel *channel, struct record record)
+{
+    uint32_t payload_bytes = record.bytes - RECORD_HEADER_BYTES;
+    uint8_t *room = ewi_ring_reserve(&channel->inbox.writer, payload_bytes);
+
+    if (room == NULL) {
+        refresh_inbox(channel);
+        room = ewi_ring_reserve(&channel->inbox.writer, payload_bytes);
+        EWI_ASSERT(room != NULL); /* I1 of the link */
+    }
+    return room;
+}
+
+/* Long records come in streaks, and with the rest of a long message. */
+static void note_length(struct stream_link *link, struct record record)
+{
+    bool more = (record.flags & RECORD_MORE) != 0;
+
+    link->streak = record.bytes >= STREAM_LONG_BYTES || (link->streak && link->more && !more);
+    link->more = more;
+}
+
+/* What to receive of the next record into the staging, if it is likely to be long, 0: no limit. */
+static uint32_t head_bytes(const struct stream_link *link)
+{
+    if (!link->streak)
+        return 0;
+    return link->more ? RECORD_HEADER_BYTES : RECORD_HEADER_BYTES + RECORD_TOTAL_BYTES;
+}
+
+/* A record went into the inbox: what follows does, too. */
+static void on_stored(ew_channel *channel, struct record record)
+{
+    struct stream_link *link = &channel->link->stream;
+
+    link->sink.over = true;
+    link->counts.stored += record.bytes - RECORD_HEADER_BYTES;
+    if (record.flags & RECORD_TOTAL && /* and nothing is in front of it: I4 */
+        atomic_load_explicit(&channel->consumed, memory_order_relaxed) + /* a hint */
+                ewi_record_span(record.bytes) == channel->session.taken)
+        link->enough = true;
+}
+
 /* A complete record lies in the staging. */
+static void keep(ew_channel *channel, struct record record, const uint8_t *payload)
+{
+    struct stream_link *link = &channel->link->stream;
+    struct fragment fragment;
+
+    if (ewi_sink_wants(channel, record, payload, record.bytes - RECORD_HEADER_BYTES, &fragment)) {
+        ewi_copy(ewi_sink_at(channel), payload + fragment.skip, fragment.payload_bytes);
+        ewi_sink_passed(channel, record, &fragment);
+        link->enough |= link->sink.over;
+        return;
+    }
+    if (ewi_ring_append(&channel->inbox.writer, record, payload) != EW_OK) {
+        refresh_inbox(channel);
+        EWI_ASSERT(ewi_ring_append(&channel->inbox.writer, record, payload) == EW_OK); /* I1 */
+    }
+    on_stored(channel, record);
+}
+
 static bool store(ew_channel *channel, struct record record, const uint8_t *payload)
 {
     struct stream_link *link = &channel->link->stream;
@@ -215,39 +309,37 @@ static bool store(ew_channel *channel, struct record record, const uint8_t *payl
 
     if (ewi_session_on_record(&channel->session, channel->session.generation, record, &take) != EW_OK)
         return violated(channel, "a record where none can be");
-    if (take && !link->discarding) {
-        if (ewi_ring_append(&channel->inbox.writer, record, payload) != EW_OK) {
-            refresh_inbox(channel);
-            EWI_ASSERT(ewi_ring_append(&channel->inbox.writer, record, payload) == EW_OK); /* I1 */
-        }
-    }
+    note_length(link, record);
+    if (take && !link->discarding)
+        keep(channel, record, payload);
     EWI_CRASH_POINT("stream.after_store");
     if (take)
         on_taken(channel, record);
     return true;
 }
 
-/* The front of a long DATA record lies in the staging: the rest goes straight into the inbox. */
-static bool begin_direct(ew_channel *channel, struct record record, const uint8_t *payload,
+/* The front of a DATA record lies in the staging: the rest of its payload is received where it goes. */
+static void begin_direct(ew_channel *channel, struct record record, const uint8_t *payload,
                          uint32_t have)
 {
     struct stream_link *link = &channel->link->stream;
-    uint32_t payload_bytes = record.bytes - RECORD_HEADER_BYTES;
+    uint32_t skip = 0;
     uint8_t *room;
 
-    if (link->discarding || !ewi_session_may_store(&channel->session, record))
-        return false;
-    room = ewi_ring_reserve(&channel->inbox.writer, payload_bytes);
-    if (room == NULL) {
-        refresh_inbox(channel);
-        room = ewi_ring_reserve(&channel->inbox.writer, payload_bytes);
-        EWI_ASSERT(room != NULL); /* I1 */
+    link->sunk = ewi_sink_wants(channel, record, payload, have, &link->fragment);
+    if (link->sunk) {
+        skip = link->fragment.skip;
+        room = ewi_sink_at(channel);
+    } else {
+        link->sink.over = true;
+        room = ewi_pump_reserve(channel, record);
     }
-    memcpy(room, payload, have);
+    memcpy(room, payload + skip, have - skip);
     link->record = record;
-    link->record_rest = room + have;
-    link->record_left = ewi_record_span(record.bytes) - RECORD_HEADER_BYTES - have;
-    return true;
+    link->record_rest = room + have - skip;
+    link->record_left = record.bytes - RECORD_HEADER_BYTES - have;
+    link->staged_from = link->staged_to = 0;
+    note_length(link, record);
 }
 
 static bool end_direct(ew_channel *channel)
@@ -256,26 +348,65 @@ static bool end_direct(ew_channel *channel)
     bool take = false;
 
     link->record_rest = NULL;
+    link->pad = ewi_record_span(link->record.bytes) - link->record.bytes;
     if (ewi_session_on_record(&channel->session, channel->session.generation, link->record, &take) !=
         EW_OK)
         return violated(channel, "a record where none can be");
     EWI_ASSERT(take);
+    if (link->sunk) {
+        link->sunk = false;
+        ewi_sink_passed(channel, link->record, &link->fragment);
+        link->enough |= link->sink.over;
+        return true;
+    }
     ewi_ring_commit(&channel->inbox.writer, link->record.bytes - RECORD_HEADER_BYTES, link->record.flags);
+    on_stored(channel, link->record);
     return true;
+}
+
+/* The front of a record lies in the staging: receive the rest there, or where it goes. */
+static void await_rest(ew_channel *channel, struct record record, const uint8_t *payload,
+                       uint32_t have)
+{
+    struct stream_link *link = &channel->link->stream;
+    uint32_t left = record.bytes - RECORD_HEADER_BYTES - (uint32_t)ewi_min_u64(have, record.bytes - 8);
+    struct fragment fragment;
+
+    link->staged_wanted = 0;
+    if (link->discarding || !ewi_session_may_store(&channel->session, record))
+        return;
+    if (have < ewi_fragment_head_bytes(record))
+        link->staged_wanted = link->streak ? RECORD_HEADER_BYTES + ewi_fragment_head_bytes(record) : 0;
+    else if (left >= DIRECT_BYTES_MIN ||
+             (left > 0 && link->streak && ewi_sink_wants(channel, record, payload, have, &fragment)))
+        begin_direct(channel, record, payload, have);
+}
+
+/* The end of the record before, in the staging. False: not all of it is here. */
+static bool drop_pad(struct stream_link *link)
+{
+    uint32_t have = (uint32_t)ewi_min_u64(link->staged_to - link->staged_from, link->pad);
+
+    link->staged_from += have;
+    link->pad -= have;
+    return link->pad == 0;
 }
 
 /* One frame or record at the front of the staging. False: stop (incomplete, or the link broke). */
 static bool parse_one(ew_channel *channel)
 {
     struct stream_link *link = &channel->link->stream;
+    bool begins = drop_pad(link);
     const uint8_t *at = link->staging + link->staged_from;
     uint32_t have = link->staged_to - link->staged_from;
     struct record record;
     uint32_t span;
     bool control, good;
 
-    if (have < RECORD_HEADER_BYTES)
+    if (!begins || have < RECORD_HEADER_BYTES) {
+        link->staged_wanted = link->streak ? link->pad + head_bytes(link) : 0;
         return false;
+    }
     record = ewi_record_decode(ewi_wire_get_header(at));
     control = !ewi_record_has_position(record.kind);
     if ((control ? ewi_wire_check_control(record) : ewi_record_check(record, RECORD_BYTES_MAX)) !=
@@ -283,10 +414,10 @@ static bool parse_one(ew_channel *channel)
         return violated(channel, "a frame that cannot be");
     span = ewi_record_span(record.bytes);
     if (have < span) {
-        if (control || span - have < DIRECT_BYTES_MIN ||
-            !begin_direct(channel, record, at + RECORD_HEADER_BYTES, have - RECORD_HEADER_BYTES))
-            return false;
-        link->staged_from = link->staged_to = 0;
+        if (control)
+            link->staged_wanted = link->streak ? span + head_bytes(link) : 0;
+        else
+            await_rest(channel, record, at + RECORD_HEADER_BYTES, have - RECORD_HEADER_BYTES);
         return false;
     }
     good = control ? on_control(channel, record, at + RECORD_HEADER_BYTES)
@@ -315,71 +446,113 @@ static void compact(struct stream_link *link)
     link->staged_to = have;
 }
 
-/* A FIN or an error: either way the link is gone. The channel may wait for another. */
+/* A FIN or an error without FINAL: the link is gone. The channel may wait for another, even behind the
+ * peer's CLOSE: perhaps our ACK of that was lost, and the peer waits for it. */
 static void stream_ended(ew_channel *channel)
 {
     struct stream_link *link = &channel->link->stream;
 
-    if (channel->session.peer_closed || !ewi_resume_lost(channel)) {
+    if (!ewi_resume_lost(channel)) {
         ewi_channel_link_down(channel, LINK_HUNG_UP);
         return;
     }
     ewi_session_detach(&channel->session, channel->session.generation);
     atomic_store_explicit(&link->lost, true, memory_order_relaxed); /* by the lock; a hint outside */
+    ewi_context_tell(channel);
 }
 
-/* Read once. > 0: there may be more; 0: not now, or the link is down. */
-static int64_t read_once(ew_channel *channel)
+/* Where the next bytes go; how many rooms. */
+static uint32_t choose_rooms(struct stream_link *link, struct stack_room rooms[2])
+{
+    uint32_t wanted = link->staged_wanted, count = 0;
+
+    if (link->record_rest != NULL) { /* nothing is staged, and what is staged now lies behind it */
+        rooms[count++] = (struct stack_room){link->record_rest, link->record_left};
+        wanted = head_bytes(link);
+        if (wanted > 0)
+            wanted += ewi_record_span(link->record.bytes) - link->record.bytes;
+    }
+    compact(link);
+    if (wanted == 0)
+        wanted = STREAM_STAGING_BYTES;
+    EWI_ASSERT(wanted > link->staged_to && wanted <= STREAM_STAGING_BYTES);
+    rooms[count++] = (struct stack_room){link->staging + link->staged_to, wanted - link->staged_to};
+    return count;
+}
+
+/* So many bytes of the record that goes elsewhere have come. False: the link broke. */
+static bool on_rest(ew_channel *channel, uint32_t got)
 {
     struct stream_link *link = &channel->link->stream;
-    int64_t got;
 
-    if (link->record_rest != NULL) {
-        got = link->ops->recv_into(link->stack, link->stream, link->record_rest, link->record_left);
-        if (got > 0) {
-            link->record_rest += got;
-            link->record_left -= (uint32_t)got;
-            if (link->record_left == 0 && !end_direct(channel))
-                return 0;
-        }
-    } else {
-        compact(link);
-        got = link->ops->recv_into(link->stack, link->stream, link->staging + link->staged_to,
-                                   STREAM_STAGING_BYTES - link->staged_to);
-        if (got > 0)
-            link->staged_to += (uint32_t)got;
-    }
+    link->record_rest += got;
+    link->record_left -= got;
+    if (link->sunk)
+        link->counts.sunk += got;
+    return link->record_left > 0 || end_direct(channel);
+}
+
+enum read { READ_END, READ_SHORT, READ_FULL }; /* SHORT: most likely there is no more for now */
+
+static enum read read_once(ew_channel *channel)
+{
+    struct stream_link *link = &channel->link->stream;
+    struct stack_room rooms[2];
+    uint32_t count = choose_rooms(link, rooms), rest = count == 2 ? link->record_left : 0;
+    uint64_t offered = rest + rooms[count - 1].bytes;
+    int64_t got = link->ops->recv_into(link->stack, link->stream, rooms, count);
+
     if (got == -EAGAIN)
-        return 0;
+        return READ_END;
     if (got <= 0) {
         stream_ended(channel);
-        return 0;
+        return READ_END;
     }
-    return got;
+    rest = (uint32_t)ewi_min_u64(rest, (uint64_t)got);
+    link->staged_to += (uint32_t)got - rest;
+    link->counts.staged += (uint64_t)got - rest;
+    if (rest > 0 && !on_rest(channel, rest))
+        return READ_END;
+    return (uint64_t)got == offered || (count == 1 && link->staged_to >= STREAM_STAGING_BYTES / 2)
+               ? READ_FULL
+               : READ_SHORT;
+}
+
+/* Does the receiver wait for more of what came, and nobody for anything else? */
+static bool is_no_news(const struct stream_link *link)
+{
+    return link->sink.into != NULL && !link->sink.over;
+}
+
+/* What the peer may send depends on what was received meanwhile: tell it in good time. */
+static void tell_urgently(ew_channel *channel)
+{
+    if (ewi_session_ack_urgent(&channel->session, consumed_by(channel)))
+        ewi_pump_out(channel);
 }
 
 bool ewi_pump_in(ew_channel *channel)
 {
     struct stream_link *link = &channel->link->stream;
+    const uint64_t passed = link->sink.passed;
+    enum read read = READ_FULL;
     bool progress;
 
     if (is_lost(link))
         return false;
+    link->enough = false;
     progress = parse_all(channel); /* what came with the hello */
-    for (int round = 0; round < PUMP_ROUNDS; round++) {
+    for (int round = 0; round < PUMP_ROUNDS && read == READ_FULL && !link->enough; round++) {
         bool direct = link->record_rest != NULL;
-        uint32_t staged = link->staged_to - link->staged_from;
-        int64_t got;
 
         if (ewi_channel_link_state(channel) != LINK_UP)
             return true;
-        got = read_once(channel);
-        if (got == 0)
-            break;
-        progress |= direct && link->record_rest == NULL;
-        progress |= parse_all(channel); /* at once: no event tells of what stays in the staging */
-        if (!direct && got + staged < STREAM_STAGING_BYTES / 2)
-            break; /* a short read: most likely there is no more, spare the system call */
+        read = read_once(channel);
+        progress |= direct && link->record_rest == NULL && !is_no_news(link);
+        progress |= parse_all(channel); /* at once: I3 */
+        tell_urgently(channel);
     }
+    if (is_no_news(link) && link->sink.passed != passed) /* the receiver goes on waiting */
+        atomic_store_explicit(&link->ack_wanted, 1, memory_order_relaxed); /* by the lock */
     return progress || ewi_channel_link_state(channel) != LINK_UP;
 }

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter_ns as clock
-from types import TracebackType
 from typing import Self, TypeVar, final
 
 from typing_extensions import Buffer
 
 from .. import _channel
 from .._channel import RECV, SEND
+from .._closing import AsyncClosing
 from .._context import Context
 from .._errors import ClosedHere, EastwestError, EndOfChannel, Timeout
 from .._values import ChannelStats, Explanation, Path, Peer
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @final
-class Channel:
+class Channel(AsyncClosing):
     """Full-duplex, ordered, exactly-once messages to one peer, for asyncio.
 
     ``connect`` and ``Listener.accept`` make channels; a synchronous channel can be wrapped, and
@@ -334,20 +334,11 @@ class Channel:
         if self._ended:
             raise ClosedHere("the channel was closed here")
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        if kind is None:
-            await self.close()
-        else:
+    async def _end_block(self, by_exception: bool) -> None:
+        if by_exception:
             self.abort()
+        else:
+            await self.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_watch"):

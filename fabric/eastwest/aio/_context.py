@@ -4,10 +4,10 @@ import threading
 import weakref
 from collections.abc import Generator, Mapping
 from functools import partial
-from types import TracebackType
 from typing import Any, Self, final
 
 from .. import _channel, _context
+from .._closing import AsyncClosing
 from .._config import Config
 from .._select import Pick
 from .._values import ContextStats, Explanation, Instance
@@ -39,19 +39,13 @@ class Connecting:
         self._channel = await self._connect()
         return self._channel
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *raised: Any) -> None:
         if self._channel is not None:
-            await self._channel.__aexit__(kind, error, trace)
+            await self._channel.__aexit__(*raised)
 
 
 @final
-class Context:
+class Context(AsyncClosing):
     """Configuration, discovery and a budget of memory. Independent contexts share nothing.
 
     Nothing is opened before it is needed: making one only checks the settings.
@@ -171,14 +165,5 @@ class Context:
         """Whether ``close`` was called."""
         return self._context.closed
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    async def _end_block(self, by_exception: bool) -> None:
         await self.close()

@@ -6,7 +6,6 @@ returns. So a cancelled task has taken nothing, and whoever leaves the line wake
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -67,7 +66,7 @@ class Line:
     def __init__(self, arm: Callable[[], bool], look_seconds: float | None = None) -> None:
         self._arm = arm
         self._look_seconds = look_seconds
-        self._tickets: deque[Ticket] = deque()
+        self._tickets: list[Ticket] = []  # a deque takes 760 bytes while it is empty
 
     def __len__(self) -> int:
         return len(self._tickets)

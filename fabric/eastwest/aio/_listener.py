@@ -1,16 +1,16 @@
 """Listener: accepts channels in an event loop, one by one or with a task for each."""
 
 import asyncio
-import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Self, final
 
 from .. import _listener
-from .._errors import ClosedHere, ConfigurationError, EndOfChannel, PeerLost, Timeout
+from .._closing import AsyncClosing
+from .._errors import ClosedHere, ConfigurationError, EndOfChannel, Timeout
+from .._handler import ending_only
 from .._values import Explanation, Instance, ListenerStats
 from ._channel import Channel
 from ._line import Line, check_timeout
@@ -18,13 +18,12 @@ from ._thread import in_thread
 from ._turn import lap
 from ._watch import Watch
 
-log = logging.getLogger("eastwest")
 TASKS_MAX = 1 << 20
 Handler = Callable[[Channel], Awaitable[object]]
 
 
 @final
-class Listener:
+class Listener(AsyncClosing):
     """One published instance of a service. Iterating yields channels until ``close()``.
 
     * Tasks: any number may call ``accept``; each channel goes to one of them.
@@ -115,17 +114,10 @@ class Listener:
     async def _run(self, handler: Handler, channel: Channel) -> None:
         """Run one handler; whatever it raises ends its channel only."""
         try:
-            with suppress(EndOfChannel):
-                await handler(channel)
-            await channel.close()
-        except PeerLost as error:
-            log.warning("peer_lost service=%s detail=%s", self.service, error)
-            channel.abort()
-        except ClosedHere as error:
-            log.debug("channel_closed service=%s detail=%s", self.service, error)
-        except Exception:
-            log.exception("handler_failed service=%s handler=%r", self.service, handler)
-            channel.abort()
+            with ending_only(channel, self.service, handler):
+                with suppress(EndOfChannel):
+                    await handler(channel)
+                await channel.close()
         except BaseException:
             channel.abort()
             raise
@@ -161,16 +153,7 @@ class Listener:
         except ClosedHere:
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
+    async def _end_block(self, by_exception: bool) -> None:
         self.close()
 
     def __del__(self) -> None:

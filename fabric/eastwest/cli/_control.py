@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from glob import glob
 from typing import Any, Literal
 
-from .. import _native, _rundir
+from .. import _native_rundir, _rundir
 from .._config import Config
 from .._errors import ConfigurationError, EastwestError
 from .._parallel import in_parallel
@@ -127,7 +127,7 @@ def directories(config: Config) -> list[str]:
     found = []
     places = _rundir.places(config.runtime_dirs, os.environ)
     for place in places:
-        problem = _native.rundir_problem(place.directory, False)
+        problem = _native_rundir.rundir_problem(place.directory, False)
         if problem is None or (is_root and os.path.isdir(place.directory)):
             found.append(place.directory)
         elif place.origin in ("configuration", _rundir.VARIABLE):
@@ -168,7 +168,7 @@ def look_around(config: Config, *, details: bool = True) -> View:
         view.problems += [each for each in problems if each.kind != "gone"]
         if len(problems) > len([each for each in problems if each.kind != "gone"]):
             with suppress(EastwestError):  # not our directory: its owner does it
-                _native.sweep_control(directory)
+                _native_rundir.sweep_control(directory)
     return view
 
 

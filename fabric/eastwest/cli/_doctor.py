@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from .. import _native, _rundir
+from .. import _native_rundir, _rundir
 from .._config import Config
 from .._context import Context
 from .._errors import EastwestError
@@ -48,7 +48,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         _machine.peer_pidfd(),
         _limits.pidfd(),
         _limits.membarrier(),
-        _machine.cpus(),
         _machine.memlock(),
         _machine.nofile(),
         _limits.open_files(),
@@ -84,6 +83,7 @@ def _of_library() -> list[Finding]:
                 stats = context.stats()
                 found = [
                     _machine.huge_seals(stats.seal_huge),
+                    _machine.cpus(stats.cpus),
                     _machine.spin_cap(stats.spin_seconds_max),
                 ]
                 return [*found, _to_ourselves(context)]
@@ -141,7 +141,7 @@ def _directories(config: Config) -> list[Finding]:
 
 def _directory(place: _rundir.Place, *, is_fixed: bool) -> tuple[Finding, bool]:
     name = f"runtime directory {place.directory}"
-    problem = _native.rundir_problem(place.directory, False)
+    problem = _native_rundir.rundir_problem(place.directory, False)
     if problem is None and os.access(place.directory, os.W_OK | os.X_OK):
         return Finding(name, "ok", f"usable ({place.origin})"), True
     if problem is None:
@@ -160,7 +160,7 @@ def _control_sockets(directory: str) -> list[Finding]:
     if not os.path.lexists(folder):
         return []
     name = f"control sockets {folder}"
-    problem = _native.rundir_problem(folder, False)
+    problem = _native_rundir.rundir_problem(folder, False)
     if problem is None and not os.access(folder, os.W_OK | os.X_OK):
         problem = f"uid {os.geteuid()} may not make a socket there"
     if problem is not None:

@@ -153,16 +153,16 @@ def user() -> Finding:
     return Finding("user", "ok", f"uid {uid} ({name}), groups {groups}")
 
 
-def cpus() -> Finding:
-    """Look at the CPUs that this process may use, and at its quota."""
-    return judge_cpus(len(os.sched_getaffinity(0)), _cgroup.ours().cpus())
+def cpus(usable: int) -> Finding:
+    """Judge how many CPUs the library found, by affinity and quota."""
+    return judge_cpus(usable, len(os.sched_getaffinity(0)), _cgroup.ours().cpus())
 
 
-def judge_cpus(count: int, quota: float | None) -> Finding:
-    """Judge how many CPUs may be used, and the quota in CPUs, None without one."""
+def judge_cpus(usable: int, count: int, quota: float | None) -> Finding:
+    """Judge what the library uses of those that affinity allows, and the quota, None without."""
     shown = "none" if quota is None else f"{quota:g}"
     detail = f"{count} of {os.cpu_count()} may be used, cgroup quota {shown}"
-    if count > 1 and (quota is None or quota >= 2):
+    if usable > 1:
         return Finding("cpus", "ok", detail)
     fix = "give the process two CPUs if latency matters"
     return Finding("cpus", "note", f'{detail}; wait = "adaptive" does not spin', fix)

@@ -282,6 +282,9 @@ def _info(row: Mapping[str, Any]) -> ChannelInfo:
         death_watch=text(row, "death_watch"),
         end=text(row, "end"),
         end_code=whole(row, "end_code"),
+        inbox_bytes=whole(row, "inbox_bytes"),
+        outbox_growths=whole(row, "outbox_growths"),
+        inbox_growths=whole(row, "inbox_growths"),
     )
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .. import _native
+from .. import _native_rundir
 from ._machine import HUGE_BYTES, huge_pages_used
 
 SHM = "/dev/shm"
@@ -96,4 +96,4 @@ def mapped(pid: int) -> Mapped:
 
 def sockets(directory: str) -> list[str]:
     """Return the listeners' sockets in a runtime directory, live or stale."""
-    return sorted(filter(_native.is_socket_name, _names(directory)))
+    return sorted(filter(_native_rundir.is_socket_name, _names(directory)))
