@@ -252,7 +252,9 @@ static void a_replaced_link_is_closed_when_its_time_is_over(void)
     for (int i = 0; i < 2; i++) {
         const struct hello hello = hello_of(WIRE_RESUME, 2 + (uint64_t)i);
 
+        ewi_reactor_lock(pair.server->reactor); /* a link retires after its welcome was sent */
         pair.server->retired_ns = times_ns[i];
+        ewi_reactor_unlock(pair.server->reactor);
         fds[i + 1] = dial(&pair);
         CHECK_EQ(greet(fds[i + 1], &hello), RECORD_WELCOME);
     }

@@ -9,7 +9,7 @@ enum {
     SEED = 3,
     NOTICED_LATE = 300, /* steps */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    STRIDE = 7,
+    STRIDE = 61,
 #else
     STRIDE = 1,
 #endif
