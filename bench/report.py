@@ -51,6 +51,7 @@ COMMANDS = {
     "python-switching": module("switching"),
     "python-far": module("far"),
     "python-waiting": module("waiting"),
+    "python-scale": module("scale"),
     "aio-roundtrip": module("aio_roundtrip"),
 }
 CALLS = "python-calls"  # pytest-benchmark
@@ -176,6 +177,9 @@ TARGETS = (
         )
     ),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
+    Target(
+        "python-scale", "private bytes of an idle channel", "private/used", None, "<=", 16 << 10
+    ),
     Target(
         "aio-roundtrip",
         "asyncio / asyncio streams over a Unix socket, hot",

@@ -5,6 +5,8 @@ A model says how it is to be verified in comments of one line near its top:
     /* verify: -m100000 */      options of the verifier; -DNAME also reaches the model
     /* deep: -m1000000 -DN=4 */ the same for ./dev check-deep
     /* mutants: LOSE SWAP */    with -DLOSE, and with -DSWAP, an error must be found
+    /* livelock: -l -DNP */     one more search, for what goes on for ever
+    /* livelock-mutants: ... */ what that one must find
 
 A search that was cut short (depth, memory, time) proves nothing and counts as a failure.
 """
@@ -64,9 +66,21 @@ def run(outcome: Outcome, *, deep: bool = False, seconds: float = SECONDS_MAX) -
             options = words(text, "deep") or options
         errors, output = search(path, options, "", seconds)
         show(outcome, f"{path.name} {' '.join(options)}", errors == 0, f"errors: {errors}", output)
-        for mutant in words(text, "mutants"):
-            errors, output = search(path, words(text, "verify") or options, mutant, seconds)
-            show(outcome, f"{path.name} -D{mutant}", bool(errors), "mistake not found", output)
+        find(outcome, path, words(text, "verify") or options, words(text, "mutants"), seconds)
+        if livelock := words(text, "livelock"):
+            errors, output = search(path, livelock, "", seconds)
+            name = f"{path.name} {' '.join(livelock)}"
+            show(outcome, name, errors == 0, f"errors: {errors}", output)
+            find(outcome, path, livelock, words(text, "livelock-mutants"), seconds)
+
+
+def find(
+    outcome: Outcome, path: Path, options: list[str], mutants: list[str], seconds: float
+) -> None:
+    """Verify that each mistake is found."""
+    for mutant in mutants:
+        errors, output = search(path, options, mutant, seconds)
+        show(outcome, f"{path.name} -D{mutant}", bool(errors), "mistake not found", output)
 
 
 def models() -> Iterator[Path]:

@@ -15,6 +15,7 @@
 #include "transport/machine.h"
 #include "transport/process.h"
 #include "transport/quota.h"
+#include "transport/retired.h"
 #include "transport/stream/user.h"
 
 #define KIB UINT64_C(1024)
@@ -330,6 +331,7 @@ static int take_options(ew_context *context, const ew_context_options *options)
     context->grace_ns = options->grace_ns > 0 ? (uint64_t)options->grace_ns : 10 * (uint64_t)NS_PER_S;
     if (options->grace_ns < 0)
         context->grace_ns = 0;
+    context->retired_ns = RETIRED_NS;
     context->shm_stays = options->shm_stays != 0;
     context->allow_any = options->allow_any != 0;
     code = take_list(context->allow_uids, &context->allow_uids_count, "allow_uids",

@@ -54,6 +54,7 @@ struct ew_context {
     _Atomic uint64_t spin_ns; /* what a sleep costs more than a spin; learnt (spin_rule.h) */
     uint32_t quota_cpus;      /* 0: no limit */
     uint64_t hello_ns, grace_ns;
+    uint64_t retired_ns; /* RETIRED_NS; a test has less */
     bool shm_stays;
     uint32_t allow_uids[CONTEXT_ALLOW_MAX], allow_gids[CONTEXT_ALLOW_MAX];
     uint32_t allow_uids_count, allow_gids_count;

@@ -105,7 +105,7 @@ static struct retired *create(ew_channel *channel, int fd, uint32_t events)
     retired->channel = channel;
     retired->older = channel->retired;
     channel->retired = retired;
-    ewi_reactor_set_deadline(context->reactor, retired->source, ewi_now_ns() + RETIRED_NS);
+    ewi_reactor_set_deadline(context->reactor, retired->source, ewi_now_ns() + context->retired_ns);
     ewi_reactor_unlock(context->reactor);
     return retired;
 }

@@ -9,7 +9,7 @@
  * Threads    any; never blocks
  * Trust      what still arrives is thrown away, a bounded amount at a time
  * Errors     none: without memory it is closed at once
- * Invariants I1  gone after RETIRED_NS at the latest.
+ * Invariants I1  gone after RETIRED_NS at the latest (`retired_ns` of the context).
  *            I2  a channel has RETIRED_MAX at most: a peer that resumes again and again, and closes
  *                nothing, takes no more descriptors. The oldest goes first.
  * Ordering   the reactor's lock

@@ -67,11 +67,44 @@ static void a_peer_that_dies_before_the_channel_is_open_is_gone_when_it_is(void)
     ew_channel_free(channel);
 }
 
+static int packets_in(int fd)
+{
+    char byte;
+    int count = 0;
+
+    while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+        count++;
+    return count;
+}
+
+/* catches: a peer that kicks as fast as it can, and is read until it stops */
+static void a_flood_of_kicks_costs_a_bounded_number_of_calls_per_wake_up(void)
+{
+    enum { A_WAKE_UP = 64 }; /* DRAIN_MAX */
+    ew_channel *channel = create_channel();
+    int peer = prepare(channel), sent = 0;
+    struct pollfd seen[2] = {{.revents = POLLIN}, {.fd = -1}};
+
+    ewi_reactor_lock(context->reactor);
+    ewi_local_link_open(channel);
+    ewi_channel_open(channel);
+    ewi_reactor_unlock(context->reactor);
+    while (send(peer, "k", 1, MSG_DONTWAIT) == 1)
+        sent++;
+    CHECK(sent > 2 * A_WAKE_UP);
+    channel->ops->seen(channel, seen, 2);
+    CHECK_EQ(packets_in(channel->link->local.bell.fd), sent - A_WAKE_UP);
+    CHECK_EQ(ewi_channel_link_state(channel), LINK_UP);
+    close(peer);
+    ew_channel_free(channel);
+}
+
 int main(void)
 {
     alarm(60);
     CHECK_EQ(ew_context_open(NULL, &context), EW_OK);
     RUN(a_peer_that_dies_before_the_channel_is_open_is_gone_when_it_is);
+    RUN(a_flood_of_kicks_costs_a_bounded_number_of_calls_per_wake_up);
     ew_context_close(context);
     return 0;
 }

@@ -138,6 +138,48 @@ static void a_switch_that_fails_changes_nothing(void)
     close_both(&pair);
 }
 
+static struct pair open_one_that_stays(int end)
+{
+    const ew_context_options stays = {.grace_ns = -1, .shm_stays = 1}, moves = {.grace_ns = -1};
+    struct pair pair = {0};
+
+    CHECK_EQ(ew_context_open(end == 0 ? &stays : &moves, &pair.client), EW_OK);
+    CHECK_EQ(ew_context_open(end == 1 ? &stays : &moves, &pair.server), EW_OK);
+    open_listener(&pair, true);
+    return pair;
+}
+
+/* catches: either end's word that what was opened over shared memory stays there, not kept; and kept
+ * too well, by a channel that was opened over TCP */
+static void either_end_may_keep_a_channel_on_shared_memory(void)
+{
+    for (int end = 0; end < 2; end++) {
+        struct pair pair = open_one_that_stays(end);
+        const char *first[] = {pair.info.local_address, pair.info.tcp_address};
+
+        for (int began = 0; began < 2; began++) {
+            pair.connect.address = first[began];
+            CHECK_EQ(ew_connect(pair.client, &pair.connect, &pair.end[0]), EW_OK);
+            CHECK_EQ(ew_listener_accept(pair.listener, PATIENCE_MS * MS, NULL, &pair.end[1]), EW_OK);
+            move_to(&pair, EW_PATH_SHM);
+            if (began == 0) {
+                CHECK_EQ(ew_channel_switch(pair.end[0], pair.info.tcp_address, PATIENCE_MS * MS, NULL),
+                         EW_EACCESS);
+                CHECK(strstr(ew_error_text(), "opened over shared memory stays there") != NULL);
+                CHECK_EQ(path_of(pair.end[0]), EW_PATH_SHM);
+                CHECK_EQ(path_of(pair.end[1]), EW_PATH_SHM);
+            } else {
+                move_to(&pair, EW_PATH_TCP);
+            }
+            send_number(pair.end[0], 1), receive_number(pair.end[1], 1);
+            ew_channel_free(pair.end[0]);
+            ew_channel_free(pair.end[1]);
+            pair.end[0] = pair.end[1] = NULL;
+        }
+        close_both(&pair);
+    }
+}
+
 static void changes_are_remembered(void)
 {
     struct pair pair = open_both(-1);
@@ -302,6 +344,7 @@ int main(int argc, char **argv)
     RUN(what_lies_unread_moves_along);
     RUN(ends_cross_a_move);
     RUN(a_switch_that_fails_changes_nothing);
+    RUN(either_end_may_keep_a_channel_on_shared_memory);
     RUN(changes_are_remembered);
     RUN(who_sleeps_through_a_move_hears_the_next_message);
     RUN(who_sleeps_hears_that_a_lost_link_stays_lost);

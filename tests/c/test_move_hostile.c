@@ -3,10 +3,12 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "tests/c/pair_base.h"
 #include "transport/proof.h"
+#include "transport/retired.h"
 #include "transport/wire.h"
 
 static const uint8_t the_channel[16] = {1}, the_secret[16] = {2};
@@ -231,6 +233,40 @@ static void a_peer_that_resumes_for_ever_takes_a_few_descriptors(void)
     close_server(&pair);
 }
 
+static bool is_closed(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&look, 1, 0) > 0 && (look.revents & POLLRDHUP) != 0;
+}
+
+/* catches: a replaced link that the peer leaves open, kept for ever; one that is closed before a
+ * dialler without an answer has dialled again */
+static void a_replaced_link_is_closed_when_its_time_is_over(void)
+{
+    const uint64_t times_ns[] = {RETIRED_NS, 1}; /* "never", and at once */
+    struct pair pair = open_server();
+    int fds[3] = {open_by_hand(&pair)};
+    char junk[256];
+
+    for (int i = 0; i < 2; i++) {
+        const struct hello hello = hello_of(WIRE_RESUME, 2 + (uint64_t)i);
+
+        ewi_reactor_lock(pair.server->reactor); /* a link retires after its welcome was sent */
+        pair.server->retired_ns = times_ns[i];
+        ewi_reactor_unlock(pair.server->reactor);
+        fds[i + 1] = dial(&pair);
+        CHECK_EQ(greet(fds[i + 1], &hello), RECORD_WELCOME);
+    }
+    while (recv(fds[1], junk, sizeof(junk), 0) > 0) /* its own START came first */
+        ;
+    CHECK(is_closed(fds[1]));
+    CHECK(!is_closed(fds[0]) && !is_closed(fds[2]));
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    close_server(&pair);
+}
+
 int main(int argc, char **argv)
 {
     begin_stress(argc, argv);
@@ -238,6 +274,7 @@ int main(int argc, char **argv)
     RUN(a_replay_is_refused);
     RUN(the_last_generation_is_the_last);
     RUN(a_peer_that_resumes_for_ever_takes_a_few_descriptors);
+    RUN(a_replaced_link_is_closed_when_its_time_is_over);
     RUN(a_peer_that_took_half_a_record_breaks_its_channel);
     rmdir(directory);
     return 0;

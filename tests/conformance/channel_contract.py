@@ -11,4 +11,6 @@ from tests.conformance.contract_messages import *  # noqa: F403
 from tests.conformance.contract_polling import *  # noqa: F403
 from tests.conformance.contract_pressure import *  # noqa: F403
 from tests.conformance.contract_signals import *  # noqa: F403
+from tests.conformance.contract_stopped import *  # noqa: F403
 from tests.conformance.contract_threads import *  # noqa: F403
+from tests.conformance.contract_workers import *  # noqa: F403

@@ -49,6 +49,14 @@ def dialling(serving: dict[str, Any], folder: str, listener: Any) -> dict[str, A
     return {"paths": ["tcp"], "registry": [f"static:{file}"], "grace": 0.0}
 
 
+def greet(settings: dict[str, Any]) -> None:
+    """For multiprocessing: send, receive, and leave the rest to the end of the process."""
+    channel = dial(settings)
+    channel.send(b"from a new process", timeout=LONG)
+    assert channel.recv(timeout=LONG) == b"welcome"
+    kept.append(channel)
+
+
 def send_on_demand(test: Line, settings: dict[str, Any]) -> None:
     """Connect; send a message of each length that the test tells."""
     channel = dial(settings)
@@ -129,6 +137,21 @@ def accept_and_hold(test: Line, settings: dict[str, Any], folder: str) -> None:
         test.tell()
         test.hears()
         del channel
+
+
+def connect_and_echo(test: Line, settings: dict[str, Any]) -> None:
+    channel = dial(settings)
+    test.tell()
+    for message in channel:
+        channel.send(message, timeout=LONG)
+
+
+def accept_and_echo(test: Line, settings: dict[str, Any], folder: str) -> None:
+    """Listen; tell the settings of who dials; echo on one channel."""
+    with context(settings).listen("contract") as listener:
+        test.tell(dialling(settings, folder, listener))
+        for message in (channel := listener.accept(timeout=LONG)):
+            channel.send(message, timeout=LONG)
 
 
 def fork_and_drop(test: Line, settings: dict[str, Any], folder: str) -> None:

@@ -3,9 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import signal
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ import eastwest
 from tests.conformance import children
 from tests.conformance.conftest import MakePair
 from tests.conformance.contract_end import CALLS, calls
+from tests.conformance.forks import in_fork, refuses
 from tests.conformance.pairs import (
     LONG,
     MIB,
@@ -30,25 +28,6 @@ from tests.conformance.pairs import (
 from tests.conformance.processes import Child
 
 
-def in_fork(work: Callable[[], object]) -> None:
-    """Run *work* in a forked child, which then ends at once; fail if it raised or hung."""
-    told, tells = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            signal.alarm(int(LONG))
-            work()
-            os.write(tells, b"good")
-        except BaseException:  # noqa: BLE001 nothing of pytest may run in the child
-            os.write(tells, traceback.format_exc().encode())
-        os._exit(0)
-    os.close(tells)
-    with open(told, "rb") as said:
-        _, status = os.waitpid(pid, 0)
-        text = said.read().decode()
-    assert (status, text) == (0, "good"), f"status {status}: {text}"
-
-
 def exchange(pair: Pair) -> None:
     """Both directions, short and long."""
     for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
@@ -56,15 +35,6 @@ def exchange(pair: Pair) -> None:
             sender = Task(lambda one=one, message=message: one.send(message, timeout=LONG))
             assert other.recv(timeout=LONG) == message
             sender.result()
-
-
-def refuses(work: Callable[[], object]) -> None:
-    try:
-        work()
-    except eastwest.ForkedError as error:
-        assert isinstance(error, RuntimeError)
-        return
-    raise AssertionError("no ForkedError")
 
 
 @calls

@@ -4,6 +4,7 @@ Way     how a path is reached; test_shm.py and test_tcp.py make one each
 Pair    two ends, opener first, each with a context of its own
 """
 
+import os
 import random
 import threading
 import time
@@ -55,6 +56,12 @@ def tcp_way(folder: Path) -> Way:
             "grace": 0.0,
         },
     )
+
+
+def resuming_way(folder: Path) -> Way:
+    """As ``tcp_way``, but with the default grace: a lost connection is dialled again."""
+    plain, default = tcp_way(folder), {"grace": Config().grace}
+    return Way("tcp", plain.serving | default, lambda listener: plain.dialling(listener) | default)
 
 
 def context(settings: Settings, **more: Any) -> Context:
@@ -178,6 +185,11 @@ def state(task: int) -> str:
     """Return the kernel's letter for a process or thread: R runs, S sleeps, T is stopped."""
     with open(f"/proc/{task}/stat") as stat:
         return stat.read().rpartition(")")[2].split()[0]
+
+
+def is_stopped(pid: int) -> bool:
+    """Say whether every thread of a process stands still."""
+    return all(state(int(each)) == "T" for each in os.listdir(f"/proc/{pid}/task"))
 
 
 def is_asleep(task: int, samples: int = 20) -> bool:

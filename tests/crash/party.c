@@ -5,7 +5,7 @@
  * The opener sends message 0, the acceptor answers with its own message 0, and so on; each eighth
  * message is a long one. Over PATH shm or tcp; with "move" the channel begins over shared memory and
  * the opener switches it to TCP and back, while the answer is on its way. ADDRESS is then two, with a
- * comma in between. With --last the first end to close is this one. Every end checks that the
+ * comma in between. With "cut" it is over TCP, and the opener's connection is lost now and then. With --last the first end to close is this one. Every end checks that the
  * other's messages come numbered, without a gap or a repeat, and says how far it is in PROGRESS, a
  * mapped file that outlives it: a message is begun before send and done after it.
  *
@@ -23,6 +23,7 @@
 
 #include "bindings/c/eastwest.h"
 #include "tests/c/harness.h"
+#include "transport/channel/channel.h"
 
 enum {
     ROUNDS = 24,
@@ -35,13 +36,14 @@ enum {
 #define MS INT64_C(1000000)
 #define LONG_NS (20000 * MS)
 #define GRACE_NS (200 * MS) /* a dead peer is dialled again and again, for that long */
+#define GRACE_CUT_NS (1000 * MS) /* ... a living one, on a busy machine, is found */
 
 struct progress { /* read by the test */
     _Atomic uint64_t begun, done, got, closing;
 };
 
 static struct {
-    bool opener, tcp, moves, closes_first;
+    bool opener, tcp, moves, cuts, closes_first;
     const char *folder;
     char addresses[2][128]; /* of the acceptor, to move between */
     unsigned switches_failed;
@@ -179,7 +181,18 @@ static void move(ew_channel *channel, bool to_tcp)
 
 static bool is_to_move(uint64_t number)
 {
-    return self.opener && self.moves && number > 0 && number % SWITCH_EVERY == 0;
+    return self.opener && (self.moves || self.cuts) && number > 0 && number % SWITCH_EVERY == 0;
+}
+
+/* As if the network were. The link is lost, and the opener dials again. */
+static void cut(ew_channel *channel)
+{
+    struct stream_link *link;
+
+    ewi_lock_enter(&channel->facts_lock); /* it is not replaced meanwhile */
+    link = &channel->link->stream;
+    link->ops->break_off(link->stack, link->stream);
+    ewi_lock_give(&channel->facts_lock);
 }
 
 /* Until all is said or the other end is gone; 0 or why. */
@@ -191,7 +204,7 @@ static int converse(ew_channel *channel)
     for (uint64_t number = 0; number < ROUNDS && code == EW_OK; number++) {
         code = self.opener ? say(channel, number) : hear(channel);
         if (code == EW_OK && is_to_move(number))
-            move(channel, number / SWITCH_EVERY % 2 == 1);
+            self.cuts ? cut(channel) : move(channel, number / SWITCH_EVERY % 2 == 1);
         if (code == EW_OK)
             code = self.opener ? hear(channel) : say(channel, number);
     }
@@ -357,13 +370,15 @@ static void run(const char *address)
 
 int main(int argc, char **argv)
 {
-    const ew_context_options options = {.wait = EW_WAIT_BLOCK, /* so that bells ring */
-                                        .grace_ns = GRACE_NS};
+    ew_context_options options = {.wait = EW_WAIT_BLOCK, .grace_ns = GRACE_NS}; /* bells ring */
 
     CHECK(argc >= 6);
     alarm(60);
     self.opener = strcmp(argv[1], "opener") == 0;
-    self.tcp = strcmp(argv[3], "tcp") == 0;
+    self.cuts = strcmp(argv[3], "cut") == 0;
+    self.tcp = strcmp(argv[3], "tcp") == 0 || self.cuts;
+    if (self.cuts)
+        options.grace_ns = GRACE_CUT_NS;
     self.moves = strcmp(argv[3], "move") == 0;
     self.folder = argv[4];
     self.closes_first = argc > 6;

@@ -1,4 +1,6 @@
 /* verify: -E -m10000 -w22 -DSAFETY -DNOREDUCE */
+/* livelock: -E -l -m100000 -DNP -DCOLLAPSE -DRECORDS=2 -DMOVES=0 */
+/* livelock-mutants: ACKS_FOR_EVER */
 /* deep: -E -l -m100000 -DNP -DCOLLAPSE -DCUTS=2 -DREFUSALS=0 */
 /* mutants: START_FROM_SENT START_BELIEVED REPETITION_TAKEN OLD_ACK ACCEPT_ANY NO_DOUBT DOUBT_KEPT DIAL_DETACHES GREETING_SAID SAID_KEPT LIMIT_FROM_TAKEN FREE_SENT FREE_UNSENT LOWER_REFUSED */
 
@@ -415,7 +417,10 @@ proctype receiver()
     do
     :: d_step { consumed < stored -> consumed++ } /* the application */
     :: d_step { /* put_controls in pump.c: ewi_session_ack_differs, _make_ack */
-            attached[receiver_end] && (taken != said_taken || consumed != said_consumed) &&
+            attached[receiver_end] &&
+#ifndef ACKS_FOR_EVER
+                (taken != said_taken || consumed != said_consumed) &&
+#endif
                 may_put(current[receiver_end], receiver_end) ->
             greeting();
             said_taken = taken;

@@ -1,7 +1,9 @@
 """A TCP proxy that cuts what it carries: with a reset, anywhere, as often as a test wants.
 
 Cutter      forwards connections to an address; ``cut`` resets all, ``refuse`` takes no new ones,
-            ``mute`` keeps what the server says; it may be as far away as the other end of the world
+            ``mute`` keeps what the server says; it may be as far away as the end of the world.
+            ``heard`` is how each connection began, from the client's side and from the server's;
+            of one that is far away, nothing
 """
 
 import select
@@ -11,9 +13,11 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 LOOK_SECONDS = 0.05
+HEARD_BYTES = 4096
 LINE_BYTES = 64 << 20  # on their way in one direction, at most
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 
@@ -49,6 +53,7 @@ class Cutter:
         self._refuses = False
         self._mutes = False
         self.connections = 0
+        self.heard: list[tuple[bytearray, bytearray]] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -89,23 +94,33 @@ class Cutter:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             pair = (client, server)
             self.connections += 1
+            heard = (bytearray(), bytearray())
+            self.heard.append(heard)
             with self._lock:
                 self._open.add(pair)
             limit = self._limits.pop(0) if self._limits else None
-            work = (self._forward, (pair, limit)) if not self._delay else (self._delayed, (pair,))
-            threading.Thread(target=work[0], args=work[1], daemon=True).start()
+            forward = partial(self._forward, limit=limit, heard=heard)
+            work = self._delayed if self._delay else forward
+            threading.Thread(target=work, args=(pair,), daemon=True).start()
 
-    def _forward(self, pair: tuple[socket.socket, socket.socket], limit: int | None) -> None:
+    def _forward(
+        self,
+        pair: tuple[socket.socket, socket.socket],
+        limit: int | None,
+        heard: tuple[bytearray, bytearray],
+    ) -> None:
         try:
             while limit is None or limit > 0:
-                heard = pair[:1] if self._mutes else pair
-                ready, _, _ = select.select(heard, [], [], LOOK_SECONDS)
+                listens = pair[:1] if self._mutes else pair
+                ready, _, _ = select.select(listens, [], [], LOOK_SECONDS)
                 if pair not in self._open:
                     return
                 for end in ready:
                     data = end.recv(65536 if limit is None else min(limit, 65536))
                     if not data:
                         return
+                    said = heard[end is pair[1]]
+                    said += data[: HEARD_BYTES - len(said)]
                     pair[end is pair[0]].sendall(data)
                     limit = None if limit is None else limit - len(data)
                     if limit == 0:

@@ -3,21 +3,35 @@
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eastwest import Config, aio
+from tests.conformance.contract_aio_steps import Stepped
+from tests.conformance.loops import Run, runner, until
 from tests.conformance.pairs import LONG, numbered
 
 SWITCHES = 60
 SIZES = (8, 64, 1000, 40_000, 400_000)  # the last is longer than the ring
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run[Any]:
+    """Runs a coroutine function in a new loop, with a limit of time."""
+    try:
+        return runner(request.param)
+    except ImportError:
+        pytest.skip("needs uvloop")
+
+
 @pytest.mark.parametrize("waits", ["adaptive", "block"])
-def test_tasks_do_not_notice_that_the_channel_moves(tmp_path: Path, waits: str) -> None:
+def test_tasks_do_not_notice_that_the_channel_moves(
+    tmp_path: Path, run: Run[Any], waits: str
+) -> None:
     # catches: a descriptor that watches the old link; a send in steps that keeps its lock; room
     # that was asked of the link before
-    asyncio.run(asyncio.wait_for(_switch_under_load(tmp_path, waits), 2 * LONG))
+    run(lambda: _switch_under_load(tmp_path, waits))
 
 
 async def _switch_under_load(folder: Path, waits: str) -> None:
@@ -57,3 +71,26 @@ async def _switch_under_load(folder: Path, waits: str) -> None:
         assert min(totals) > SWITCHES
         opened.abort()
         accepted.abort()
+
+
+def test_a_switch_that_is_cancelled_goes_on_behind_us(tmp_path: Path, run: Run[Any]) -> None:
+    # catches: a move that is given up half way because the task that asked for it is gone
+    async def main() -> None:
+        config = Config(runtime_dirs=(str(tmp_path),), bind="127.0.0.1:0")
+        async with aio.Context(config) as context, context.listen("moving") as listener:
+            opened = await context.connect("moving", timeout=LONG)
+            accepted = await listener.accept(timeout=LONG)
+            for number in range(10):
+                path = ("tcp", "shm")[number % 2]
+                stepped = Stepped(opened.switch(path, timeout=LONG))
+                stepped.step()
+                assert not stepped.ended
+                stepped.cancel()
+                await opened.send(numbered(number, 100))
+                assert await accepted.recv(timeout=LONG) == numbered(number, 100)
+                await until(lambda path=path: opened.path == accepted.path == path, "it moved")
+            assert opened.stats().path_changes == 10
+            opened.abort()
+            accepted.abort()
+
+    run(main)

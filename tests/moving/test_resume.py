@@ -8,7 +8,8 @@ import pytest
 import eastwest
 from eastwest import PeerLost
 from tests.conformance.pairs import LONG, Task, numbered, wait_until
-from tests.crash.hostile import REFUSE, RESUME, WELCOME, Stranger, hello
+from tests.crash.hostile import HELLO, REFUSE, RESUME, WELCOME, Stranger, hello
+from tests.crash.proof import SECRET
 from tests.moving.through import receive_all, send_all, through
 
 HELLO_BYTES = 528  # docs/reference/wire.md
@@ -162,3 +163,24 @@ def test_a_stranger_without_the_secret_takes_nothing_over(generation: int) -> No
         assert accepted.recv(timeout=LONG) == b"before"
         assert accepted.recv(timeout=LONG) == b"after"
         assert accepted.stats().path_changes == 0
+
+
+def test_the_secret_crosses_once_and_never_again() -> None:
+    # catches: a RESUME or a WELCOME with the channel's secret in it
+    with through() as (opened, accepted, cutter):
+        for number in range(3):
+            opened.send(numbered(number, 100))
+            assert accepted.recv(timeout=LONG) == numbered(number, 100)
+            cutter.cut()
+        opened.send(b"last")
+        assert accepted.recv(timeout=LONG) == b"last"
+        (hello_said, _), *_ = cutter.heard
+        secret = hello_said[SECRET]
+        assert any(secret)
+        seen = [bytes(said) for pair in cutter.heard for said in pair]
+        assert [each.count(secret) for each in seen] == [1, *(0 for _ in seen[1:])]
+        resumes = [pair for pair in cutter.heard[1:] if len(pair[1]) >= HELLO_BYTES]
+        assert len(resumes) >= 3
+        for resume, welcome in resumes:
+            assert (resume[4], resume[32], welcome[4]) == (HELLO, RESUME, WELCOME)
+        assert not any(any(each[SECRET]) for each in seen[1:])

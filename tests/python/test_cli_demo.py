@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from eastwest.cli import _netns
+from eastwest.cli._demo_switch import Counts
 from tests.python.command_line import TOOL, environment, finish, next_line, run, start
 
 QUICK = ["demo", "--seconds", "0.1"]
@@ -129,6 +130,53 @@ def test_claim_that_fails_is_exit_code_1() -> None:
     )
     assert done.returncode == 1
     assert "FAILED nothing is left in /dev/shm: left-over" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("came", "lost", "repeated", "reordered", "clean"),
+    [
+        ([0, 1, 2], 0, 0, 0, True),
+        ([0, 1], 1, 0, 0, False),
+        ([0, 2], 1, 0, 1, False),
+        ([0, 1, 1, 2], 0, 1, 0, False),
+        ([0, 0, 1], 1, 1, 0, False),
+        ([0, 2, 1], 1, 1, 1, False),  # late: it counts as overtaken, missing, and once too often
+        ([0, 1, 2, 7], -1, 0, 1, False),  # one that nobody sent: the sum is 0
+        ([], 3, 0, 0, False),
+    ],
+)
+def test_counts_are_those_of_what_came(
+    came: list[int], lost: int, repeated: int, reordered: int, clean: bool
+) -> None:
+    # catches: faults that are not counted, or counted and not judged; faults that cancel out
+    counts = Counts(sent=3)
+    for number in came:
+        counts.take(number)
+    assert (counts.lost, counts.repeated, counts.reordered) == (lost, repeated, reordered)
+    assert counts.clean is clean
+
+
+def test_nothing_sent_is_no_proof() -> None:
+    assert not Counts().clean
+
+
+def test_demo_that_loses_a_message_is_exit_code_1() -> None:
+    # catches: a demo that says "all zero" whatever it counted
+    code = (
+        "import eastwest.cli._demo_switch as d, eastwest.cli.__main__ as m\n"
+        "class Faulty(d.Counts):\n"
+        "    def take(self, number):\n"
+        "        if number != 9:\n"
+        "            super().take(number)\n"
+        "d.Counts = Faulty\n"
+        "raise SystemExit(m.main(['demo', '--local', '--seconds', '0.01']))"
+    )
+    done = subprocess.run(
+        [*TOOL[:2], "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 1
+    assert "FAILED no message is lost, repeated or reordered" in done.stdout
+    assert "lost 1," in done.stdout
 
 
 def test_no_process_outlives_a_demo_that_was_killed() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eastwest.cli import _limits
+from eastwest.cli import _limits, _machine
 from eastwest.cli._cgroup import Cgroup, Memory
 from eastwest.cli._machine import Finding
 from tests.python.command_line import run_json
@@ -57,6 +57,14 @@ def test_group_that_cannot_be_seen_has_no_limit(membership: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("finding", "state"),
     [
+        (_machine.judge_cpus(2, 2, None), "ok"),
+        (_machine.judge_cpus(2, 64, 2.0), "ok"),
+        (_machine.judge_cpus(1, 64, 1.5), "note"),
+        (_machine.judge_cpus(1, 2, 0.0), "note"),
+        (_machine.judge_cpus(1, 1, None), "note"),
+        (_machine.judge_cpus(1, 1, 4.0), "note"),
+        (_machine.spin_cap(0.0), "note"),
+        (_machine.spin_cap(5e-6), "ok"),
         (_limits.judge_thp_shmem("always [never] deny"), "ok"),
         (_limits.judge_thp_shmem("always never [deny]"), "note"),
         (_limits.judge_open_files("100\t0\t1000000"), "ok"),
@@ -90,6 +98,11 @@ def test_what_is_wrong_is_found_and_has_a_fix(finding: Finding, state: str) -> N
     assert finding.state == state
     assert finding.detail
     assert (finding.fix is not None) == (state != "ok")
+
+
+def test_quota_is_told() -> None:
+    assert "quota 1.5;" in _machine.judge_cpus(1, 64, 1.5).detail
+    assert "quota none" in _machine.judge_cpus(64, 64, None).detail
 
 
 @pytest.mark.parametrize(

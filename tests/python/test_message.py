@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import time
+import tracemalloc
 from array import array
 from collections.abc import Callable
 from fractions import Fraction
@@ -55,6 +56,21 @@ def test_send_refuses_what_is_no_buffer(pair: Pair, message: Any) -> None:
     for call in (pair.near.send, pair.near.try_send):
         with pytest.raises(TypeError, match="bytes-like"):
             call(message)
+
+
+def test_send_parts_joins_nothing(pair: Pair) -> None:
+    # catches: parts that are put together in memory of their own before they are sent
+    parts = [bytes([number]) * 1000 for number in range(100)]
+    pair.near.send_parts(parts)  # what is made once is made
+    pair.far.recv()
+    tracemalloc.start()
+    try:
+        pair.near.send_parts(parts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000, "of 100,000 bytes"
+    assert pair.far.recv() == b"".join(parts)
 
 
 def test_send_parts_gathers_more_parts_than_fit_inline(pair: Pair) -> None:

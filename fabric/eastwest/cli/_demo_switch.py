@@ -40,6 +40,11 @@ class Counts:
         """How many never came."""
         return self.sent - (self.received - self.repeated)
 
+    @property
+    def clean(self) -> bool:
+        """Whether something was sent, and each message came once and in order."""
+        return self.sent > 0 and (self.lost, self.repeated, self.reordered) == (0, 0, 0)
+
     def take(self, number: int) -> None:
         """Count one; they are numbered from 0."""
         expected = self.received - self.repeated
@@ -113,10 +118,9 @@ def switch_and_count(host: Host, service: str, claim: Claim) -> dict[str, Any]:
         changes == SWITCHES and not load.errors,
         f"{changes} times while {counts.sent} messages went out and came back{error}",
     )
-    faults = counts.lost + counts.repeated + counts.reordered
     claim(
         "no message is lost, repeated or reordered",
-        faults == 0 and counts.sent > 0,
+        counts.clean,
         f"lost {counts.lost}, repeated {counts.repeated}, reordered {counts.reordered}",
     )
     pause = median(pauses) if pauses else float("inf")

@@ -155,11 +155,13 @@ def user() -> Finding:
 
 def cpus(usable: int) -> Finding:
     """Judge how many CPUs the library found, by affinity and quota."""
-    count = len(os.sched_getaffinity(0))
-    quota = _cgroup.ours().cpus()
-    detail = (
-        f"{count} of {os.cpu_count()} may be used, cgroup quota {f'{quota:g}' if quota else 'none'}"
-    )
+    return judge_cpus(usable, len(os.sched_getaffinity(0)), _cgroup.ours().cpus())
+
+
+def judge_cpus(usable: int, count: int, quota: float | None) -> Finding:
+    """Judge what the library uses of those that affinity allows, and the quota, None without."""
+    shown = "none" if quota is None else f"{quota:g}"
+    detail = f"{count} of {os.cpu_count()} may be used, cgroup quota {shown}"
     if usable > 1:
         return Finding("cpus", "ok", detail)
     fix = "give the process two CPUs if latency matters"

@@ -1,0 +1,15 @@
+"""Cancellation at each await, over each path."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.contract_aio_steps import *  # noqa: F403
+from tests.conformance.pairs import Way, shm_way, tcp_way
+
+
+@pytest.fixture(params=[shm_way, tcp_way], ids=["shm", "tcp"])
+def way(request: pytest.FixtureRequest, folder: Path) -> Way:
+    make: Callable[[Path], Way] = request.param
+    return make(folder)
