@@ -178,7 +178,7 @@ TARGETS = (
     ),
     Target("python-idle", "idle in Python, % CPU", "recv", None, "<=", 0.5),
     Target(
-        "python-scale", "private bytes of an idle channel", "private/used", None, "<=", 16 << 10
+        "python-scale", "bytes touched by an idle channel", "touched/used", None, "<=", 16 << 10
     ),
     Target(
         "aio-roundtrip",

@@ -5,6 +5,8 @@ Of each idle channel, at the end that connected; the peer process accepted all:
 private/new     private bytes, by /proc/self/smaps_rollup, when it is open
 private/used    the same after one message each way
 pss/used        the share of all memory, what is shared with the peer counted half
+touched/used    private bookkeeping and pages touched: all that is resident, but for the peer's
+                outbox, which is reserved when the channel is opened and counted in `charged`
 charged         bytes of the context's budget: what is reserved, touched or not
 descriptors     of the process
 connects        connections in a second, one after the other
@@ -32,6 +34,7 @@ from eastwest import Channel, Config, Context, Listener, aio
 from .duo import Duo
 
 IDLE, IDLE_QUICK = 10_000, 2_000
+OUTBOX_BYTES = 16 << 10
 BUSY, TRIPS = 1000, 20
 FDS_OF_A_PROCESS = 1000
 PATIENCE_S = 60.0
@@ -42,7 +45,7 @@ def config(directory: str) -> Config:
     """Return the settings of both processes."""
     return Config(
         runtime_dirs=(directory,),
-        outbox_bytes=16 << 10,
+        outbox_bytes=OUTBOX_BYTES,
         pages="small",
         memory_bytes_max=8 << 30,
         peer_bytes_max=8 << 30,
@@ -58,13 +61,13 @@ def raise_limit(wanted: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def memory() -> tuple[int, int]:
-    """Return the private bytes of this process, and its proportional share."""
+def memory() -> tuple[int, int, int]:
+    """Return the private bytes of this process, its proportional share, and what is resident."""
     found: dict[str, int] = {}
     for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
         name, kib = line.split()[:2]
         found[name] = int(kib) << 10
-    return found["Private_Clean:"] + found["Private_Dirty:"], found["Pss:"]
+    return found["Private_Clean:"] + found["Private_Dirty:"], found["Pss:"], found["Rss:"]
 
 
 def descriptors() -> int:
@@ -88,7 +91,7 @@ def touch(duo: Duo, channels: list[Channel]) -> None:
 
 def hold(duo: Duo, context: Context, listener: Listener | None, count: int) -> None:
     """Open so many channels, and look at what they cost."""
-    private, pss = memory()
+    private, pss, rss = memory()
     fds, began = descriptors(), time.perf_counter()
     if listener is not None:
         channels = [listener.accept(timeout=PATIENCE_S) for _ in range(count)]
@@ -96,14 +99,15 @@ def hold(duo: Duo, context: Context, listener: Listener | None, count: int) -> N
         channels = [context.connect("bench", timeout=PATIENCE_S) for _ in range(count)]
     seconds = time.perf_counter() - began
     duo.meet()
-    private_new, _ = memory()
+    private_new, _, _ = memory()
     touch(duo, channels)
     duo.meet()
-    private_used, pss_used = memory()
+    private_used, pss_used, rss_used = memory()
     found = {
         "private/new": (private_new - private) / count,
         "private/used": (private_used - private) / count,
         "pss/used": (pss_used - pss) / count,
+        "touched/used": (rss_used - rss) / count - OUTBOX_BYTES,
         "charged": context.stats().memory_bytes / count,
         "descriptors": (descriptors() - fds) / count,
         "connects": count / seconds,

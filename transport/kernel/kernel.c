@@ -140,10 +140,7 @@ fail_epoll:
 static void show_to_leak_detector(void *memory, size_t bytes, bool show)
 {
 #if defined(__SANITIZE_ADDRESS__)
-    if (show)
-        __lsan_register_root_region(memory, bytes);
-    else
-        __lsan_unregister_root_region(memory, bytes);
+    (show ? __lsan_register_root_region : __lsan_unregister_root_region)(memory, bytes);
 #else
     (void)memory, (void)bytes, (void)show;
 #endif
