@@ -40,13 +40,31 @@ static int broken(ew_channel *channel, const char *text)
     return ewi_channel_break(channel, EW_EPROTO, text);
 }
 
+/* A DATA record that is a message: there is nothing to judge but its length. */
+static bool is_plain(const ew_channel *channel, struct record record)
+{
+    return record.flags == 0 && !channel->partial.begun &&
+           record.bytes - RECORD_HEADER_BYTES <= channel->message_bytes_max;
+}
+
 /* A DATA record: what of it belongs to the message, and how long the message is. */
 static int read_head(ew_channel *channel, struct record record, const uint8_t *payload)
 {
+    uint32_t bytes = record.bytes - RECORD_HEADER_BYTES;
     struct fragment fragment;
-    const char *wrong = ewi_fragment_judge(&channel->partial, channel->message_bytes_max, record,
-                                           payload, &fragment);
+    const char *wrong;
 
+    if (__builtin_expect(is_plain(channel, record), 1)) {
+        channel->head = (struct channel_head){.known = true,
+                                              .whole = true,
+                                              .record = record,
+                                              .payload = payload,
+                                              .payload_bytes = bytes,
+                                              .total = bytes};
+        return EW_OK;
+    }
+    wrong = ewi_fragment_judge(&channel->partial, channel->message_bytes_max, record, payload,
+                               &fragment);
     if (wrong != NULL)
         return broken(channel, wrong);
     channel->head = (struct channel_head){.known = true,
@@ -415,8 +433,7 @@ static int take_plain(ew_channel *channel, void *data, size_t room, size_t *byte
     if (code != EW_OK)
         return code == EW_EAGAIN ? code : NOT_PLAIN;
     length = record.bytes - RECORD_HEADER_BYTES;
-    if (record.kind != RECORD_DATA || record.flags != 0 || length > room ||
-        length > channel->message_bytes_max)
+    if (record.kind != RECORD_DATA || !is_plain(channel, record) || length > room)
         return NOT_PLAIN;
     if (length > 0)
         ewi_copy(data, payload, length);
