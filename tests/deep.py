@@ -18,7 +18,7 @@ from tests.weaken import notice as weaken
 SEEDS = 200
 SWITCHES_SIMULATED, SWITCHES_REAL = 1_000_000, 10_000
 LINKS_OF_A_RUN = 8  # of the simulation, at least, in the mean
-TAKES_SEED = re.compile(r"\bharness_seed\(|\bHARNESS_FOR_EACH_SEED\(")
+TAKES_SEED = re.compile(r"\b(harness_seed|HARNESS_FOR_EACH_SEED|begin_stress)\(")
 
 
 def programs() -> list[str]:
