@@ -65,7 +65,14 @@ def switches(outcome: Outcome) -> None:
     is_good = done.returncode == 0 and found is not None and int(found[1]) >= SWITCHES_SIMULATED
     outcome.check(f"{SWITCHES_SIMULATED} simulated switches", is_good)
     environment = {**os.environ, "EW_TEST_SWITCHES": str(SWITCHES_REAL)}
-    moving = [sys.executable, "-m", "pytest", "-q", "tests/moving/test_two_hosts.py"]
+    moving = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--timeout=3600",
+        "tests/moving/test_two_hosts.py",
+    ]
     done = subprocess.run(moving, env=environment, capture_output=True, text=True, timeout=3600)
     print(done.stdout[-2000:], flush=True)
     outcome.check(f"{SWITCHES_REAL} switches between namespaces", done.returncode == 0)
