@@ -183,6 +183,17 @@ static void rfc3465_2_3_after_a_timeout_an_ack_is_worth_one_segment(void)
     CHECK_EQ(cc.ssthresh, 2 * MSS);
 }
 
+static void rfc3465_2_3_a_later_loss_ends_the_caution_after_a_timeout(void)
+{
+    struct net_cc cc = avoiding(NET_CC_NEWRENO, 40 * MSS);
+
+    ewi_net_cc_on_rto(&cc, 40 * MSS, false);
+    ewi_net_cc_on_congestion(&cc, NET_CC_LOSS, MSS);
+    cc.ssthresh = 20 * MSS;
+    acks(&cc, 2 * MSS);
+    CHECK_EQ(cc.cwnd, 4 * MSS);
+}
+
 static void rfc7661_4_4_what_is_not_limited_by_cwnd_does_not_grow_it(void)
 {
     for (int kind = 0; kind < NET_CC_KINDS; kind++) {
@@ -438,6 +449,8 @@ static void growth_stops_at_the_largest_window(void)
             in_bounds(&cc);
         }
         CHECK_EQ(cc.cwnd, NET_CC_WINDOW_MAX);
+        if (kind == NET_CC_CUBIC)
+            CHECK(cc.u.cubic.w_est >> 24 <= NET_CC_WINDOW_MAX);
         ewi_net_cc_on_congestion(&cc, NET_CC_LOSS, UINT32_MAX);
         CHECK_EQ(cc.cwnd, kind == NET_CC_CUBIC ? NET_CC_WINDOW_MAX / 10 * 7 + 2
                                                : NET_CC_WINDOW_MAX / 2);
@@ -459,6 +472,7 @@ static void run_newreno(void)
     RUN(rfc3168_6_1_2_newreno_answers_a_mark_like_a_loss);
     RUN(rfc5681_3_1_after_a_timeout_the_window_is_one_segment);
     RUN(rfc3465_2_3_after_a_timeout_an_ack_is_worth_one_segment);
+    RUN(rfc3465_2_3_a_later_loss_ends_the_caution_after_a_timeout);
     RUN(rfc7661_4_4_what_is_not_limited_by_cwnd_does_not_grow_it);
     RUN(during_recovery_acks_do_not_grow_the_window);
     RUN(a_duplicate_ack_does_not_grow_the_window);

@@ -148,6 +148,7 @@ static void rfc9438_4_8_after_a_timeout_the_curve_begins_at_its_foot(void)
     struct net_cc cc = avoiding(NET_CC_CUBIC, MSS, 100 * MSS);
     struct net_cc_ack ack = {.acked = MSS, .cwnd_limited = true, .now = S, .srtt = 100 * MS};
 
+    ewi_net_cc_on_congestion(&cc, NET_CC_LOSS, 100 * MSS);
     ewi_net_cc_on_rto(&cc, 10 * MSS, false);
     CHECK_EQ(cc.cwnd, MSS);
     CHECK_EQ(cc.ssthresh, 7 * MSS);
@@ -156,7 +157,7 @@ static void rfc9438_4_8_after_a_timeout_the_curve_begins_at_its_foot(void)
     ewi_net_cc_on_ack(&cc, &ack);
     CHECK_EQ(cc.u.cubic.k, 0);
     CHECK_EQ(cc.u.cubic.w_max, 7 * MSS);
-    CHECK_EQ(cc.u.cubic.cwnd_prior, 100 * MSS);
+    CHECK_EQ(cc.u.cubic.cwnd_prior, 70 * MSS);
     CHECK_EQ(cc.u.cubic.epoch, S);
 }
 
@@ -171,7 +172,36 @@ static void rfc9438_4_10_without_a_loss_the_curve_begins_at_its_foot(void)
     CHECK_EQ(cc.u.cubic.cwnd_prior, 80 * MSS);
 }
 
-/* A round trip of windows acknowledged segment by segment, 0.4 s each. */
+/* On the plateau, a segment below W_max, half a byte per ACK: one window of ACKs covers 1 - 1/e. */
+static void rfc9438_4_4_steps_of_less_than_a_byte_add_up(void)
+{
+    struct net_cc cc = avoiding(NET_CC_CUBIC, MSS, 1000 * MSS);
+    struct net_cc_ack ack = {.acked = 1, .cwnd_limited = true, .now = S};
+
+    ewi_net_cc_on_congestion(&cc, NET_CC_LOSS, 1000 * MSS);
+    ewi_net_cc_on_ack(&cc, &ack);
+    ack.now += ((uint64_t)cc.u.cubic.k * S) >> 20; /* W_cubic = W_max */
+    ack.acked = MSS / 2;
+    cc.cwnd = 999 * MSS;
+    for (int i = 0; i < 2 * 999; i++)
+        ewi_net_cc_on_ack(&cc, &ack);
+    CHECK(cc.cwnd >= 999 * MSS + 625 && cc.cwnd <= 999 * MSS + 640);
+}
+
+static void rfc9438_4_2_a_window_above_the_curve_waits_for_it(void)
+{
+    struct net_cc cc = avoiding(NET_CC_CUBIC, MSS, 1000 * MSS);
+    struct net_cc_ack ack = {.acked = MSS, .cwnd_limited = true, .now = S};
+
+    ewi_net_cc_on_congestion(&cc, NET_CC_LOSS, 1000 * MSS);
+    ewi_net_cc_on_ack(&cc, &ack);
+    cc.cwnd = 900 * MSS;
+    ack.now += 100 * MS;
+    ewi_net_cc_on_ack(&cc, &ack);
+    CHECK_EQ(cc.cwnd, 900 * MSS);
+}
+
+/* A window acknowledged segment by segment in one round trip. */
 static void window_of_acks(struct net_cc *cc, uint64_t *now, uint64_t rtt, bool limited)
 {
     uint32_t left = cc->cwnd, segments = (left + cc->smss - 1) / cc->smss;
@@ -232,7 +262,7 @@ static void a_jump_of_the_clock_grows_by_half_a_window_at_most(void)
     uint64_t now = S;
 
     window_of_acks(&cc, &now, MS, true);
-    now += 3600 * S;
+    now += UINT64_C(1) << 44; /* five hours; times 2^20 it is 0 */
     for (int i = 0; i < 5; i++) {
         uint32_t before = cc.cwnd;
 
@@ -485,6 +515,8 @@ int main(int argc, char **argv)
     RUN(rfc9438_4_7_fast_convergence_gives_way_when_shrinking);
     RUN(rfc9438_4_8_after_a_timeout_the_curve_begins_at_its_foot);
     RUN(rfc9438_4_10_without_a_loss_the_curve_begins_at_its_foot);
+    RUN(rfc9438_4_4_steps_of_less_than_a_byte_add_up);
+    RUN(rfc9438_4_2_a_window_above_the_curve_waits_for_it);
     RUN(rfc9438_5_8_time_that_is_not_limited_by_cwnd_does_not_count);
     RUN(rfc9438_5_8_a_short_idle_time_does_not_count_either);
     RUN(a_jump_of_the_clock_grows_by_half_a_window_at_most);

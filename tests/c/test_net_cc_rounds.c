@@ -181,6 +181,24 @@ static void rfc9406_4_2_less_delay_in_css_resumes_slow_start(void)
     CHECK_EQ(script.cc.css_rounds, 1);
 }
 
+static void rfc9406_4_2_a_round_of_many_samples_is_judged_to_its_end(void)
+{
+    struct script script = slow_starting(NET_CC_CUBIC, 0);
+    struct net_cc_ack ack = ack_of(1);
+
+    round_of(&script, 8, 50 * MS);
+    round_of(&script, 8, 70 * MS);
+    script.cc.rounds.end = script.una + 1000;
+    ack.una = script.una;
+    ack.rtt = 70 * MS;
+    for (int i = 0; i < 256; i++)
+        ewi_net_cc_on_ack(&script.cc, &ack);
+    CHECK_EQ(script.cc.hystart, NET_HYSTART_CSS);
+    ack.rtt = 60 * MS;
+    ewi_net_cc_on_ack(&script.cc, &ack);
+    CHECK_EQ(script.cc.hystart, NET_HYSTART_SLOW_START);
+}
+
 static void rfc9406_4_2_acks_without_a_sample_do_not_count(void)
 {
     struct script script = slow_starting(NET_CC_CUBIC, 0);
@@ -336,6 +354,7 @@ int main(void)
     RUN(rfc9406_4_3_unpaced_slow_start_takes_eight_segments_per_ack);
     RUN(rfc9406_4_2_five_rounds_of_css_end_slow_start);
     RUN(rfc9406_4_2_less_delay_in_css_resumes_slow_start);
+    RUN(rfc9406_4_2_a_round_of_many_samples_is_judged_to_its_end);
     RUN(rfc9406_4_2_acks_without_a_sample_do_not_count);
     RUN(rfc9406_4_2_loss_marks_and_timeouts_end_it_for_good);
     RUN(a_round_trip_of_microseconds_never_leaves_slow_start_by_jitter);

@@ -25,14 +25,13 @@ static void take_sample(struct net_cc *cc, uint64_t rtt)
         cc->samples += 1;
 }
 
-/* The delay grew since the last round: conservative slow start. */
+/* The delay grew since the last round: conservative slow start. Without a last round NONE is a delay
+ * that nothing exceeds. */
 static void judge_delay(struct net_cc *cc)
 {
     struct net_cc_rounds *rounds = &cc->rounds;
     uint64_t threshold;
 
-    if (rounds->now_min == NONE || rounds->last_min == NONE)
-        return;
     threshold = ewi_min_u64(rounds->last_min / MIN_RTT_DIVISOR, MAX_RTT_THRESH);
     threshold = ewi_max_u64(threshold, MIN_RTT_THRESH);
     if (rounds->now_min >= rounds->last_min + threshold) {
