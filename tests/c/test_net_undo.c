@@ -153,6 +153,7 @@ static void a_hostile_dsack_is_ignored(void)
     CHECK(!ewi_net_undo_on_dsack(&undo, UNA, UNA + (1u << 31)));
     CHECK(memcmp(&undo, &before, sizeof(undo)) == 0);
     CHECK(ewi_net_undo_on_dsack(&undo, UNA, UNA + MSS));
+    CHECK(!ewi_net_undo_on_dsack(&undo, UNA + MSS, UNA + MSS)); /* said once */
 }
 
 static void a_dsack_across_the_end_of_the_sequence_numbers_counts(void)

@@ -45,7 +45,7 @@ bool ewi_net_undo_on_ack(struct net_undo *undo, uint32_t una, bool timestamps, u
  * repetition, or reordered, and then it is not counted: no undo, no harm. */
 bool ewi_net_undo_on_dsack(struct net_undo *undo, uint32_t start, uint32_t end)
 {
-    if (!undo->armed || undo->retransmitted == 0)
+    if (!undo->armed)
         return false;
     if (before(start, undo->dsack_end) || !before(start, end) || before(undo->end, end))
         return false;
