@@ -96,6 +96,8 @@ uint64_t ewi_net_rack_detect(const struct net_rack *rack, struct net_run_pool *p
 void ewi_net_rack_timeout(struct net_rack *rack, struct net_run_pool *pool, struct net_runs *runs,
                           uint64_t reo_wnd_ns, uint64_t now_ns)
 {
+    if (runs->head != 0 && (ewi_net_run(pool, runs->head)->flags & NET_RUN_SACKED))
+        ewi_net_runs_forget_sacks(pool, runs); /* RFC 2018 section 8: it was thrown away */
     ewi_net_runs_lose_first(pool, runs);
     while (runs->oldest != 0 &&
            ewi_net_run(pool, runs->oldest)->tx_ns + rack->rtt_ns + reo_wnd_ns <= now_ns)

@@ -52,7 +52,7 @@ void ewi_net_rack_rtt(struct net_rack *rack, uint64_t rtt_ns);
 /* Steps 2, 3, and of 4 the part about duplicates. */
 void ewi_net_rack_ack(struct net_rack *rack, const struct net_runs *runs,
                       const struct net_acked *acked, uint64_t now_ns);
-/* Fast or RTO recovery has just ended: section 6.2 step 4. */
+/* Fast or RTO recovery has just ended, by an ACK without a duplicate: section 6.2 step 4. */
 void ewi_net_rack_recovery_ended(struct net_rack *rack);
 /* The rest of step 4: RACK.reo_wnd. srtt_ns 0: not known yet. */
 uint64_t ewi_net_rack_reo_wnd(const struct net_rack *rack, const struct net_runs *runs,
@@ -62,7 +62,8 @@ uint64_t ewi_net_rack_reo_wnd(const struct net_rack *rack, const struct net_runs
 uint64_t ewi_net_rack_detect(const struct net_rack *rack, struct net_run_pool *pool,
                              struct net_runs *runs, uint64_t reo_wnd_ns, uint64_t now_ns,
                              uint32_t *lost_bytes);
-/* Section 6.3: the retransmission timer is due. The first segment is lost, and what is as old. */
+/* Section 6.3: the retransmission timer is due. The first segment is lost, and what is as old. If it
+ * was sacked, the peer reneged (RFC 2018 section 8), and all that was sacked is lost. */
 void ewi_net_rack_timeout(struct net_rack *rack, struct net_run_pool *pool, struct net_runs *runs,
                           uint64_t reo_wnd_ns, uint64_t now_ns);
 
