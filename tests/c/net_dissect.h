@@ -262,7 +262,14 @@ static inline bool same_ndp(const struct net_ndp *a, const struct net_ndp *b)
     return true;
 }
 
-/* NDP is built whole, without the options that we do not know: its payload does not count. */
+/* NDP is built whole: reserved fields and options that we do not know do not count. */
+static inline bool same_message(const struct dissected *a, const struct dissected *b)
+{
+    if ((a->found & FOUND_NDP) != 0)
+        return same_ndp(&a->ndp, &b->ndp);
+    return same_icmp(&a->icmp, &b->icmp);
+}
+
 static inline bool same_payload(const struct dissected *a, const struct dissected *b)
 {
     if ((a->found & (FOUND_NDP | FOUND_ARP)) != 0)
@@ -276,8 +283,7 @@ static inline bool same(const struct dissected *a, const struct dissected *b)
     return SAME(code) && SAME(found) && same_ether(&a->ether, &b->ether) &&
            same_arp(&a->arp, &b->arp) && same_ip4(&a->ip4, &b->ip4) && same_ip6(&a->ip6, &b->ip6) &&
            same_chain(&a->chain, &b->chain) && same_tcp(&a->tcp, &b->tcp) &&
-           same_udp(&a->udp, &b->udp) && same_icmp(&a->icmp, &b->icmp) &&
-           ((a->found & FOUND_NDP) == 0 || same_ndp(&a->ndp, &b->ndp)) && same_payload(a, b);
+           same_udp(&a->udp, &b->udp) && same_message(a, b) && same_payload(a, b);
 }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Addresses: 192.0.2.1 and .2, 2001:db8::a and ::b, fe80::a and ::b; MAC 02:00:00:00:00:0a and :0b.
  * Checksums were worked out by a program that shares nothing with ours (one 16-bit word at a time,
- * as in RFC 1071 section 4.1); tests/integration/test_golden_frames.py asks tshark.
+ * as in RFC 1071 section 4.1); tests/python/test_net_golden.py asks tshark.
  */
 #ifndef TESTS_C_NET_GOLDEN6_H
 #define TESTS_C_NET_GOLDEN6_H
