@@ -317,6 +317,18 @@ static void an_option_without_room_for_its_length_is_bad(void)
     CHECK_EQ(ewi_net_ip4_parse(header, sizeof(header), &ip), NET_BAD_OPTION);
 }
 
+static void an_option_beyond_a_header_that_ends_the_packet_is_bad(void)
+{
+    uint8_t header[24] = {0x46, 0, 0, 24, [8] = 64, 17, [20] = 7, 5, 4, 0};
+    uint8_t *copy;
+    struct net_ip4 ip;
+
+    ewi_net_put_u16(header + 10, ewi_net_sum_finish(ewi_net_sum(header, sizeof(header))));
+    copy = exact(header, sizeof(header));
+    CHECK_EQ(ewi_net_ip4_parse(copy, sizeof(header), &ip), NET_BAD_OPTION);
+    free(copy);
+}
+
 static enum net_code parse_fragment(uint16_t fragment, uint16_t payload_bytes)
 {
     static uint8_t packet[UINT16_MAX];
@@ -427,6 +439,7 @@ int main(int argc, char **argv)
     RUN(rfc_1122_section_3_2_1_2_checksum);
     RUN(rfc_1122_section_3_2_1_8_options);
     RUN(an_option_without_room_for_its_length_is_bad);
+    RUN(an_option_beyond_a_header_that_ends_the_packet_is_bad);
     RUN(rfc_791_section_3_2_fragments_are_judged);
     RUN(rfc_768_fields);
     RUN(rfc_768_no_checksum_is_fine_over_ip4_alone);

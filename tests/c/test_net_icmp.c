@@ -132,7 +132,7 @@ static void rfc_792_a_quote_needs_eight_bytes_of_transport(void)
 
 static void a_quoted_header_is_judged(void)
 {
-    uint8_t quote4[60] = {0x45, [9] = NET_UDP, [21] = 7}, quote6[48] = {0x45};
+    uint8_t quote4[60] = {0x45, [9] = NET_UDP, [21] = 7, [25] = 8}, quote6[48] = {0x45};
     struct net_quote quote;
 
     CHECK_EQ(ewi_net_quote4_parse(quote4, 28, &quote), NET_OK);
@@ -317,6 +317,8 @@ static void rfc_4861_section_4_6_an_option_of_length_zero_is_bad(void)
     CHECK_EQ(parse(&message), NET_BAD_OPTION); /* no address of Ethernet */
     message.bytes[24] = 14;
     CHECK_EQ(parse(&message), NET_OK); /* a nonce, RFC 3971: skipped */
+    message.bytes[25] = 0;
+    CHECK_EQ(parse(&message), NET_BAD_OPTION);
 }
 
 static void options_of_another_message_are_ignored(void)
@@ -345,7 +347,13 @@ static void options_of_a_wrong_length_are_bad(void)
     message.bytes[33] = 3; /* then 8 bytes of the prefix look like an option */
     CHECK_EQ(parse(&message), NET_BAD_OPTION);
     message = message_of(&d);
-    message.bytes[25] = 5; /* an MTU of 40 bytes */
+    message.bytes[25] = 5; /* an address of 40 bytes */
+    CHECK_EQ(parse(&message), NET_BAD_OPTION);
+    message = message_of(&d);
+    message.bytes[24] = 3; /* a prefix of 8 bytes, the last of the message */
+    message.length = 24 + 8 - 8;
+    CHECK_EQ(parse(&message), NET_OK);
+    memcpy(message.bytes + 16, message.bytes + 24, 8);
     CHECK_EQ(parse(&message), NET_BAD_OPTION);
 }
 

@@ -257,6 +257,9 @@ static void of_two_of_a_kind_the_last_counts(void)
              NET_OK);
     CHECK_EQ(tcp.sacks, 1);
     CHECK_EQ(tcp.sack[0].left, 5);
+    CHECK_EQ(PARSE(NET_TCP_ACK, &tcp, 5, 10, 0, 0, 0, 5, 0, 0, 0, 6, 5, 2), NET_OK);
+    CHECK_EQ(tcp.sacks, 1); /* one without blocks is none */
+    CHECK_EQ(tcp.notes, NET_TCP_NOTE_SKIPPED);
 }
 
 /* ---- built ---- */
