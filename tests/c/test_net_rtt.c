@@ -444,8 +444,15 @@ static void the_least_is_between_the_least_of_the_window_and_of_half(uint64_t se
     }
 }
 
+/* catches: a second least that is old taken for the newest, and what was less than it forgotten */
+static void a_third_least_becomes_the_second(void)
+{
+    the_least_is_between_the_least_of_the_window_and_of_half(305409453);
+}
+
 int main(int argc, char **argv)
 {
+    RUN(a_third_least_becomes_the_second);
     RUN(rfc6298_2_1_before_a_sample_the_timeout_is_a_second);
     RUN(rfc6298_2_2_the_first_sample_sets_all);
     RUN(rfc6298_2_3_the_second_sample_by_hand);

@@ -88,7 +88,9 @@ static void least_update(struct net_rtt *rtt, uint64_t sample, uint64_t time)
             least[1] = now;
         }
     } else if (least[1].at == least[0].at && now.at - least[0].at > window / 4) {
-        least[1] = least[2] = now;
+        if (least[2].at == least[1].at)
+            least[2] = now;
+        least[1] = least[2]; /* which is newer, and not more than now */
     } else if (least[2].at == least[1].at && now.at - least[1].at > window / 2) {
         least[2] = now;
     }
