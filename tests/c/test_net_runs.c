@@ -242,6 +242,8 @@ static void a_dsack_from_nowhere_is_none(void)
     CHECK_EQ(s.acked.dsack_end, 0);
     ARRIVES(&s, 1000, 500, 1500); /* across SEG.ACK */
     CHECK_EQ(s.acked.dsack_end, 0);
+    ARRIVES(&s, 1000, 500, 1500, 500, 2000); /* across SEG.ACK, and so is the second */
+    CHECK_EQ(s.acked.dsack_end, 0);
     ARRIVES(&s, 1000, 2000, 2500, 2000, 3500); /* inside a block that lies */
     CHECK_EQ(s.acked.dsack_end, 0);
 }
@@ -365,6 +367,71 @@ static void delivered_at_the_time_of_sending_is_remembered(void)
     CHECK_EQ(s.runs.delivered, 3000);
 }
 
+static void a_sample_of_a_retransmission_is_of_its_own_time(void)
+{
+    BEGIN(s);
+    departs(&s, 3000);
+    s.now_ns += MS;
+    ARRIVES(&s, 1000, 0);
+    departs_again(&s, 1000, 1000);
+    s.now_ns += MS;
+    ARRIVES(&s, 2000, 0);
+    CHECK(s.acked.newest_tx_ns == s.now_ns - MS);
+    CHECK_EQ(s.acked.newest_delivered, 1000);
+    CHECK_EQ(s.acked.newest_flags, NET_RUN_RESENT | NET_RUN_RECOVERY);
+}
+
+static void retransmissions_of_two_times_stay_apart(void)
+{
+    BEGIN(s);
+    departs(&s, 5000);
+    ewi_net_runs_lose_all(&s.pool, &s.runs);
+    departs_again(&s, 0, 1000);
+    s.now_ns += MS;
+    departs_again(&s, 1000, 1000);
+    SHOWS(&s, "again 0+1000, again 1000+1000, lost 2000+3000");
+    departs_again(&s, 2000, 500); /* a short one closes the burst */
+    departs_again(&s, 2500, 2500);
+    SHOWS(&s, "again 0+1000, again 1000+1500, again 2500+2500");
+    s.now_ns += MS;
+    departs_again(&s, 1000, 1500); /* not one with the first, which was sent at another time */
+    SHOWS(&s, "again 0+1000, again 1000+1500, again 2500+2500");
+}
+
+static void lost_runs_of_two_times_are_one_without_a_sample(void)
+{
+    BEGIN(s);
+    departs(&s, 1000);
+    s.now_ns += MS;
+    departs(&s, 1000);
+    ewi_net_runs_lose_all(&s.pool, &s.runs);
+    SHOWS(&s, "lost 0+2000");
+    CHECK(s.pool.run[s.runs.head].tx_ns == s.now_ns);
+    ARRIVES(&s, 2000, 0);
+    CHECK(s.acked.newest_end == 0 && s.acked.rtt_ns == 0);
+    CHECK_EQ(s.acked.delivered_bytes, 2000);
+}
+
+static void what_was_reneged_gives_no_sample(void)
+{
+    BEGIN(s);
+    departs(&s, 3000);
+    ARRIVES(&s, 0, 1000, 2000);
+    ewi_net_runs_forget_sacks(&s.pool, &s.runs);
+    s.now_ns += MS;
+    ARRIVES(&s, 0, 1000, 2000);
+    CHECK(s.acked.newest_end == 0);
+}
+
+static void one_byte_in_order_is_not_reordered(void)
+{
+    BEGIN(s);
+    departs(&s, 3000);
+    ARRIVES(&s, 1000, 0);
+    ARRIVES(&s, 1001, 0);
+    CHECK(!s.acked.reordered);
+}
+
 /* ---- was it needless? ---- */
 
 static void rfc2883_5_all_duplicates_show_a_needless_recovery(void)
@@ -405,14 +472,35 @@ static void rfc3522_an_echo_from_before_shows_the_original(void)
     departs_again(&s, 0, 1000);
     s.sent_by_ns = s.now_ns - 1; /* SEG.TSecr is of the original */
     s.now_ns += MS;
+    departs_again(&s, 1000, 1000); /* the first retransmission counts */
     ARRIVES(&s, 1000, 0);
     CHECK(s.acked.was_early);
-    s.sent_by_ns = s.now_ns; /* later echoes say nothing */
+    s.sent_by_ns = s.now_ns - MS; /* later echoes say nothing */
     ARRIVES(&s, 2000, 0);
     CHECK(!s.acked.was_early);
 }
 
 /* ---- a pool that runs out ---- */
+
+static void of_a_shared_run_only_the_end_is_a_sample(void)
+{
+    struct sender s;
+
+    sender_init(&s, 16, 4);
+    s.mss = 100;
+    for (int i = 0; i < 6; i++) {
+        s.now_ns += MS;
+        departs(&s, 100);
+    }
+    SHOWS(&s, "sent 0+100, sent 100+100, sent 200+100, sent 300+300");
+    ARRIVES(&s, 200, 0);
+    ARRIVES(&s, 200, 500, 600); /* cut: the right part has the time, the left one has none */
+    CHECK(s.acked.newest_end == START + 600);
+    SHOWS(&s, "sent 200+100, sent 300+200, sacked 500+100");
+    ARRIVES(&s, 300, 0);
+    ARRIVES(&s, 500, 500, 600);
+    CHECK(s.acked.newest_end == 0 && s.acked.rtt_ns == 0);
+}
 
 static void at_the_cap_new_data_shares_the_last_run(void)
 {
@@ -537,6 +625,12 @@ int main(void)
     RUN(rfc2883_5_all_duplicates_show_a_needless_recovery);
     RUN(duplicates_of_before_the_recovery_do_not_count);
     RUN(rfc3522_an_echo_from_before_shows_the_original);
+    RUN(a_sample_of_a_retransmission_is_of_its_own_time);
+    RUN(retransmissions_of_two_times_stay_apart);
+    RUN(lost_runs_of_two_times_are_one_without_a_sample);
+    RUN(what_was_reneged_gives_no_sample);
+    RUN(one_byte_in_order_is_not_reordered);
+    RUN(of_a_shared_run_only_the_end_is_a_sample);
     RUN(at_the_cap_new_data_shares_the_last_run);
     RUN(without_a_run_a_send_is_refused);
     RUN(the_reserve_is_for_connections_without_a_run);

@@ -74,8 +74,7 @@ static void take_cumulative(struct net_run_pool *pool, struct net_runs *runs,
 static bool is_dsack(const struct net_runs *runs, const struct net_ack *ack,
                      const struct block *first, const struct block *second)
 {
-    if (first->from >= first->end || first->end > runs->nxt ||
-        first->from + NET_WINDOW_BYTES_MAX < runs->una)
+    if (first->from >= first->end || first->from + NET_WINDOW_BYTES_MAX < runs->una)
         return false;
     if (first->end <= ack->position)
         return true;
@@ -107,9 +106,9 @@ static bool is_block(const struct net_runs *runs, const struct net_ack *ack, str
     return block->from < block->end;
 }
 
-/* Sorted by `from`; returns how many. */
+/* Returns how many of the blocks are to be believed. */
 static uint32_t judge(struct net_runs *runs, const struct net_ack *ack, struct net_acked *acked,
-                      struct block sorted[NET_SACKS_MAX])
+                      struct block good[NET_SACKS_MAX])
 {
     struct block all[NET_SACKS_MAX];
     uint32_t count = ack->sacks_count < NET_SACKS_MAX ? ack->sacks_count : NET_SACKS_MAX;
@@ -120,18 +119,12 @@ static uint32_t judge(struct net_runs *runs, const struct net_ack *ack, struct n
         all[i].end = ewi_net_seq_unwrap(runs->una, ack->sacks[i].right);
     }
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = kept;
-
         if (i == 0 && is_dsack(runs, ack, &all[0], count > 1 ? &all[1] : NULL)) {
             note_dsack(runs, &all[0], acked);
             continue;
         }
-        if (!is_block(runs, ack, &all[i], acked))
-            continue;
-        for (; at > 0 && sorted[at - 1].from > all[i].from; at--)
-            sorted[at] = sorted[at - 1];
-        sorted[at] = all[i];
-        kept += 1;
+        if (is_block(runs, ack, &all[i], acked))
+            good[kept++] = all[i];
     }
     return kept;
 }
@@ -178,18 +171,18 @@ static uint32_t sack_in(struct net_run_pool *pool, struct net_runs *runs, uint32
 static void take_sacks(struct net_run_pool *pool, struct net_runs *runs, const struct net_ack *ack,
                        struct net_acked *acked, uint64_t fack)
 {
-    struct block sorted[NET_SACKS_MAX];
-    uint32_t count = judge(runs, ack, acked, sorted);
+    struct block good[NET_SACKS_MAX];
+    uint32_t count = judge(runs, ack, acked, good);
     uint32_t index = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (index == 0 || ewi_net_run(pool, index)->from > sorted[i].from)
-            index = ewi_net_run_find(pool, runs, sorted[i].from);
-        while (index != 0 && ewi_net_run_end(ewi_net_run(pool, index)) <= sorted[i].from)
+        if (index == 0 || ewi_net_run(pool, index)->from > good[i].from)
+            index = ewi_net_run_find(pool, runs, good[i].from);
+        while (index != 0 && ewi_net_run_end(ewi_net_run(pool, index)) <= good[i].from)
             index = ewi_net_run(pool, index)->next;
-        while (index != 0 && ewi_net_run(pool, index)->from < sorted[i].end)
-            index = sack_in(pool, runs, index, &sorted[i], ack, acked, fack);
-        runs->fack = ewi_max_u64(runs->fack, sorted[i].end);
+        while (index != 0 && ewi_net_run(pool, index)->from < good[i].end)
+            index = sack_in(pool, runs, index, &good[i], ack, acked, fack);
+        runs->fack = ewi_max_u64(runs->fack, good[i].end);
     }
 }
 
