@@ -208,7 +208,9 @@ static void rfc8985_6_2_step_3_reordering_is_seen(void)
     CHECK(!f.rack.reordering_seen);
     ACKED(&f, 1000, 2000, 4000); /* sent once, below fack */
     CHECK(f.rack.reordering_seen);
-    ACKED(&f, 4000, 0); /* and stays so */
+    departs(&f.s, 1000);
+    ACKED(&f, 4000, 0);
+    ACKED(&f, 5000, 0); /* and stays so */
     CHECK(f.rack.reordering_seen);
 }
 
