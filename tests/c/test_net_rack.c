@@ -208,6 +208,10 @@ static void rfc8985_6_2_step_3_reordering_is_seen(void)
     CHECK(!f.rack.reordering_seen);
     ACKED(&f, 1000, 2000, 4000); /* sent once, below fack */
     CHECK(f.rack.reordering_seen);
+    departs(&f.s, 1000);
+    ACKED(&f, 4000, 0);
+    ACKED(&f, 5000, 0); /* and stays so */
+    CHECK(f.rack.reordering_seen);
 }
 
 static void rfc8985_6_2_step_3_a_filled_hole_is_no_reordering(void)
@@ -270,6 +274,7 @@ static void rfc8985_6_2_step_4_sixteen_clean_recoveries_reset_the_window(void)
     departs(&f.s, 1000);
     ACKED(&f, 1000, 0, 500);
     CHECK_EQ(f.rack.reo_wnd_mult, 2);
+    CHECK_EQ(f.rack.reo_wnd_persist, NET_RACK_PERSIST);
     for (int i = 0; i < NET_RACK_PERSIST - 1; i++)
         ewi_net_rack_recovery_ended(&f.rack);
     CHECK_EQ(f.rack.reo_wnd_mult, 2);
@@ -277,6 +282,7 @@ static void rfc8985_6_2_step_4_sixteen_clean_recoveries_reset_the_window(void)
     CHECK_EQ(f.rack.reo_wnd_mult, 1);
     ewi_net_rack_recovery_ended(&f.rack);
     CHECK_EQ(f.rack.reo_wnd_mult, 1);
+    CHECK_EQ(f.rack.reo_wnd_persist, 0);
 }
 
 static void a_liar_cannot_overflow_the_window(void)
@@ -459,6 +465,9 @@ static void rfc8985_7_3_one_probe_at_a_time_and_one_per_measurement(void)
     departs(&f.s, 1000);
     ewi_net_tlp_sent(&f.rack, &f.s.runs, NET_TLP_NEW);
     CHECK_EQ(ewi_net_tlp_choose(&f.rack, &f.s.pool, &f.s.runs, true), NET_TLP_NONE);
+    ewi_net_rack_rtt(&f.rack, RTT); /* of something else: the probe is still out */
+    CHECK_EQ(ewi_net_tlp_choose(&f.rack, &f.s.pool, &f.s.runs, true), NET_TLP_NONE);
+    f.rack.tlp_has_rtt = false;
     ewi_net_tlp_reset(&f.rack);
     CHECK_EQ(ewi_net_tlp_choose(&f.rack, &f.s.pool, &f.s.runs, true), NET_TLP_NONE);
     f.s.now_ns += RTT;

@@ -289,6 +289,17 @@ static void one_byte_segments_pin_no_more_than_the_window(void)
     CHECK_EQ(arrives(&r, 0, 1), NET_REORDER_IN_ORDER); /* I4 */
 }
 
+static void a_buffer_larger_than_the_window_is_dropped(void)
+{
+    struct receiver r;
+
+    begin(&r, RECORDS, 16);
+    r.charge_max = BUFFER_BYTES - 1;
+    CHECK_EQ(arrives(&r, 100, 10), NET_REORDER_FULL);
+    r.charge_max = BUFFER_BYTES;
+    CHECK_EQ(arrives(&r, 100, 10), NET_REORDER_HELD);
+}
+
 static void tiny_segments_share_a_buffer(void)
 {
     struct receiver r;
@@ -393,6 +404,7 @@ int main(void)
     RUN(the_same_start_with_more_bytes_adds_the_rest);
     RUN(what_is_outside_changes_nothing);
     RUN(one_byte_segments_pin_no_more_than_the_window);
+    RUN(a_buffer_larger_than_the_window_is_dropped);
     RUN(tiny_segments_share_a_buffer);
     RUN(a_tiny_copy_may_close_a_gap);
     RUN(too_many_islands_are_refused);

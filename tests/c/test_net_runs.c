@@ -242,6 +242,8 @@ static void a_dsack_from_nowhere_is_none(void)
     CHECK_EQ(s.acked.dsack_end, 0);
     ARRIVES(&s, 1000, 500, 1500); /* across SEG.ACK */
     CHECK_EQ(s.acked.dsack_end, 0);
+    ARRIVES(&s, 1000, 500, 1500, 500, 2000); /* across SEG.ACK, and so is the second */
+    CHECK_EQ(s.acked.dsack_end, 0);
     ARRIVES(&s, 1000, 2000, 2500, 2000, 3500); /* inside a block that lies */
     CHECK_EQ(s.acked.dsack_end, 0);
 }
@@ -365,6 +367,71 @@ static void delivered_at_the_time_of_sending_is_remembered(void)
     CHECK_EQ(s.runs.delivered, 3000);
 }
 
+static void a_sample_of_a_retransmission_is_of_its_own_time(void)
+{
+    BEGIN(s);
+    departs(&s, 3000);
+    s.now_ns += MS;
+    ARRIVES(&s, 1000, 0);
+    departs_again(&s, 1000, 1000);
+    s.now_ns += MS;
+    ARRIVES(&s, 2000, 0);
+    CHECK(s.acked.newest_tx_ns == s.now_ns - MS);
+    CHECK_EQ(s.acked.newest_delivered, 1000);
+    CHECK_EQ(s.acked.newest_flags, NET_RUN_RESENT | NET_RUN_RECOVERY);
+}
+
+static void retransmissions_of_two_times_stay_apart(void)
+{
+    BEGIN(s);
+    departs(&s, 5000);
+    ewi_net_runs_lose_all(&s.pool, &s.runs);
+    departs_again(&s, 0, 1000);
+    s.now_ns += MS;
+    departs_again(&s, 1000, 1000);
+    SHOWS(&s, "again 0+1000, again 1000+1000, lost 2000+3000");
+    departs_again(&s, 2000, 500); /* a short one closes the burst */
+    departs_again(&s, 2500, 2500);
+    SHOWS(&s, "again 0+1000, again 1000+1500, again 2500+2500");
+    s.now_ns += MS;
+    departs_again(&s, 1000, 1500); /* not one with the first, which was sent at another time */
+    SHOWS(&s, "again 0+1000, again 1000+1500, again 2500+2500");
+}
+
+static void lost_runs_of_two_times_are_one_without_a_sample(void)
+{
+    BEGIN(s);
+    departs(&s, 1000);
+    s.now_ns += MS;
+    departs(&s, 1000);
+    ewi_net_runs_lose_all(&s.pool, &s.runs);
+    SHOWS(&s, "lost 0+2000");
+    CHECK(s.pool.run[s.runs.head].tx_ns == s.now_ns);
+    ARRIVES(&s, 2000, 0);
+    CHECK(s.acked.newest_end == 0 && s.acked.rtt_ns == 0);
+    CHECK_EQ(s.acked.delivered_bytes, 2000);
+}
+
+static void what_was_reneged_gives_no_sample(void)
+{
+    BEGIN(s);
+    departs(&s, 3000);
+    ARRIVES(&s, 0, 1000, 2000);
+    ewi_net_runs_forget_sacks(&s.pool, &s.runs);
+    s.now_ns += MS;
+    ARRIVES(&s, 0, 1000, 2000);
+    CHECK(s.acked.newest_end == 0);
+}
+
+static void one_byte_in_order_is_not_reordered(void)
+{
+    BEGIN(s);
+    departs(&s, 3000);
+    ARRIVES(&s, 1000, 0);
+    ARRIVES(&s, 1001, 0);
+    CHECK(!s.acked.reordered);
+}
+
 /* ---- was it needless? ---- */
 
 static void rfc2883_5_all_duplicates_show_a_needless_recovery(void)
@@ -405,107 +472,12 @@ static void rfc3522_an_echo_from_before_shows_the_original(void)
     departs_again(&s, 0, 1000);
     s.sent_by_ns = s.now_ns - 1; /* SEG.TSecr is of the original */
     s.now_ns += MS;
+    departs_again(&s, 1000, 1000); /* the first retransmission counts */
     ARRIVES(&s, 1000, 0);
     CHECK(s.acked.was_early);
-    s.sent_by_ns = s.now_ns; /* later echoes say nothing */
+    s.sent_by_ns = s.now_ns - MS; /* later echoes say nothing */
     ARRIVES(&s, 2000, 0);
     CHECK(!s.acked.was_early);
-}
-
-/* ---- a pool that runs out ---- */
-
-static void at_the_cap_new_data_shares_the_last_run(void)
-{
-    struct sender s;
-
-    sender_init(&s, 16, 4);
-    for (int i = 0; i < 10; i++) {
-        s.now_ns += MS;
-        departs(&s, 100);
-    }
-    SHOWS(&s, "sent 0+100, sent 100+100, sent 200+100, sent 300+700");
-    CHECK_EQ(s.pool.mixed, 6);
-    CHECK(s.pool.run[s.runs.tail].tx_ns == s.now_ns); /* the last one's: never lost too early */
-    s.now_ns += MS;
-    ARRIVES(&s, 900, 0); /* of the shared run only a part: no sample of it */
-    CHECK(s.acked.rtt_ns == 8 * MS);
-    ARRIVES(&s, 1000, 0); /* its last segment: a true one */
-    CHECK(s.acked.rtt_ns == MS);
-}
-
-static void without_a_run_a_send_is_refused(void)
-{
-    struct sender s;
-
-    sender_init(&s, 4, 4);
-    for (int i = 0; i < 3; i++) {
-        s.now_ns += MS;
-        departs(&s, 1000);
-    }
-    SHOWS(&s, "sent 0+1000, sent 1000+1000, sent 2000+1000"); /* and one is in reserve */
-    ARRIVES(&s, 0, 2000, 3000);
-    CHECK_EQ(try_send(&s, 1000), EW_EAGAIN);
-    CHECK_EQ(s.pool.refused, 1);
-    CHECK(s.runs.nxt == START + 3000);
-    ARRIVES(&s, 1000, 0);
-    CHECK_EQ(try_send(&s, 1000), EW_OK);
-}
-
-static void the_reserve_is_for_connections_without_a_run(void)
-{
-    struct sender s;
-    struct net_runs other;
-
-    sender_init(&s, 4, 4);
-    ewi_net_runs_init(&other, START);
-    for (int i = 0; i < 6; i++) {
-        s.now_ns += MS;
-        departs(&s, 1000);
-    }
-    CHECK_EQ(s.runs.runs, 3);
-    CHECK_EQ(ewi_net_runs_sent(&s.pool, &other,
-                               &(struct net_sent){
-                                   .now_ns = s.now_ns, .bytes = 9, .segment_bytes = 9}),
-             EW_OK);
-    CHECK_EQ(s.pool.free, 0);
-}
-
-static void without_a_run_a_sack_is_forgotten_not_invented(void)
-{
-    struct sender s;
-
-    sender_init(&s, 4, 4);
-    departs(&s, 9000);
-    ARRIVES(&s, 0, 1000, 2000); /* three runs: as many as there are */
-    ARRIVES(&s, 0, 4000, 5000, 1000, 2000);
-    SHOWS(&s, "sent 0+1000, sacked 1000+1000, sent 2000+7000");
-    CHECK(s.pool.missed > 0);
-    ARRIVES(&s, 0, 1000, 3000); /* a neighbour grows without one */
-    SHOWS(&s, "sent 0+1000, sacked 1000+2000, sent 3000+6000");
-    ARRIVES(&s, 0, 2500, 9000);
-    SHOWS(&s, "sent 0+1000, sacked 1000+8000");
-}
-
-static void without_a_run_a_retransmission_counts_for_its_run(void)
-{
-    uint64_t from;
-    uint32_t bytes;
-    struct sender s;
-
-    sender_init(&s, 4, 4);
-    departs(&s, 9000);
-    ARRIVES(&s, 0, 1000, 2000);
-    ewi_net_runs_lose_all(&s.pool, &s.runs);
-    s.now_ns += MS;
-    departs_again(&s, 0, 1000);
-    departs_again(&s, 2000, 1000);
-    SHOWS(&s, "again 0+1000, sacked 1000+1000, again 2000+7000");
-    CHECK(!ewi_net_runs_next_lost(&s.pool, &s.runs, &from, &bytes));
-    ARRIVES(&s, 3000, 0);
-    CHECK(s.acked.newest_end == START + 1000); /* no sample of a time that may be wrong */
-    ewi_net_runs_lose_first(&s.pool, &s.runs); /* RTO: what was not sent is not forgotten */
-    CHECK(ewi_net_runs_next_lost(&s.pool, &s.runs, &from, &bytes));
-    CHECK(from == START + 3000);
 }
 
 int main(void)
@@ -537,10 +509,10 @@ int main(void)
     RUN(rfc2883_5_all_duplicates_show_a_needless_recovery);
     RUN(duplicates_of_before_the_recovery_do_not_count);
     RUN(rfc3522_an_echo_from_before_shows_the_original);
-    RUN(at_the_cap_new_data_shares_the_last_run);
-    RUN(without_a_run_a_send_is_refused);
-    RUN(the_reserve_is_for_connections_without_a_run);
-    RUN(without_a_run_a_sack_is_forgotten_not_invented);
-    RUN(without_a_run_a_retransmission_counts_for_its_run);
+    RUN(a_sample_of_a_retransmission_is_of_its_own_time);
+    RUN(retransmissions_of_two_times_stay_apart);
+    RUN(lost_runs_of_two_times_are_one_without_a_sample);
+    RUN(what_was_reneged_gives_no_sample);
+    RUN(one_byte_in_order_is_not_reordered);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* Do the runs agree with one flag per byte, whatever is sent, lost and acknowledged, also by a liar? */
 #include "tests/c/net_runs_base.h"
 
-enum { SPACE = 6000, STEPS = 3000, SMALL_CONNECTIONS = 3 };
+enum { SPACE = 6000, ROUNDS = 20, SMALL_CONNECTIONS = 3 };
 
 enum byte_state { GONE, FLIGHT, LOST, SACKED };
 
@@ -295,9 +295,8 @@ static void random_traffic_agrees_with_a_flag_per_byte(struct harness_random *ra
 
     sender_init(&s, SENDER_RUNS, SENDER_RUNS);
     memset(&m, 0, sizeof(m));
-    for (int i = 0; i < STEPS; i++)
+    while (m.una < SPACE - 300) /* near the end nothing is sent any more */
         step(&s, &m, random);
-    CHECK(m.una > 0);
     ARRIVES(&s, m.nxt, 0);
     CHECK_EQ(s.pool.free, SENDER_RUNS);
 }
@@ -350,7 +349,7 @@ static void small_ack(struct net_run_pool *pool, struct small *c, struct harness
     struct net_acked acked;
 
     if (harness_below(random, 4) == 0)
-        c->una = (uint32_t)harness_between(random, c->una, c->nxt);
+        c->una = (uint32_t)harness_between(random, c->una, c->una + (c->nxt - c->una) / 2);
     ack.position = START + c->una;
     ack.sacks_count = (uint32_t)harness_below(random, 5);
     for (uint32_t i = 0; i < ack.sacks_count; i++) {
@@ -385,7 +384,7 @@ static void an_empty_pool_loses_no_byte(struct harness_random *random)
     ewi_net_run_pool_init(&pool, memory, runs_all, (uint32_t)harness_between(random, 4, 8));
     for (int i = 0; i < SMALL_CONNECTIONS; i++)
         ewi_net_runs_init(&all[i].runs, START);
-    for (int i = 0; i < 4 * STEPS; i++) {
+    for (int i = 0; i < 800; i++) {
         struct small *c = &all[harness_below(random, SMALL_CONNECTIONS)];
         uint64_t what = harness_below(random, 8);
 
@@ -411,9 +410,11 @@ int main(int argc, char **argv)
     HARNESS_FOR_EACH_SEED(argc, argv, seed) {
         struct harness_random random = {seed};
 
-        random_traffic_agrees_with_a_flag_per_byte(&random);
-        for (int i = 0; i < 10; i++)
-            an_empty_pool_loses_no_byte(&random);
+        for (int i = 0; i < ROUNDS; i++) {
+            random_traffic_agrees_with_a_flag_per_byte(&random);
+            for (int k = 0; k < 3; k++)
+                an_empty_pool_loses_no_byte(&random);
+        }
     }
     return 0;
 }

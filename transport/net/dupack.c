@@ -10,12 +10,12 @@ static enum net_dupack_verdict duplicate(struct net_dupack *dupack, uint64_t nxt
 {
     if (dupack->in_recovery)
         return NET_DUPACK_INFLATE;
-    if (dupack->duplicates < UINT32_MAX)
+    if (dupack->duplicates < NET_DUPACK_THRESH)
         dupack->duplicates += 1;
     if (dupack->duplicates < NET_DUPACK_THRESH)
         return NET_DUPACK_LIMITED;
     /* RFC 6582 section 3.2 step 2: these may be duplicates of what a timeout sent again. */
-    if (dupack->duplicates > NET_DUPACK_THRESH || position <= dupack->recover)
+    if (position <= dupack->recover)
         return NET_DUPACK_NOTHING;
     dupack->recover = nxt;
     dupack->in_recovery = true;

@@ -75,7 +75,7 @@ uint64_t ewi_net_rack_detect(const struct net_rack *rack, struct net_run_pool *p
     uint32_t index = runs->oldest, newer, lost_before = runs->lost_bytes;
     uint64_t again_ns = 0;
 
-    for (; index != 0 && rack->end != 0; index = newer) {
+    for (; index != 0; index = newer) {
         const struct net_run *run = ewi_net_run(pool, index);
         uint64_t lost_ns = run->tx_ns + rack->rtt_ns + reo_wnd_ns;
 

@@ -223,8 +223,6 @@ static void join(struct net_run_pool *pool, struct net_runs *runs, uint32_t left
     struct net_run right = pool->run[right_index];
     uint8_t resent = (uint8_t)((left->flags | right.flags) & NET_RUN_RESENT);
 
-    if (runs->lost_hint == right_index)
-        runs->lost_hint = left_index;
     ewi_net_run_remove(pool, runs, right_index);
     take_from_sums(runs, left);
     left->bytes += right.bytes;
