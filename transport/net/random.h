@@ -29,6 +29,7 @@ enum net_purpose { /* of a key; others add theirs at the end */
     NET_KEY_IDS = 5,
     NET_KEY_COOKIES = 6,
     NET_KEY_TIMESTAMPS = 7,
+    NET_KEY_NEIGHBOURS = 8,
 };
 
 void ewi_net_key(uint8_t key[16], const uint8_t seed[32], enum net_purpose purpose);
