@@ -77,6 +77,7 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *net, uint16_t port, uint
                                   const uint8_t address[16]);
 /* Any port's: may a stream be bound to it? */
 bool ewi_net_link_is_local(const struct ewi_net *net, uint8_t family, const uint8_t address[16]);
+uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port); /* enum net_port_caps */
 
 /* ---- slots ---- */
 
