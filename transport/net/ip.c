@@ -66,6 +66,28 @@ uint64_t ewi_net_ip_deadline(const struct ewi_net *net)
     return ewi_net_reassembly_deadline(&net->ip.reassemblies);
 }
 
+/* ---- long datagrams that outlive their input ---- */
+
+uint32_t ewi_net_ip_hold(struct ewi_net *net, uint8_t **at, uint32_t bytes)
+{
+    return ewi_net_reassembly_hold(&net->ip.reassemblies, at, bytes);
+}
+
+struct net_packet *ewi_net_ip_held(struct ewi_net *net, uint32_t index)
+{
+    return &ewi_net_reassembly_at(&net->ip.reassemblies, index)->held;
+}
+
+void ewi_net_ip_hold_give(struct ewi_net *net, uint32_t index)
+{
+    ewi_net_reassembly_give(&net->ip.reassemblies, index);
+}
+
+const char *ewi_net_ip_check(const struct ewi_net *net)
+{
+    return ewi_net_reassembly_check(&net->ip.reassemblies);
+}
+
 /* ---- path MTU ---- */
 
 uint16_t ewi_net_path_mtu(const struct ewi_net *net, const struct net_tuple *tuple, uint16_t port_mtu)

@@ -91,6 +91,18 @@ uint32_t ewi_net_ip_addresses(const struct net_tuple *tuple);
 int ewi_net_ip_send(struct ewi_net *net, uint32_t slot, const struct net_tuple *tuple,
                     const struct net_ip_out *how, uint32_t payload_bytes, bool may_cut);
 
+/* ---- long datagrams that outlive their input ---- */
+
+struct net_packet;
+
+/* `bytes` at *at, in one piece until give: where they are if they were just put together, else a copy.
+ * *at: where. NET_NONE: no room. The record is the holder's to fill in. */
+uint32_t ewi_net_ip_hold(struct ewi_net *net, uint8_t **at, uint32_t bytes);
+struct net_packet *ewi_net_ip_held(struct ewi_net *net, uint32_t index);
+void ewi_net_ip_hold_give(struct ewi_net *net, uint32_t index);
+/* As ewi_net_check. */
+const char *ewi_net_ip_check(const struct ewi_net *net);
+
 /* ---- path MTU: RFC 1191, RFC 8201 ---- */
 
 /* Of packets to tuple->remote by a port with this MTU: at most that. */

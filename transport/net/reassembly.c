@@ -474,3 +474,44 @@ uint32_t ewi_net_reassembly_hold(struct net_reassemblies *all, uint8_t **at, uin
     all->held += 1;
     return slot;
 }
+
+/* ---- for tests ---- */
+
+static const char *check_slot(const struct net_reassemblies *all, uint32_t slot)
+{
+    const struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
+    uint32_t units = units_there(one->got, 0, NET_REASSEMBLY_WORDS * 64);
+
+    if (!ewi_net_pool_is_taken(&all->pool, slot) || !is_listed(one))
+        return "a reassembly in a list is not gathering";
+    if (ewi_net_table_find(&all->table, ewi_net_tuple_hash(all->key, &one->name), &one->name) != slot)
+        return "a reassembly is not found by its name";
+    if (units != one->units || units_there(one->begun, 0, NET_REASSEMBLY_WORDS * 64) > units)
+        return "a reassembly's map does not add up";
+    if (all->bucket[one->bucket].used > all->share)
+        return "a source has more reassemblies than its share";
+    return NULL;
+}
+
+const char *ewi_net_reassembly_check(const struct net_reassemblies *all)
+{
+    uint32_t listed = 0, gathering = 0;
+    uint64_t deadline = 0;
+
+    for (uint32_t slot = all->oldest; slot != NET_NONE;
+         slot = ewi_net_reassembly_at(all, slot)->younger, listed++) {
+        const char *wrong = check_slot(all, slot);
+
+        if (wrong != NULL)
+            return wrong;
+        if (ewi_net_reassembly_at(all, slot)->deadline < deadline)
+            return "reassemblies are not in the order of their deadlines";
+        deadline = ewi_net_reassembly_at(all, slot)->deadline;
+    }
+    for (uint32_t i = 0; i <= all->bucket_mask; i++)
+        gathering += all->bucket[i].used;
+    if (listed != gathering || listed != all->table.used || listed + all->held > all->pool.used ||
+        all->pool.used > all->capacity)
+        return "the lists of reassemblies do not add up";
+    return NULL;
+}

@@ -128,6 +128,8 @@ uint64_t ewi_net_reassembly_deadline(const struct net_reassemblies *all);
  * half of all slots. *at: where the bytes are from now on. */
 uint32_t ewi_net_reassembly_hold(struct net_reassemblies *all, uint8_t **at, uint32_t bytes);
 void ewi_net_reassembly_give(struct net_reassemblies *all, uint32_t slot);
+/* As ewi_net_check. */
+const char *ewi_net_reassembly_check(const struct net_reassemblies *all);
 
 static inline struct net_reassembly *ewi_net_reassembly_at(const struct net_reassemblies *all,
                                                            uint32_t slot)
