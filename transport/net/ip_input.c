@@ -128,7 +128,7 @@ static void take_whole(struct ewi_net *net, uint32_t slot)
         ewi_net_reassembly_give(all, slot);
 }
 
-static void take_piece(struct ewi_net *net, const struct net_piece *piece)
+static void take_piece(struct ewi_net *net, const struct net_fragment *piece)
 {
     uint32_t slot;
 
@@ -151,7 +151,7 @@ static void take_piece(struct ewi_net *net, const struct net_piece *piece)
 
 /* The name of the datagram that a fragment is of. IPv4: RFC 791 section 3.2 has the protocol in it,
  * RFC 8200 section 4.5 has not. */
-static void name_piece(struct net_piece *piece, const struct net_arrived *arrived, uint32_t id)
+static void name_piece(struct net_fragment *piece, const struct net_arrived *arrived, uint32_t id)
 {
     piece->name = arrived->tuple;
     piece->name.local_port = (uint16_t)(id >> 16);
@@ -192,7 +192,7 @@ static bool is_plausible4(const struct ewi_net *net, struct net_arrived *arrived
 static void take_piece4(struct ewi_net *net, const struct net_arrived *arrived,
                         const struct net_ip4 *ip)
 {
-    struct net_piece piece = {
+    struct net_fragment piece = {
         .header = arrived->packet,
         .payload = arrived->packet + ip->header_bytes,
         .header_bytes = ip->header_bytes,
@@ -281,7 +281,7 @@ static bool is_known_sender6(const struct ewi_net *net, const struct net_arrived
 static void take_piece6(struct ewi_net *net, const struct net_arrived *arrived,
                         const struct net_ip6_chain *chain)
 {
-    struct net_piece piece = {
+    struct net_fragment piece = {
         .header = arrived->packet,
         .payload = arrived->bytes,
         .header_bytes = chain->header_bytes,

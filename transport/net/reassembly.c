@@ -170,7 +170,7 @@ static uint32_t free_slot(struct net_reassemblies *all, uint32_t bucket)
     return slot;
 }
 
-static uint32_t begin(struct net_reassemblies *all, const struct net_piece *piece, uint64_t hash,
+static uint32_t begin(struct net_reassemblies *all, const struct net_fragment *piece, uint64_t hash,
                       uint64_t now)
 {
     uint32_t bucket = bucket_of(all, &piece->name), slot;
@@ -236,14 +236,14 @@ static bool has_unit(const uint64_t *map, uint32_t unit)
 
 enum fit { FITS, REPEATS, CONTRADICTS };
 
-static uint32_t units_to(const struct net_piece *piece)
+static uint32_t units_to(const struct net_fragment *piece)
 {
     return (piece->at + piece->bytes + NET_REASSEMBLY_UNIT - 1) / NET_REASSEMBLY_UNIT;
 }
 
 /* The very fragment that came before: RFC 8200 section 4.5 lets it be dropped alone. */
 static bool is_repetition(const struct net_reassemblies *all, uint32_t slot,
-                          const struct net_piece *piece)
+                          const struct net_fragment *piece)
 {
     const struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
     uint32_t from = piece->at / NET_REASSEMBLY_UNIT, to = units_to(piece);
@@ -257,7 +257,7 @@ static bool is_repetition(const struct net_reassemblies *all, uint32_t slot,
 }
 
 static enum fit judge(const struct net_reassemblies *all, uint32_t slot,
-                      const struct net_piece *piece)
+                      const struct net_fragment *piece)
 {
     const struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
     uint32_t from = piece->at / NET_REASSEMBLY_UNIT, to = units_to(piece);
@@ -271,7 +271,7 @@ static enum fit judge(const struct net_reassemblies *all, uint32_t slot,
     return FITS;
 }
 
-static void store(struct net_reassemblies *all, uint32_t slot, const struct net_piece *piece)
+static void store(struct net_reassemblies *all, uint32_t slot, const struct net_fragment *piece)
 {
     struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
     uint32_t from = piece->at / NET_REASSEMBLY_UNIT, to = units_to(piece);
@@ -331,7 +331,7 @@ static enum net_reassembly_code spoil(struct net_reassemblies *all, uint32_t slo
 }
 
 static enum net_reassembly_code gather(struct net_reassemblies *all, uint32_t slot,
-                                       const struct net_piece *piece)
+                                       const struct net_fragment *piece)
 {
     struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
     enum fit fit = judge(all, slot, piece);
@@ -353,7 +353,7 @@ static enum net_reassembly_code gather(struct net_reassemblies *all, uint32_t sl
 }
 
 /* RFC 1858 section 3: a first fragment in which TCP's flags are not yet said is made to pass filters. */
-static bool is_odd(const struct net_piece *piece)
+static bool is_odd(const struct net_fragment *piece)
 {
     return piece->bytes == 0 || piece->at + piece->bytes > UINT16_MAX ||
            (piece->more && piece->bytes % NET_REASSEMBLY_UNIT != 0) ||
@@ -361,7 +361,7 @@ static bool is_odd(const struct net_piece *piece)
 }
 
 enum net_reassembly_code ewi_net_reassembly_add(struct net_reassemblies *all,
-                                                const struct net_piece *piece, uint64_t now,
+                                                const struct net_fragment *piece, uint64_t now,
                                                 uint32_t *slot)
 {
     uint64_t hash;

@@ -47,7 +47,7 @@ enum net_reassembly_code {
     NET_PIECE_FULL,  /* no slot */
 };
 
-struct net_piece { /* one fragment */
+struct net_fragment { /* one fragment */
     struct net_tuple name; /* ours is local. Ports: the identification; zero: IPv4's protocol */
     const uint8_t *header, *payload;
     uint32_t header_bytes;      /* all in front of payload, IPv6's fragment header too */
@@ -113,7 +113,7 @@ void ewi_net_reassembly_init(struct net_reassemblies *all, uint32_t capacity,
 
 /* *slot: of WHOLE. */
 enum net_reassembly_code ewi_net_reassembly_add(struct net_reassemblies *all,
-                                                const struct net_piece *piece, uint64_t now,
+                                                const struct net_fragment *piece, uint64_t now,
                                                 uint32_t *slot);
 /* The packet in a WHOLE slot, its header made right: *bytes of it, the header first. */
 uint8_t *ewi_net_reassembly_packet(struct net_reassemblies *all, uint32_t slot, uint32_t *bytes);

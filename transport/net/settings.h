@@ -1,7 +1,7 @@
 /* transport/net/settings.h - sets of options, shared by all connections that have the same.
  *
  * Purpose    A connection holds one byte for everything that can be set on it.
- * Shape      set[id], counted by users[id]; 0 users: free. No two sets in use are equal. `standard` is
+ * Shape      set[id], counted by users[id]; 0 users: free. No two sets are equal. `standard` is
  *            the id of the set that new streams get; it is set 0 until somebody changes it.
  *            Changing an option of a connection moves it to the set that differs from its own in that
  *            option alone; one is made when there is none.
