@@ -1,4 +1,5 @@
 /* Which segment is next, and its frame. */
+#include "transport/net/sum.h"
 #include "transport/net/tcp_parts.h"
 
 #define HOLD_NS      UINT64_C(200000000) /* RFC 9293 section 3.8.6.2.1: 0.1 to 1 s */
@@ -46,7 +47,7 @@ static uint32_t full_now(const struct turn *turn)
 
     if (!has_blocks(turn))
         return conn->mss;
-    return conn->mss - ((conn->flags & NET_CONN_TIMES) ? SACK_ROOM : SACK_ROOM_PLAIN);
+    return conn->mss - ((conn->flags & NET_CONN_TIMES) ? SACK_ROOM + 0u : SACK_ROOM_PLAIN + 0u);
 }
 
 static bool fin_is_due(const struct net_conn *conn)

@@ -54,7 +54,7 @@ static inline struct net_conn *ewi_net_conn(struct ewi_net *net, uint32_t index)
 
 static inline uint32_t ewi_net_conn_index(const struct ewi_net *net, const struct net_conn *conn)
 {
-    return (uint32_t)(((const uint8_t *)conn - net->tcp.conns.objects.base) /
+    return (uint32_t)((size_t)((const uint8_t *)conn - net->tcp.conns.objects.base) /
                       sizeof(struct net_conn));
 }
 
