@@ -243,15 +243,17 @@ static struct net_config tiny(uint32_t sizes)
         .routes_max = 8,
         .neighbours_max = 5,
         .paths_max = 2,
-        .slots_max = 4,
+        .slots_max = 16,
         .slot_bytes = 1500,
         .reassemblies_max = 2,
         .rx_bytes_max = 24 * 1024,
     };
 
     if ((sizes & 1) != 0) {
-        ewi_net_config_for(&config, 16);
-        config.ports_max = 1;
+        config.conns_max = config.half_open_max = config.time_waits_max = config.troubles_max = 16;
+        config.packets_max = config.runs_max = config.spans_max = config.copies_max = 64;
+        config.slots_max = 32;
+        config.rx_bytes_max = 1 << 20;
     }
     return config;
 }
@@ -262,6 +264,7 @@ static void add_addresses(void)
         struct stack_addr own = peer_host(1, is_ip6 != 0, 0), router = peer_host(2, is_ip6 != 0, 0);
         struct stack_addr far = peer_host(4, is_ip6 != 0, 0);
 
+        memset(far.ip + 3, 0, sizeof(far.ip) - 3); /* its network */
         peer_check(ewi_net_address_add(shell.net, 0, &own, is_ip6 != 0 ? 64 : 24,
                                        NET_ADDRESS_SURE) == 0);
         peer_check(ewi_net_route_add(shell.net, &far, is_ip6 != 0 ? 64 : 24, 0, &router) == 0);
