@@ -99,9 +99,9 @@ static void add_options(struct net_tcp *tcp, const struct peer_flow *flow, uint3
     if ((which & 4) != 0)
         tcp->time_echo += ONE_OF(1, 0xffffffffu, 0x80000000u, 5000);
     if ((which & 8) != 0)
-        tcp->mss = (uint16_t)ONE_OF(0, 1, 64, 536, 1460, 65535);
+        tcp->mss = (uint16_t)ONE_OF(1, 2, 64, 536, 1460, 65535);
     if ((which & 16) != 0)
-        tcp->scale = u8() & 15;
+        tcp->scale = u8() % (NET_TCP_SCALE_MAX + 1);
     if ((which & 32) == 0)
         return;
     tcp->sacks = (uint8_t)(1 + u8() % NET_TCP_SACK_MAX);
