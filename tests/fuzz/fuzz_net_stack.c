@@ -484,6 +484,7 @@ static void step_mtu(void)
 {
     uint16_t mtu = (uint16_t)ONE_OF(1280, 1500, 4000, 9000);
 
+    shell_rests(); /* what waits already was made for the old one */
     if (ewi_net_port_set_mtu(shell.net, 0, mtu) == 0)
         shell.port.mtu = mtu;
 }

@@ -8,7 +8,7 @@
 #include "transport/net/cc.h"
 #include "transport/net/rows.h"
 
-enum { LOOK_AGAIN_MS = 2, FLAG_BYTES = 128, ADDRESSES = 16 };
+enum { LOOK_AGAIN_MS = 2, FLAG_BYTES = 128, ADDRESSES = 16, IP6_MTU_MIN = 1280 };
 
 struct flags {
     uint16_t mtu;
@@ -122,6 +122,8 @@ static int start(struct adapter *adapter, const struct flags *flags)
     for (int i = 0; i < 2; i++) {
         struct stack_addr all = {.family = flags->local[i].family};
 
+        if (all.family == 6 && flags->mtu < IP6_MTU_MIN)
+            continue; /* RFC 8200 section 5: no IPv6 on such a link */
         if (ewi_net_route_add(net, &all, 0, 0, NULL) < 0 ||
             pd_address_add(adapter, &flags->local[i]) < 0)
             return -EINVAL;
