@@ -5,6 +5,7 @@
  *   bulk 1500, 9000    one stream, copied out by recv_into; bit/s of payload. Checksums in software
  *   lent 1500, 9000    the same without that copy: tokens that are released
  *   ... cycles         of the time stamp counter, for one round trip, connection, or KiB
+ *                      All of these in CPU time: rates of a core that does nothing else
  *   bytes              of memory for one more idle connection, of each stack
  *
  * Modes:  --million [N]   open N (1,048,576) connections and show time and memory
@@ -253,28 +254,29 @@ static void bulk(uint64_t bytes, uint64_t (*take)(void))
 
 /* ---- results ---- */
 
-struct span_of_time {
-    uint64_t ns, ticks;
-};
-
-static struct span_of_time begin(void)
+/* What others run on this processor does not count; nothing here waits. */
+static uint64_t begin(void)
 {
-    return (struct span_of_time){duo_ns(), duo_ticks()};
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void end(struct duo *duo, const char *name, int round, struct span_of_time since, double count,
+static void end(struct duo *duo, const char *name, int round, uint64_t since, double count,
                 double value_of_one, double cycles_for)
 {
+    double ns = (double)(begin() - since);
     char cycles[DUO_NAME_BYTES];
 
-    duo_case(duo, name)->value[round] = count * value_of_one * 1e9 / (double)(duo_ns() - since.ns);
+    duo_case(duo, name)->value[round] = count * value_of_one * 1e9 / ns;
     snprintf(cycles, sizeof(cycles), "%s cycles", name);
-    duo_case(duo, cycles)->value[round] = (double)(duo_ticks() - since.ticks) / count * cycles_for;
+    duo_case(duo, cycles)->value[round] = ns / duo_ns_per_tick(duo) / count * cycles_for;
 }
 
 static void measure_round_trips(struct duo *duo, int round, uint32_t streams, uint64_t count)
 {
-    struct span_of_time since;
+    uint64_t since;
     char name[DUO_NAME_BYTES];
 
     snprintf(name, sizeof(name), "rtt %u", streams);
@@ -289,7 +291,7 @@ static void measure_round_trips(struct duo *duo, int round, uint32_t streams, ui
 static void measure_openings(struct duo *duo, int round, uint64_t count)
 {
     struct opening opening = {0};
-    struct span_of_time since;
+    uint64_t since;
 
     open_wire(1500, 4096, 10000000);
     openings(&opening, count / 10);
@@ -301,7 +303,7 @@ static void measure_openings(struct duo *duo, int round, uint64_t count)
 
 static void measure_bulk(struct duo *duo, int round, uint16_t mtu, bool is_lent, uint64_t bytes)
 {
-    struct span_of_time since;
+    uint64_t since;
     char name[DUO_NAME_BYTES];
 
     snprintf(name, sizeof(name), "%s %u", is_lent ? "lent" : "bulk", mtu);
