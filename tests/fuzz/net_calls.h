@@ -188,11 +188,11 @@ static inline void shell_end(void)
             peer_check(ewi_net_finish(shell.net, stream->handle, true, shell.now) == 0);
         stream->is_finished = true;
     }
-    for (uint32_t i = 0; i < 40; i++) { /* 40 x 60 s: no retransmission takes longer */
+    for (uint32_t i = 0; i < SHELL_END_ROUNDS; i++) { /* each lets one more timer of each stream come */
         shell_rests();
         shell_judge();
-        shell.now += UINT64_C(60000000000);
-        peer.clock += 60000;
+        shell.now += SHELL_END_STEP_NS;
+        peer.clock = (uint32_t)(shell.now / 1000000);
     }
     shell_rests();
     shell_judge();

@@ -30,7 +30,10 @@ enum {
     SHELL_ROOM_BYTES = 66 * 1024,
     SHELL_SPARE_BYTES = 64, /* behind a packet: the stack may write there */
     SHELL_REST_ROUNDS = 256,
+    SHELL_END_ROUNDS = 60,
 };
+
+#define SHELL_END_STEP_NS UINT64_C(130000000000) /* no timer of a connection is longer */
 
 struct shell_packet { /* behind a reference */
     struct shell_packet *next;
