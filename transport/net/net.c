@@ -136,17 +136,27 @@ void ewi_net_tick(struct ewi_net *net, uint64_t now)
     ewi_net_tcp_tick(net);
 }
 
+static uint32_t link_output(struct ewi_net *net, struct net_frame *frames, uint32_t count)
+{
+    uint32_t filled = ewi_net_link_output(net, frames, count);
+
+    net->count.tx_frames += filled; /* TCP counts its own */
+    for (uint32_t i = 0; i < filled; i++)
+        net->count.tx_bytes += frames[i].bytes;
+    return filled;
+}
+
 /* What has no connection goes first: answers, resets, and what resolves the addresses of the rest. */
 uint32_t ewi_net_output(struct ewi_net *net, uint64_t now, struct net_frame *frames, uint32_t count)
 {
     uint32_t filled;
 
     net->now = ewi_max_u64(net->now, now);
-    filled = ewi_net_link_output(net, frames, count);
+    filled = link_output(net, frames, count);
     if (filled < count)
         filled += ewi_net_tcp_output(net, frames + filled, count - filled);
     if (filled < count) /* a connection may just have asked for a neighbour */
-        filled += ewi_net_link_output(net, frames + filled, count - filled);
+        filled += link_output(net, frames + filled, count - filled);
     return filled;
 }
 
