@@ -183,7 +183,7 @@ int ewi_net_addresses_add(struct net_addresses *addresses, const struct net_addr
     struct net_address *address;
     struct net_name name;
 
-    if (ewi_net_addresses_find(addresses, new->port, new->family, new->ip) != NET_NONE)
+    if (ewi_net_addresses_name(addresses, new->port, new->family, new->ip) != NULL)
         return -EEXIST;
     if (index == addresses->count_max)
         return -ENOSPC;

@@ -15,7 +15,8 @@
  * Threads    one caller at a time
  * Trust      addresses are configuration. whose() is asked about hostile ones: they cannot make a
  *            search longer than our own names do, because only those are in the index.
- * Errors     -EEXIST  the port has this address.   -ENOSPC  as many as there may be.
+ * Errors     -EEXIST  the port has this address, or it is the broadcast of a network there.
+ *            -ENOSPC  as many as there may be.
  * Invariants I1  whose() == a walk over all names.
  *            I2  an address becomes GOOD only after its last step, TWICE only while TENTATIVE; neither
  *                is left again.
