@@ -115,6 +115,7 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *net, uint16_t port, uint
                                   const uint8_t address[16]);
 /* Any port's, and not known to be somebody else's: may a stream be bound to it? */
 bool ewi_net_link_is_local(const struct ewi_net *net, uint8_t family, const uint8_t address[16]);
+uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port); /* enum net_port_caps */
 
 /* Scope of a tuple: of IPv6 link-local addresses the number of the port and 1, else 0. Addresses are
  * link-local by RFC 4291 sections 2.5.6 and 2.7 (groups of scope 2). */
