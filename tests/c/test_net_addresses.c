@@ -164,6 +164,28 @@ static void a_full_table_refuses(void)
     CHECK(ewi_net_addresses_bytes(NET_ADDRESSES_MAX) > 0);
 }
 
+/* 256 balls in 256 boxes fill 162 of them; the last byte of an IPv6 address is the top of a word. */
+static void addresses_that_differ_in_any_byte_spread(void)
+{
+    for (int at = 0; at < 16; at++) {
+        bool used[256] = {false};
+        uint8_t ip[16] = {0xfd};
+        int boxes = 0;
+
+        for (int value = 0; value < 256; value++) {
+            uint32_t box;
+
+            ip[at] = (uint8_t)value;
+            box = ewi_net_address_mix(ip, 6) & 255;
+            boxes += !used[box];
+            used[box] = true;
+        }
+        CHECK(boxes > 120);
+    }
+    CHECK(ewi_net_address_mix((const uint8_t[16]){1}, 1) !=
+          ewi_net_address_mix((const uint8_t[16]){1}, 2));
+}
+
 /* ---- steps ---- */
 
 static void a_sure_one_has_no_steps(void)
@@ -272,6 +294,7 @@ int main(int argc, char **argv)
 {
     RUN(an_address_is_there_once_at_each_port);
     RUN(a_full_table_refuses);
+    RUN(addresses_that_differ_in_any_byte_spread);
     RUN(a_sure_one_has_no_steps);
     RUN(delays_are_drawn_within_their_bounds);
     RUN(next_is_the_earliest_step_of_all);
