@@ -89,7 +89,7 @@ static int bind_endpoint(struct ewi_net *net, uint32_t index, const struct stack
     uint16_t port;
     int code;
 
-    if (local != NULL && local->family != 0 && !is_family(local))
+    if (local != NULL && !is_family(local) && (local->family != 0 || !is_any(local)))
         return -EINVAL;
     if (local != NULL && local->family != 0) {
         listen->family = local->family;
