@@ -49,6 +49,12 @@ int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu)
     return 0;
 }
 
+uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port)
+{
+    EWI_ASSERT(port < net->link.ports);
+    return net->link.port[port].caps;
+}
+
 static bool is_family(const struct stack_addr *address)
 {
     return address->family == 4 || address->family == 6;
