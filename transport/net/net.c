@@ -50,7 +50,7 @@ static bool is_sane(const struct net_config *config)
            within(config->ports_max, 1, PORTS_MAX) && within(config->addresses_max, 1, 65536) &&
            within(config->routes_max, 1, 65536) &&
            within(config->neighbours_max, 1, NET_ROWS_MAX) &&
-           within(config->paths_max, 1, NET_ROWS_MAX) && within(config->slots_max, 4, 1 << 20) &&
+           within(config->paths_max, 1, NET_ROWS_MAX) && within(config->slots_max, NET_SLOTS_MIN, 1 << 20) &&
            within(config->slot_bytes, SLOT_BYTES_MIN, SLOT_BYTES_MAX) &&
            within(config->reassemblies_max, 1, 65536) && config->rx_bytes_max != 0;
 }
