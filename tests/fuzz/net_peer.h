@@ -355,7 +355,9 @@ static inline void peer_sees_tcp(const struct dissected *of)
         peer_find_start(flow, tcp->acknowledgment);
     flow->want = tcp->acknowledgment;
     flow->window = is_syn ? tcp->window : (uint32_t)tcp->window << flow->scale;
-    if (!is_syn) /* one cannot say more than 65535 */
+    if (is_syn) /* which cannot say more than 65535; or the same one anew, at the same instant */
+        flow->has_edge = false;
+    else
         peer_sees_edge(flow);
 }
 
