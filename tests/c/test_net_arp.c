@@ -41,7 +41,7 @@ static void arp_arrives(struct ewi_net *net, const uint8_t to[6], const struct n
         bytes[6] = 2, bytes[11] = 0x77; /* Ethernet's source is honest, ARP lies */
     ewi_net_arp_build(bytes + 14, arp);
     arrive(net, bytes, sizeof(bytes));
-    CHECK(ewi_net_neighbours_check(&net->link.neighbours) == NULL);
+    CHECK(ewi_net_link_check(net) == NULL);
 }
 
 static uint32_t host4(uint8_t host)
@@ -512,7 +512,7 @@ static void what_we_are_made_to_send_pushes_out_nobody_in_use(void)
     for (uint8_t host = 20; host < 250; host++) {
         send_to(net, ip4(10, 0, 0, host), 100); /* answers to pings with forged sources, say */
         discard(net);
-        CHECK(ewi_net_neighbours_check(&net->link.neighbours) == NULL);
+        CHECK(ewi_net_link_check(net) == NULL);
     }
     for (uint8_t host = 10; host < 14; host++)
         CHECK_EQ(way4(net, host), NET_WAY_READY);
@@ -545,7 +545,7 @@ static void connections_of_one_who_is_pushed_out_are_told_by_the_next_tick(void)
     CHECK_EQ(s->changes, 1);
     CHECK_EQ(s->change[0].parked, 1020);
     CHECK(!s->change[0].is_ready);
-    CHECK(ewi_net_neighbours_check(&net->link.neighbours) == NULL);
+    CHECK(ewi_net_link_check(net) == NULL);
 }
 
 static void without_a_tick_those_who_are_parked_are_not_lost(void)
@@ -558,7 +558,7 @@ static void without_a_tick_those_who_are_parked_are_not_lost(void)
     for (; host < 250 && way4(net, host) == NET_WAY_PENDING; host++)
         park(net, host, host);
     CHECK(host > 25 && host < 40); /* then there is no room for more dead */
-    CHECK(ewi_net_neighbours_check(&net->link.neighbours) == NULL);
+    CHECK(ewi_net_link_check(net) == NULL);
     pass(net, 10 * SEC);
     CHECK_EQ(s->changes, host - 20);
     for (uint32_t i = 0; i < s->changes; i++) {

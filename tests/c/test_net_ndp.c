@@ -97,7 +97,7 @@ static void message_arrives(struct ewi_net *net, const struct message *m)
     memcpy(ip.destination, m->destination.ip, 16);
     ewi_net_ip6_build(bytes + 14, &ip);
     arrive(net, bytes, (uint32_t)(54 + length));
-    CHECK(ewi_net_neighbours_check(&net->link.neighbours) == NULL);
+    CHECK(ewi_net_link_check(net) == NULL);
 }
 
 static void ns_arrives(struct ewi_net *net, struct stack_addr source, struct stack_addr target,

@@ -267,6 +267,27 @@ static void the_dead_are_not_found_and_their_place_is_kept_until_they_are_buried
     is_sound();
 }
 
+static void the_dead_are_a_quarter_and_one(void)
+{
+    start(16, 11);
+    for (uint32_t i = 0; make(i, NET_LIST_UNKNOWN) != NET_NONE; i++)
+        at(i)->parked = i;
+    CHECK_EQ(cache.list[NET_LIST_UNKNOWN].count, 8);
+    CHECK_EQ(cache.list[NET_LIST_DEAD].count, 5);
+    is_sound();
+}
+
+/* Nobody may be able to aim at a place of the table. */
+static void the_key_comes_from_the_seed(void)
+{
+    uint8_t first[16];
+
+    start(4, 12);
+    memcpy(first, cache.key, 16);
+    start(4, 13);
+    CHECK(memcmp(first, cache.key, 16) != 0);
+}
+
 static void nobody_dies_when_there_is_no_place_for_the_dead(void)
 {
     uint32_t i;
@@ -668,6 +689,8 @@ int main(int argc, char **argv)
     RUN(a_table_of_one_has_a_place_for_the_next_one);
     RUN(static_ones_are_never_pushed_out);
     RUN(the_dead_are_not_found_and_their_place_is_kept_until_they_are_buried);
+    RUN(the_dead_are_a_quarter_and_one);
+    RUN(the_key_comes_from_the_seed);
     RUN(nobody_dies_when_there_is_no_place_for_the_dead);
     HARNESS_FOR_EACH_SEED(argc, argv, seed) {
         compare_with_the_model(seed);

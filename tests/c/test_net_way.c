@@ -520,6 +520,21 @@ static void a_slot_that_does_not_fit_is_counted_and_the_next_one_takes_the_frame
     CHECK_EQ(net->link.slots.used, 0);
 }
 
+static void a_slot_that_is_longer_than_the_new_mtu_does_not_leave(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct frame frame;
+
+    fix(net, ip4(10, 0, 0, 9), mac_a);
+    send_to(net, ip4(10, 0, 0, 9), 1281);
+    send_to(net, ip4(10, 0, 0, 9), 1280);
+    CHECK_EQ(ewi_net_port_set_mtu(net, 0, 1280), 0);
+    CHECK(depart(net, &frame));
+    CHECK_EQ(frame.out.bytes, 1294);
+    CHECK(!depart(net, &frame));
+    CHECK_EQ(net->count.frame_too_small, 1);
+}
+
 static void slots_run_out_and_come_back(void)
 {
     struct ewi_net *net = addressed(1);
@@ -670,6 +685,7 @@ int main(void)
     RUN(a_slot_becomes_a_frame);
     RUN(slots_leave_in_order_and_only_as_many_as_there_are_frames);
     RUN(a_slot_that_does_not_fit_is_counted_and_the_next_one_takes_the_frame);
+    RUN(a_slot_that_is_longer_than_the_new_mtu_does_not_leave);
     RUN(slots_run_out_and_come_back);
     RUN(frames_go_to_ip_by_their_type);
     RUN(a_priority_tag_is_skipped_and_a_vlan_is_not_ours);
