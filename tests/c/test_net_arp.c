@@ -194,6 +194,25 @@ static void three_requests_a_second_apart_then_there_is_no_way_for_a_second(void
     CHECK(departs_request_for(net, 9));
 }
 
+static void a_queue_that_was_dropped_is_a_queue_again(void)
+{
+    struct ewi_net *net = addressed(1);
+
+    send_to(net, ip4(10, 0, 0, 9), 100);
+    send_to(net, ip4(10, 0, 0, 9), 101);
+    pass(net, 5 * SEC);
+    CHECK_EQ(net->count.neighbour_unreachable, 2);
+    send_to(net, ip4(10, 0, 0, 9), 102);
+    send_to(net, ip4(10, 0, 0, 9), 103);
+    CHECK(departs_request_for(net, 9));
+    reply_arrives(net, 9, 9);
+    CHECK(depart(net, &frame));
+    CHECK_EQ(frame.out.bytes, 116);
+    CHECK(depart(net, &frame));
+    CHECK_EQ(frame.out.bytes, 117);
+    CHECK(!depart(net, &frame));
+}
+
 static void one_who_comes_late_is_heard(void)
 {
     struct ewi_net *net = addressed(1);
@@ -309,6 +328,7 @@ int main(void)
     RUN(a_request_of_the_one_who_is_sought_is_an_answer_too);
     RUN(a_static_entry_lets_those_go_who_wait);
     RUN(three_requests_a_second_apart_then_there_is_no_way_for_a_second);
+    RUN(a_queue_that_was_dropped_is_a_queue_again);
     RUN(one_who_comes_late_is_heard);
     RUN(a_request_without_a_slot_is_sent_when_there_is_one);
     RUN(an_idle_neighbour_wakes_nobody);

@@ -28,6 +28,29 @@ static void a_slot_becomes_a_frame(void)
     CHECK_EQ(ewi_net_link_deadline(net), NET_NEVER);
 }
 
+static void every_field_of_a_frame_is_written(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct net_port_config second = ether_port(0x11);
+    struct stack_addr remote = ip4(10, 0, 1, 9);
+    uint8_t room[200];
+    struct net_frame out;
+
+    CHECK_EQ(ewi_net_port_add(net, &second), 1);
+    give_address(net, 1, ip4(10, 0, 1, 1), 24);
+    CHECK_EQ(ewi_net_neighbour_add(net, 1, &remote, mac_b), 0);
+    memset(&out, 0xee, sizeof(out)); /* from the last time */
+    out.room = room;
+    out.room_bytes = sizeof(room);
+    send_to(net, remote, 100);
+    CHECK_EQ(ewi_net_link_output(net, &out, 1), 1);
+    CHECK_EQ(out.port, 1);
+    CHECK_EQ(out.tso_mss, 0);
+    CHECK_EQ(out.transport_bytes, 0);
+    CHECK(!out.finish_sum);
+    CHECK(same_mac(room + 6, 0x11));
+}
+
 static void slots_leave_in_order_and_only_as_many_as_there_are_frames(void)
 {
     struct ewi_net *net = addressed(1);
@@ -197,6 +220,7 @@ static void a_port_without_ethernet_takes_bare_packets(void)
 int main(void)
 {
     RUN(a_slot_becomes_a_frame);
+    RUN(every_field_of_a_frame_is_written);
     RUN(slots_leave_in_order_and_only_as_many_as_there_are_frames);
     RUN(a_slot_that_does_not_fit_is_counted_and_the_next_one_takes_the_frame);
     RUN(a_slot_that_is_longer_than_the_new_mtu_does_not_leave);
