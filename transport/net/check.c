@@ -140,6 +140,8 @@ const char *ewi_net_check(struct ewi_net *net)
     for (uint32_t i = 0; broken == NULL && i < net->tcp.conns.fresh; i++)
         if (ewi_net_pool_is_taken(&net->tcp.conns, i))
             broken = check_conn(net, i);
+    if (broken == NULL)
+        broken = ewi_net_link_check(net);
     if (broken == NULL && net->count.rx_packets != net->count.accepted + drops(&net->count))
         broken = "counters: a packet was counted never or twice";
     if (broken == NULL && net->packets.charged > net->packets.charge_max)
