@@ -91,8 +91,19 @@ static int add_network(struct ewi_net *net, const struct net_address *address)
 
 static bool is_there(const struct ewi_net *net, const struct net_address *address)
 {
-    return ewi_net_addresses_find(&net->link.addresses, address->port, address->family,
-                                  address->ip) != NET_NONE;
+    return ewi_net_addresses_name(&net->link.addresses, address->port, address->family,
+                                  address->ip) != NULL;
+}
+
+/* RFC 1122 section 3.2.1.3 (d): all ones behind the prefix is everybody. */
+static bool is_everybody(const struct net_address *address)
+{
+    if (address->family != 4 || address->bits > 30)
+        return false;
+    for (unsigned i = address->bits; i < 32; i++)
+        if ((address->ip[i / 8] & 0x80 >> i % 8) == 0)
+            return false;
+    return true;
 }
 
 int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *address,
@@ -108,7 +119,7 @@ int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *
         return -EINVAL;
     new.family = address->family;
     take_ip(new.ip, address);
-    if (!ewi_net_is_station(new.family, new.ip) ||
+    if (!ewi_net_is_station(new.family, new.ip) || is_everybody(&new) ||
         (new.family == 6 && net->link.port[port].mtu < MTU_MIN6))
         return -EINVAL;
     if (is_there(net, &new))
