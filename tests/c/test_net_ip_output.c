@@ -1,5 +1,5 @@
 /* tests/c/test_net_ip_output.c - headers, slots, fragments: IPv4 and IPv6 on their way out. */
-#include "tests/c/net_ip_base.h"
+#include "tests/c/net_ip_packets.h"
 
 #include <errno.h>
 
