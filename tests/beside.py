@@ -6,14 +6,14 @@ usage: python -m tests.beside --build [PRESET...] --run [SECTION...]
 import pickle
 import sys
 
-from tests.sections import RESULT, SECTIONS, build_all, presets_of, run_sections
+from tests.sections import RESULT, SECTIONS, build_all, needed, presets_of, run_section
 
 
 def main() -> None:
     cut = sys.argv.index("--run")
     late, names = sys.argv[2:cut], sys.argv[cut + 1 :]
     problems = build_all(list(dict.fromkeys([*late, *presets_of(names)])))
-    outcomes = run_sections(names, {name: work for name, (work, _) in SECTIONS.items()}, problems)
+    outcomes = [run_section(name, SECTIONS[name][0], needed(name, problems)) for name in names]
     RESULT.write_bytes(pickle.dumps((problems, outcomes)))
 
 

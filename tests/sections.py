@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -28,7 +27,7 @@ NICE = 10  # of what runs beside pytest: a test that wakes up goes first, and on
 # there is still a tenth of a processor for the neighbour
 TIDY = "tests/python/test_tidy.py"
 JOBS = os.cpu_count() or 2
-FUZZ_SECONDS = 5
+FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
 SECTION_SECONDS_MAX = 1200
 HUGE_PAGES = 64  # 128 MiB
 STARTS_THREAD = " pthread_create"
@@ -114,9 +113,9 @@ def lint(outcome: Outcome) -> None:
     pytest(outcome, ["-q", TIDY])
 
 
-def without_threads(preset: str) -> list[str]:
+def without_threads(build: Path) -> list[str]:
     """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
-    programs = sorted((BUILD / preset / "tests").glob("*_test_*"))
+    programs = sorted((build / "tests").glob("*_test_*"))
     done = subprocess.run(["nm", "-Au", *map(str, programs)], capture_output=True, text=True)
     starting = {line.split(":")[0] for line in done.stdout.splitlines() if STARTS_THREAD in line}
     return [path.name for path in programs if starting and str(path) not in starting]
@@ -128,7 +127,7 @@ def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
         results.unlink(missing_ok=True)
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
-        if preset == "tsan" and not every and (alone := without_threads(preset)):
+        if preset == "tsan" and not every and (alone := without_threads(BUILD / preset)):
             print(f"{len(alone)} programs start no thread: ./dev check-deep runs them as well")
             command += ["-E", f"^({'|'.join(alone)})$"]
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
@@ -212,16 +211,19 @@ def count_pytest(outcome: Outcome, status: int, results: Path) -> None:
         outcome.failures.append(f"pytest exits with {status}")
 
 
-# These count what all processes share (free huge pages, /dev/shm) or measure processors.
-UNDISTURBED = ("tests/crash", "tests/integration", "tests/python/test_cli_demo.py")
+# Nothing runs beside what measures processors and times; no other tests beside what counts things
+# that all processes share: free huge pages, /dev/shm. The rest of pytest runs in two halves.
+MEASURING = ("tests/integration", "tests/python/test_cli_demo.py")
+COUNTING = ("tests/crash",)
 SECOND_HALF = ("tests/conformance",)
 
 
-def pytest_in_parts(outcome: Outcome) -> None:
-    """First what wants no other tests beside it, then the rest in two halves at once."""
+def pytest_in_parts(outcome: Outcome, start_neighbour: Callable[[], None]) -> None:
     slowest = "--durations=5"
-    pytest(outcome, [slowest, *UNDISTURBED], "-undisturbed")
-    rest = [f"--ignore={path}" for path in (TIDY, *UNDISTURBED, *SECOND_HALF)]
+    pytest(outcome, [slowest, *MEASURING], "-measuring")
+    start_neighbour()
+    pytest(outcome, [slowest, *COUNTING], "-counting")
+    rest = [f"--ignore={path}" for path in (TIDY, *MEASURING, *COUNTING, *SECOND_HALF)]
     command, results = pytest_command(outcome, [slowest, *SECOND_HALF], "-second")
     with TemporaryFile("w+") as output, started(command, output=output) as half:
         if JOBS == 1:
@@ -238,7 +240,7 @@ SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
     "tsan": (ctest("tsan"), ("tsan",)),
     "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
-    "pytest": (pytest_in_parts, ("dev",)),
+    "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
     "asan": (ctest("asan"), ("asan",)),
     "lint": (lint, ("dev",)),
     "models": (verify_models, ()),
@@ -289,56 +291,49 @@ def presets_of(names: list[str]) -> list[str]:
     return list(presets)
 
 
-@dataclass
 class Neighbour:
     """Builds and sections that run beside others, at low priority; shown when all have ended."""
 
-    process: subprocess.Popen[bytes]
-    output: IO[str]
-    problems: dict[str, str]
-    outcomes: list[Outcome]
+    def __init__(self, presets: list[str], names: list[str]) -> None:
+        failure = "what runs beside pytest did not come to its end"
+        self.problems = dict.fromkeys(presets, failure)
+        self.outcomes = [Outcome(name, failures=[failure]) for name in names]
+        self.command = ["nice", "-n", str(NICE), sys.executable, "-m", "tests.beside"]
+        self.command += ["--build", *presets, "--run", *names]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if not (self.problems or self.outcomes):
+            return
+        with (BUILD / "beside.log").open("w") as output:
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=subprocess.STDOUT)
 
     def wait(self) -> None:
         """Wait for the end, show what was said, take what was found."""
+        if self.process is None:
+            self.start()
+        if self.process is None:
+            return
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(SECTION_SECONDS_MAX)
-        self.output.seek(0)
-        print(f"\n{self.output.read()}", flush=True)
+        print((BUILD / "beside.log").read_text(errors="replace"), flush=True)
         if self.process.returncode == 0:
             self.problems, self.outcomes = pickle.loads(RESULT.read_bytes())
 
+    def __enter__(self) -> "Neighbour":
+        return self
 
-@contextmanager
-def neighbour(presets: list[str], names: list[str]) -> Iterator[Neighbour]:
-    failure = "what runs beside pytest did not come to its end"
-    command = ["nice", "-n", str(NICE), sys.executable, "-m", "tests.beside"]
-    command += ["--build", *presets, "--run", *names]
-    with TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            yield Neighbour(
-                process,
-                output,
-                dict.fromkeys(presets, failure),
-                [Outcome(name, failures=[failure]) for name in names],
-            )
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.wait()
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait()
 
 
-Works = Mapping[str, Callable[[Outcome], None]]
+def needed(name: str, problems: dict[str, str]) -> dict[str, str]:
+    return {preset: problems[preset] for preset in SECTIONS[name][1]}
 
 
-def run_sections(names: list[str], works: Works, problems: dict[str, str]) -> list[Outcome]:
-    return [
-        run_section(name, works[name], {each: problems[each] for each in SECTIONS[name][1]})
-        for name in names
-    ]
-
-
-def run_all(names: list[str], works: Works) -> list[Outcome]:
+def run_all(names: list[str], extra: list[str]) -> list[Outcome]:
     """Run the sections one after the other, but with pytest, beside it, what may run there."""
     beside = [name for name in names if name in BESIDE and "pytest" in names]
     front = [name for name in names if name not in beside]
@@ -346,15 +341,23 @@ def run_all(names: list[str], works: Works) -> list[Outcome]:
     problems = build_all([each for each in presets_of(front) if each not in late])
     if problems.get("crash"):
         print(problems["crash"])
-    if not (beside or late):
-        return run_sections(front, works, problems)
-    cut = front.index("pytest")
-    outcomes = run_sections(front[:cut], works, problems)
-    with neighbour(late, beside) as other:
-        outcomes += run_sections(["pytest"], works, problems)
-        other.wait()
-    outcomes += run_sections(front[cut + 1 :], works, problems | other.problems)
-    return outcomes + other.outcomes
+    outcomes = []
+    with Neighbour(late, beside) as neighbour:
+
+        def pytest_and_neighbour(outcome: Outcome) -> None:
+            if extra:
+                neighbour.start()
+                pytest(outcome, extra)
+            else:
+                pytest_in_parts(outcome, neighbour.start)
+
+        for name in front:
+            work = pytest_and_neighbour if name == "pytest" else SECTIONS[name][0]
+            outcomes.append(run_section(name, work, needed(name, problems)))
+            if name == "pytest":
+                neighbour.wait()
+                problems |= neighbour.problems
+    return outcomes + neighbour.outcomes
 
 
 def arguments_of(words: list[str]) -> tuple[list[str], list[str]]:
@@ -368,12 +371,9 @@ def arguments_of(words: list[str]) -> tuple[list[str], list[str]]:
 
 def main() -> None:
     names, extra = arguments_of(sys.argv[1:])
-    works = {name: work for name, (work, _) in SECTIONS.items()}
-    if extra:
-        works["pytest"] = lambda outcome: pytest(outcome, extra)
     start = time.monotonic()
     with huge_pages(HUGE_PAGES):
-        outcomes = run_all(names, works)
+        outcomes = run_all(names, extra)
     text, is_good = report(
         outcomes,
         [name for name in SECTIONS if name not in names],
