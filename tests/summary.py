@@ -88,7 +88,7 @@ def report(
     """Return the closing text, whose last line is the total, and whether the run is good."""
     lines = ["", "== summary =="]
     lines += [f"{o.section:8} {o.counts()}, {o.times()}" for o in outcomes]
-    lines += [f"{'all':8} {seconds:.1f} s, builds included"] if seconds else []
+    lines += [f"{'all':8} {seconds:.0f} s with set-up and builds"] if seconds else []
     failures = [f"{o.section}: {name}" for o in outcomes for name in o.failures]
     skips = [(o.section, skip) for o in outcomes for skip in o.skips]
     if failures:
