@@ -75,13 +75,14 @@ static inline uint64_t node_next(const struct node *node)
 
 static inline void happen(struct happening next)
 {
-    struct node *node = &world.node[next.who];
+    struct node *node;
 
     switch (next.kind) {
     case AT_SWITCH:
         switch_take(next.frame);
         return;
     case AT_NODE:
+        node = &world.node[next.who];
         node_put(node, next.frame);
         node->wake_at = round_up(sim.now, node->plan.poll);
         return;

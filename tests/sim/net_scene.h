@@ -126,6 +126,29 @@ static inline struct outcome scene_outcome(uint64_t began)
     return out;
 }
 
+static struct outcome last_outcome; /* of the last scene, for SCENE_CHECK */
+
+static inline void outcome_show(const struct outcome *out)
+{
+    fprintf(stderr,
+            "\n    %" PRIu64 " us, %" PRIu64 " bytes, timeouts %" PRIu64 " resent %" PRIu64
+            " spurious %" PRIu64 " undone %" PRIu64 " segments %" PRIu64 " resets %" PRIu64
+            " failures %" PRIu64 "; there lost %" PRIu64 " dropped %" PRIu64 " too long %" PRIu64
+            " queue %" PRIu64 "\n",
+            out->ns / US, out->bytes, out->timeouts, out->resent, out->spurious, out->undone,
+            out->segments, out->resets, out->failures, out->there.lost, out->there.dropped,
+            out->there.too_long, out->there.queue_most);
+}
+
+/* As CHECK; says what the last scene came to. */
+#define SCENE_CHECK(condition)                                                                     \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            outcome_show(&last_outcome);                                                           \
+            harness_fail(__FILE__, __LINE__, #condition);                                          \
+        }                                                                                          \
+    } while (0)
+
 static inline struct outcome scene_play(const struct scene *scene)
 {
     struct outcome out;
@@ -142,7 +165,7 @@ static inline struct outcome scene_play(const struct scene *scene)
             world_run(sim.now + sim_below(scene->stagger), NULL);
     }
     apps_run(scene->limit != 0 ? scene->limit : 600 * SEC);
-    out = scene_outcome(began);
+    out = last_outcome = scene_outcome(began);
     apps_settle();
     apps_end();
     return out;

@@ -286,7 +286,7 @@ static inline void apps_on_event(struct node *node, const struct stack_event *ev
         app_fail(app);
         return;
     }
-    if ((event->bits & STACK_CONNECTED) != 0) {
+    if ((event->bits & STACK_CONNECTED) != 0 && (event->user & USER_ACCEPTED) == 0) {
         APP_CHECK(app, app->state == APP_OPENS, "connected twice");
         app_opened(app);
     }

@@ -73,6 +73,7 @@ struct watch_segment {
 static struct {
     struct watch_flow *head[WATCH_HEADS];
     uint64_t flows, segments, bytes, resets, not_tcp;
+    bool traces;
     bool may_shrink; /* somebody else than our stack offers windows */
 } watch;
 
@@ -87,6 +88,7 @@ static inline void watch_clear(void)
         }
     }
     memset(&watch, 0, sizeof(watch));
+    watch.traces = getenv("SIM_TRACE") != NULL;
 }
 
 static inline uint32_t watch_hash(const struct watch_name *name)
@@ -326,7 +328,7 @@ static inline void watch_data(const struct watch_segment *s)
         me->probes += end > me->edge_given;
         WATCH_CHECK(s, s->ecn != 3, "CE from a host");
     }
-    WATCH_CHECK(s, !me->fin_sent || end <= me->fin, "behind the FIN");
+    WATCH_CHECK(s, !me->fin_sent || end <= me->fin + (s->payload_bytes == 0), "behind the FIN");
     if ((s->tcp.flags & NET_TCP_FIN) != 0) {
         WATCH_CHECK(s, !me->fin_sent || end == me->fin, "a second FIN elsewhere");
         WATCH_CHECK(s, end >= me->next || me->fin_sent, "FIN in front of sent bytes");
@@ -339,6 +341,25 @@ static inline void watch_data(const struct watch_segment *s)
                      peer->syn_sent;
     me->ece_sent += (s->tcp.flags & NET_TCP_ECE) != 0;
     me->cwr_sent += (s->tcp.flags & NET_TCP_CWR) != 0;
+}
+
+/* SIM_TRACE=1 in the environment: every segment, as it leaves. */
+static inline void watch_trace(const struct watch_segment *s)
+{
+    const struct watch_side *me = &s->flow->side[s->from], *peer = &s->flow->side[!s->from];
+
+    printf("%" PRIu64 " %u>%u %s%s%s%s%s +%" PRIu64 " (%u)%s ack +%" PRIu64 " win %u", sim.now / US,
+           s->tcp.source_port, s->tcp.destination_port, s->tcp.flags & NET_TCP_SYN ? "S" : "",
+           s->tcp.flags & NET_TCP_FIN ? "F" : "", s->tcp.flags & NET_TCP_RST ? "R" : "",
+           s->tcp.flags & NET_TCP_ECE ? "E" : "", s->tcp.flags & NET_TCP_CWR ? "C" : "",
+           ewi_net_seq_unwrap(me->next, s->tcp.sequence) - me->first, s->payload_bytes,
+           ewi_net_seq_unwrap(me->next, s->tcp.sequence) < me->next ? " again" : "",
+           ewi_net_seq_unwrap(peer->next, s->tcp.acknowledgment) - peer->first, s->tcp.window);
+    for (int i = 0; i < s->tcp.sacks; i++)
+        printf(" sack +%" PRIu64 "-%" PRIu64,
+               ewi_net_seq_unwrap(peer->next, s->tcp.sack[i].left) - peer->first,
+               ewi_net_seq_unwrap(peer->next, s->tcp.sack[i].right) - peer->first);
+    printf("\n");
 }
 
 /* A stack sends this IP packet. */
@@ -355,6 +376,8 @@ static inline void watch_sent(const uint8_t *ip, uint32_t bytes, bool blank)
     watch.bytes += s.payload_bytes;
     me = &s.flow->side[s.from];
     me->segments += 1;
+    if (watch.traces)
+        watch_trace(&s);
     if ((s.tcp.flags & NET_TCP_RST) != 0) {
         me->reset = s.flow->side[!s.from].reset = true;
         watch.resets += 1;

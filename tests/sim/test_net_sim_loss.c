@@ -7,7 +7,7 @@ static struct outcome over(struct wire_plan wire, uint64_t there, uint64_t back)
         .there = wire, .back = wire, .app = {{.bytes = there}, {.bytes = back}}};
     struct outcome out = scene_play(&scene);
 
-    CHECK_EQ(out.bytes, there + back);
+    SCENE_CHECK(out.bytes == there + back);
     return out;
 }
 
@@ -39,8 +39,8 @@ static void reordered_frames_cost_no_timeout(void)
                              .late_by = 2 * MS};
     struct outcome out = over(wire, 500000, 50000);
 
-    CHECK_EQ(out.timeouts, 0);
-    CHECK(out.resent < 500000 / 1448 / 5);
+    SCENE_CHECK(out.timeouts == 0);
+    SCENE_CHECK(out.resent < 500000 / 1448 / 5);
 }
 
 static void wildly_reordered_frames_arrive(void)
@@ -57,7 +57,7 @@ static void doubled_frames_count_once(void)
                              .late_by = MS};
     struct outcome out = over(wire, 400000, 100000);
 
-    CHECK_EQ(out.timeouts, 0);
+    SCENE_CHECK(out.timeouts == 0);
 }
 
 static void damaged_frames_are_never_good_data(void)
@@ -65,7 +65,7 @@ static void damaged_frames_are_never_good_data(void)
     struct wire_plan wire = {.rate = 100 * MBIT, .delay = 2 * MS, .corrupt = 5 * SIM_PERCENT};
     struct outcome out = over(wire, 300000, 100000);
 
-    CHECK(out.there.flipped > 0);
+    SCENE_CHECK(out.there.flipped > 0);
 }
 
 static void tiny_queue_is_found_and_used(void)
@@ -73,9 +73,9 @@ static void tiny_queue_is_found_and_used(void)
     struct wire_plan wire = {.rate = 20 * MBIT, .delay = 5 * MS, .queue = 12000};
     struct outcome out = over(wire, 1500000, 0);
 
-    CHECK(out.there.dropped > 0);
-    CHECK_EQ(out.timeouts, 0);
-    CHECK(out.ns < 1500000 * 8 * SEC / (20 * MBIT) * 5 / 2); /* at least 40 % of the rate */
+    SCENE_CHECK(out.there.dropped > 0);
+    SCENE_CHECK(out.timeouts == 0);
+    SCENE_CHECK(out.ns < 1500000 * 8 * SEC / (20 * MBIT) * 5 / 2); /* at least 40 % of the rate */
 }
 
 static void everything_at_once(void)
@@ -92,9 +92,9 @@ static void one_direction_only_is_bad(void)
     struct wire_plan bad = {.rate = 100 * MBIT, .delay = 5 * MS, .loss = 20 * SIM_PERCENT};
     struct scene scene = {.there = bad, .back = {.delay = 5 * MS}, .app = {{.bytes = 150000}}};
 
-    CHECK_EQ(scene_play(&scene).bytes, 150000);
+    SCENE_CHECK(scene_play(&scene).bytes == 150000);
     scene = (struct scene){.back = bad, .there = {.delay = 5 * MS}, .app = {{.bytes = 600000}}};
-    CHECK_EQ(scene_play(&scene).bytes, 600000);
+    SCENE_CHECK(scene_play(&scene).bytes == 600000);
 }
 
 /* ---- what RACK and TLP have to repair without a timeout: RFC 8985 ---- */
@@ -131,8 +131,8 @@ static struct outcome without(uint64_t from, uint64_t to, uint64_t bytes)
     drop_from = from;
     drop_to = to;
     out = scene_play(&scene);
-    CHECK_EQ(out.bytes, bytes);
-    CHECK(out.there.lost > 0);
+    SCENE_CHECK(out.bytes == bytes);
+    SCENE_CHECK(out.there.lost > 0);
     return out;
 }
 
@@ -141,9 +141,9 @@ static void single_loss_anywhere_costs_no_timeout(void)
     for (uint64_t i = 0; i < 30; i += 1 + sim_below(3)) {
         struct outcome out = without(i, i + 1, 30 * 1400);
 
-        CHECK_EQ(out.timeouts, 0);
-        CHECK(out.resent <= 3);
-        CHECK(out.ns < 200 * MS); /* five round trips, a probe, and the ACK for it */
+        SCENE_CHECK(out.timeouts == 0);
+        SCENE_CHECK(out.resent <= 3);
+        SCENE_CHECK(out.ns < 200 * MS); /* five round trips, a probe, and the ACK for it */
     }
 }
 
@@ -160,8 +160,8 @@ static void tail_losses_cost_no_timeout(void)
         uint64_t segments = (10 * 1400 + 1427) / 1428 + 1; /* and FIN, in or behind the last */
         struct outcome out = without(segments - lost, segments, 10 * 1400);
 
-        CHECK_EQ(out.timeouts, 0);
-        CHECK(out.ns < 200 * MS);
+        SCENE_CHECK(out.timeouts == 0);
+        SCENE_CHECK(out.ns < 200 * MS);
     }
 }
 
@@ -175,8 +175,8 @@ static void lost_retransmission_costs_no_timeout(void)
                               .app = {{.bytes = 1500000}}};
         struct outcome out = scene_play(&scene);
 
-        CHECK_EQ(out.bytes, 1500000);
-        CHECK(out.timeouts <= 1); /* tail and its probe */
+        SCENE_CHECK(out.bytes == 1500000);
+        SCENE_CHECK(out.timeouts <= 1); /* tail and its probe */
         harness.seed += 1000;
     }
     harness.seed -= 3000;
@@ -220,8 +220,8 @@ static void blackouts_are_survived(void)
         dark_ns = dark[i];
         dark_wires = 1 + (int)((harness.seed + i) % 3);
         out = scene_play(&scene);
-        CHECK_EQ(out.bytes, 700000);
-        CHECK(out.ns < 3 * dark[i] + 2 * SEC); /* the timeout had backed off to twice at most */
+        SCENE_CHECK(out.bytes == 700000);
+        SCENE_CHECK(out.ns < 3 * dark[i] + 2 * SEC); /* the timeout had backed off to twice at most */
     }
 }
 
@@ -237,7 +237,7 @@ static void silence_for_ever_ends_the_stream(void)
 
     dark_ns = 10 * 3600 * SEC;
     dark_wires = 3;
-    CHECK_EQ(scene_play(&scene).failures, 2);
+    SCENE_CHECK(scene_play(&scene).failures == 2);
 }
 
 int main(int argc, char **argv)

@@ -26,7 +26,7 @@ static void hundred_connections_at_once(void)
                           .stagger = 300 * US,
                           .app = {{.bytes = 12000}, {.bytes = 8000, .hold = 3}}};
 
-    CHECK_EQ(scene_play(&scene).bytes, 100 * 20000);
+    SCENE_CHECK(scene_play(&scene).bytes == 100 * 20000);
 }
 
 /* ---- churn ---- */
@@ -245,7 +245,7 @@ static void little_receive_memory_for_all_is_survived(void)
 
     scene.node[SERVER].config = room_for(16);
     scene.node[SERVER].config.rx_bytes_max = 40 * 1024;
-    CHECK_EQ(scene_play(&scene).bytes, 6 * 50000);
+    SCENE_CHECK(scene_play(&scene).bytes == 6 * 50000);
 }
 
 int main(int argc, char **argv)
