@@ -8,10 +8,11 @@
 enum { BITS_OF_A_TUPLE = 8 * sizeof(struct net_tuple), GUESSES = 300000 };
 
 static const uint8_t key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-static const struct net_tuple v4 = {
-    .local = {10, 0, 0, 1}, .remote = {10, 0, 0, 2}, .local_port = 80, .remote_port = 4000, .family = 4};
-static const struct net_tuple v6 = {.local = {0xfe, 0x80, [15] = 1}, .remote = {0xfe, 0x80, [15] = 2},
-                                    .local_port = 80, .remote_port = 4000, .scope = 3, .family = 6};
+static const struct net_tuple v4 = {.local = {10, 0, 0, 1}, .remote = {10, 0, 0, 2},
+                                    .local_port = 80, .remote_port = 4000, .family = 4};
+static const struct net_tuple v6 = {
+    .local = {0xfe, 0x80, [15] = 1}, .remote = {0xfe, 0x80, [15] = 2},
+    .local_port = 80, .remote_port = 4000, .scope = 3, .family = 6};
 
 static uint16_t mss_after(const struct net_tuple *tuple, uint16_t offered)
 {

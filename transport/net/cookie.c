@@ -40,8 +40,8 @@ static uint32_t cookie_of(const uint8_t key[16], const struct input *input)
            (hash & ((1u << MSS_SHIFT) - 1));
 }
 
-uint32_t ewi_net_cookie_make(const uint8_t key[16], const struct net_tuple *tuple, uint32_t peer_isn,
-                             uint16_t mss, uint64_t now)
+uint32_t ewi_net_cookie_make(const uint8_t key[16], const struct net_tuple *tuple,
+                             uint32_t peer_isn, uint16_t mss, uint64_t now)
 {
     const uint16_t *sizes = sizes_of(tuple);
     struct input input = {*tuple, now / NET_COOKIE_STEP_NS, peer_isn, 0};

@@ -30,7 +30,6 @@ void ewi_net_link_place(struct net_block *block, const struct net_config *config
     places->hops = piece(block, NET_HOPS_REMEMBERED * sizeof(struct net_hop));
     places->slots = piece(block, ewi_net_pool_bytes((uint32_t)slots, sizeof(struct net_slot)));
     places->slot_memory = piece(block, slot_bytes == 0 ? 0 : slots * ewi_net_slot_stride(config));
-    places->orphans = piece(block, config->neighbours_max * sizeof(uint32_t));
 }
 
 void ewi_net_link_init(struct ewi_net *net, const struct net_links_places *places)
@@ -43,7 +42,6 @@ void ewi_net_link_init(struct ewi_net *net, const struct net_links_places *place
         .hop = places->hops,
         .slot_memory = places->slot_memory,
         .leaving = {NET_NONE, NET_NONE, 0},
-        .orphans = places->orphans,
     };
     ewi_net_addresses_init(&link->addresses, places->addresses, config->addresses_max);
     ewi_net_routes_init(&link->routes, places->routes, config->routes_max);
@@ -163,9 +161,9 @@ static void addresses_tick(struct ewi_net *net)
 
 void ewi_net_link_tick(struct ewi_net *net)
 {
-    ewi_net_tell_orphans(net);
     addresses_tick(net);
     ewi_net_neighbours_tick(net);
+    ewi_net_tell_dead(net);
 }
 
 uint64_t ewi_net_link_deadline(const struct ewi_net *net)
@@ -174,7 +172,7 @@ uint64_t ewi_net_link_deadline(const struct ewi_net *net)
 
     if (link->leaving.count > 0)
         return 0;
-    if (link->orphan_lists > 0)
+    if (ewi_net_neighbours_dead(&link->neighbours) != NET_NONE)
         return net->now;
     return ewi_min_u64(link->addresses.next, ewi_net_neighbours_next(&link->neighbours));
 }

@@ -61,12 +61,10 @@ struct net_links {
     uint8_t *slot_memory;
     struct net_slot_list leaving;
     uint32_t waiting, answers; /* slots that wait for neighbours; ARP and NDP answers that leave */
-    uint32_t *orphans;         /* lists of connections whose neighbour was pushed out, to be told */
-    uint32_t orphan_lists;
 };
 
 struct net_links_places {
-    void *ports, *addresses, *routes, *neighbours, *hops, *slots, *slot_memory, *orphans;
+    void *ports, *addresses, *routes, *neighbours, *hops, *slots, *slot_memory;
 };
 
 void ewi_net_link_place(struct net_block *block, const struct net_config *config,
@@ -102,7 +100,9 @@ struct net_way {
 enum net_way_code ewi_net_way(struct ewi_net *net, const struct net_tuple *tuple,
                               struct net_way *way);
 /* The head of the list of connections that wait for this neighbour (NET_NONE: none); TCP's own, link
- * only stores it. When it becomes ready or is given up link calls ewi_net_tcp_way_changed(). */
+ * only stores it. When it becomes ready, is given up or was pushed out of the full cache, link empties
+ * the head and calls ewi_net_tcp_way_changed(), never from inside a call of TCP's. As long as the list
+ * is not empty `hop` stays valid. */
 uint32_t *ewi_net_way_parked(struct ewi_net *net, uint32_t hop);
 /* TCP had an answer from behind this hop: it is reachable (RFC 4861 section 7.3.1). */
 void ewi_net_way_confirm(struct ewi_net *net, const struct net_tuple *tuple);

@@ -74,9 +74,8 @@ int ewi_net_fix_neighbour(struct ewi_net *net, uint16_t port, uint8_t family,
  * is no entry. */
 bool ewi_net_heard(struct ewi_net *net, uint16_t port, uint8_t family, const uint8_t address[16],
                    const struct net_heard *heard, bool is_guest);
-/* Out of the cache with it; who waits is told, at once or by the next tick. */
-void ewi_net_push_out(struct ewi_net *net, uint32_t index);
-void ewi_net_tell_orphans(struct ewi_net *net);
+/* Connections whose neighbour was pushed out of the cache. */
+void ewi_net_tell_dead(struct ewi_net *net);
 /* What waits can leave: its hardware address is known. */
 void ewi_net_let_go(struct ewi_net *net, uint32_t index);
 void ewi_net_neighbours_tick(struct ewi_net *net);

@@ -18,9 +18,15 @@ enum { /* RFC 4861 section 10; RFC 1122 section 2.3.2.1 has the same rate for AR
 
 /* ---- memory ---- */
 
+/* I5: those who died between two ticks have to lie somewhere. */
+static uint32_t pool_slots(uint32_t count_max)
+{
+    return count_max + count_max / 4 + 1;
+}
+
 static size_t pool_part(uint32_t count_max)
 {
-    size_t bytes = ewi_net_pool_bytes(count_max, sizeof(struct net_neighbour));
+    size_t bytes = ewi_net_pool_bytes(pool_slots(count_max), sizeof(struct net_neighbour));
 
     return (size_t)ewi_align_up(bytes, NET_ALIGN);
 }
@@ -42,8 +48,10 @@ void ewi_net_neighbours_init(struct net_neighbours *neighbours, void *memory, ui
 {
     EWI_ASSERT(ewi_net_neighbours_bytes(count_max) != 0);
     neighbours->random = random;
+    neighbours->count_max = count_max;
     ewi_net_key(neighbours->key, seed, NET_KEY_NEIGHBOURS);
-    ewi_net_pool_init(&neighbours->pool, memory, count_max, sizeof(struct net_neighbour));
+    ewi_net_pool_init(&neighbours->pool, memory, pool_slots(count_max),
+                      sizeof(struct net_neighbour));
     ewi_net_table_init(&neighbours->table, (uint8_t *)memory + pool_part(count_max), count_max,
                        rows_at(neighbours, offsetof(struct net_neighbour, name)));
     ewi_net_wheel_init(&neighbours->wheel,
@@ -108,6 +116,7 @@ static void move_to(struct net_neighbours *neighbours, uint32_t index,
 
 /* ---- states ---- */
 
+/* A timer that is stopped is taken out: left in its bucket it would wake somebody once in vain. */
 static void enter(struct net_neighbours *neighbours, uint32_t index, enum net_neighbour_state state,
                   uint64_t deadline)
 {
@@ -115,7 +124,10 @@ static void enter(struct net_neighbours *neighbours, uint32_t index, enum net_ne
 
     neighbour->state = (uint8_t)state;
     neighbour->asked = 0;
-    ewi_net_wheel_arm(&neighbours->wheel, index, deadline);
+    if (deadline == NET_NEVER)
+        ewi_net_wheel_remove(&neighbours->wheel, index);
+    else
+        ewi_net_wheel_arm(&neighbours->wheel, index, deadline);
 }
 
 /* RFC 4861 section 6.3.2: half to one and a half of the base, so that not all are probed at once. */
@@ -167,7 +179,14 @@ uint32_t ewi_net_neighbours_find(const struct net_neighbours *neighbours, uint16
 
 static uint32_t unknown_max(const struct net_neighbours *neighbours)
 {
-    return neighbours->pool.slots < 2 ? 1 : neighbours->pool.slots / 2;
+    return neighbours->count_max < 2 ? 1 : neighbours->count_max / 2;
+}
+
+static bool is_full(const struct net_neighbours *neighbours)
+{
+    uint32_t live = neighbours->pool.used - neighbours->list[NET_LIST_DEAD].count;
+
+    return live == neighbours->count_max;
 }
 
 static uint32_t first_of(uint32_t a, uint32_t b, uint32_t c)
@@ -183,7 +202,7 @@ static uint32_t victim_for_unknown(const struct net_neighbours *neighbours)
 
     if (list[NET_LIST_UNKNOWN].count >= unknown_max(neighbours))
         return list[NET_LIST_UNKNOWN].oldest; /* I2 */
-    if (neighbours->pool.used < neighbours->pool.slots)
+    if (!is_full(neighbours))
         return NET_NONE;
     return first_of(list[NET_LIST_GUESTS].oldest, list[NET_LIST_SURE].oldest,
                     list[NET_LIST_UNKNOWN].oldest);
@@ -192,16 +211,16 @@ static uint32_t victim_for_unknown(const struct net_neighbours *neighbours)
 static uint32_t victim_for_guest(const struct net_neighbours *neighbours)
 {
     const struct net_neighbour_list_ends *guests = &neighbours->list[NET_LIST_GUESTS];
-    bool is_full = neighbours->pool.used == neighbours->pool.slots;
+    bool is_limit = is_full(neighbours) || guests->count >= neighbours->count_max / 4;
 
-    return is_full || guests->count >= neighbours->pool.slots / 4 ? guests->oldest : NET_NONE; /* I1 */
+    return is_limit ? guests->oldest : NET_NONE; /* I1 */
 }
 
 static uint32_t victim_for_static(const struct net_neighbours *neighbours)
 {
     const struct net_neighbour_list_ends *list = neighbours->list;
 
-    if (neighbours->pool.used < neighbours->pool.slots)
+    if (!is_full(neighbours))
         return NET_NONE;
     return first_of(list[NET_LIST_GUESTS].oldest, list[NET_LIST_UNKNOWN].oldest,
                     list[NET_LIST_SURE].oldest);
@@ -216,11 +235,10 @@ bool ewi_net_neighbours_victim(const struct net_neighbours *neighbours, enum net
         *victim = victim_for_guest(neighbours);
     else
         *victim = victim_for_static(neighbours);
-    if (*victim != NET_NONE)
-        return true;
-    if (list == NET_LIST_GUESTS && neighbours->pool.slots < 4)
-        return false;
-    return neighbours->pool.used < neighbours->pool.slots;
+    if (*victim == NET_NONE)
+        return !is_full(neighbours) && (list != NET_LIST_GUESTS || neighbours->count_max >= 4);
+    return at(neighbours, *victim)->parked == NET_NONE ||
+           neighbours->pool.used < neighbours->pool.slots;
 }
 
 static void start(struct net_neighbours *neighbours, uint32_t index, enum net_neighbour_list list,
@@ -242,8 +260,7 @@ uint32_t ewi_net_neighbours_make(struct net_neighbours *neighbours, enum net_nei
     struct net_neighbour *neighbour;
 
     EWI_ASSERT((mac == NULL) == (list == NET_LIST_UNKNOWN) && list != NET_LIST_SURE);
-    if (index == NET_NONE)
-        return NET_NONE;
+    EWI_ASSERT(index != NET_NONE); /* the caller made room */
     neighbour = at(neighbours, index);
     *neighbour = (struct net_neighbour){
         .parked = NET_NONE,
@@ -263,15 +280,26 @@ uint32_t ewi_net_neighbours_make(struct net_neighbours *neighbours, enum net_nei
     return index;
 }
 
-void ewi_net_neighbours_forget(struct net_neighbours *neighbours, uint32_t index)
+void ewi_net_neighbours_retire(struct net_neighbours *neighbours, uint32_t index)
 {
-    const struct net_neighbour *neighbour = at(neighbours, index);
+    struct net_neighbour *neighbour = at(neighbours, index);
     uint64_t hash = ewi_net_tuple_hash(neighbours->key, &neighbour->name);
 
-    EWI_ASSERT(neighbour->waiting == 0 && neighbour->parked == NET_NONE);
-    unlink_from_list(neighbours, index);
+    EWI_ASSERT(neighbour->waiting == 0 && !ewi_net_neighbour_is_dead(neighbour));
     ewi_net_wheel_remove(&neighbours->wheel, index);
     EWI_ASSERT(ewi_net_table_remove(&neighbours->table, hash, index));
+    move_to(neighbours, index, NET_LIST_DEAD, neighbour->moved);
+    neighbour->state = NET_NEIGHBOUR_FAILED;
+    if (neighbour->parked == NET_NONE)
+        ewi_net_neighbours_bury(neighbours, index);
+}
+
+void ewi_net_neighbours_bury(struct net_neighbours *neighbours, uint32_t index)
+{
+    const struct net_neighbour *neighbour = at(neighbours, index);
+
+    EWI_ASSERT(ewi_net_neighbour_is_dead(neighbour) && neighbour->parked == NET_NONE);
+    unlink_from_list(neighbours, index);
     ewi_net_pool_give(&neighbours->pool, index);
 }
 

@@ -12,7 +12,9 @@
  *            Time passes only where it matters: REACHABLE, STALE and FAILED have no timer and are
  *            looked at when they are used, so idle neighbours wake nobody.
  *            Lists, oldest use last: `sure` (has an address, and we have sent to it), `guests` (told us
- *            its address in a request, we have not sent to it), `unknown` (INCOMPLETE, FAILED).
+ *            its address in a request, we have not sent to it), `unknown` (INCOMPLETE, FAILED), `dead`
+ *            (pushed out, but connections are parked on it that have to be told: it cannot be found
+ *            any more, and its index stays valid until bury()).
  * Owner      the caller owns the memory; waiting slots and parked connections are the caller's too
  * Threads    one caller at a time
  * Trust      names and hardware addresses come from the network
@@ -22,7 +24,9 @@
  *                other. So whatever addresses others make us send to, the entries in use stay as long
  *                as they fit into the other half.
  *            I3  a static entry is never pushed out.
- *            I4  an entry that is not static is in exactly one list; each state belongs to one.
+ *            I4  an entry that is not static is in exactly one list; a state is in one of `unknown`, or
+ *                in one of `sure` and `guests`.
+ *            I5  live entries are at most count_max, dead ones at most a quarter of that and one.
  * Ordering   single threaded
  * Source     RFC 4861 sections 7.2, 7.3, 10, appendix C; RFC 1122 sections 2.3.2.1, 2.3.2.2; RFC 6583
  *            section 7.1 (the unknown must not crowd out the known)
@@ -47,7 +51,14 @@ enum net_neighbour_state {
     NET_NEIGHBOUR_STATES
 };
 
-enum net_neighbour_list { NET_LIST_SURE, NET_LIST_GUESTS, NET_LIST_UNKNOWN, NET_LISTS, NET_LIST_STATIC };
+enum net_neighbour_list {
+    NET_LIST_SURE,
+    NET_LIST_GUESTS,
+    NET_LIST_UNKNOWN,
+    NET_LIST_DEAD,
+    NET_LISTS,
+    NET_LIST_STATIC
+};
 
 struct net_neighbour {
     uint64_t until;        /* REACHABLE, FAILED: how long */
@@ -73,6 +84,7 @@ struct net_neighbours {
     struct net_wheel wheel;
     struct net_neighbour_list_ends list[NET_LISTS];
     struct net_random *random;
+    uint32_t count_max; /* of live entries */
     uint8_t key[16];
 };
 
@@ -90,18 +102,30 @@ static inline struct net_neighbour *ewi_net_neighbour_at(const struct net_neighb
 uint32_t ewi_net_neighbours_find(const struct net_neighbours *neighbours, uint16_t port,
                                  uint8_t family, const uint8_t ip[16]);
 
-/* Who has to go before make() for that list can succeed: its slots and connections are the caller's
- * business, then forget() it. NET_NONE: nobody. False: there can be no such entry now. */
+/* Who has to go (retire) before make() for that list can succeed. NET_NONE: nobody. False: there can
+ * be no such entry now. */
 bool ewi_net_neighbours_victim(const struct net_neighbours *neighbours, enum net_neighbour_list list,
                                uint32_t *victim);
 /* UNKNOWN: INCOMPLETE, with a request to send. GUESTS: STALE. STATIC: REACHABLE. mac NULL: UNKNOWN. */
 uint32_t ewi_net_neighbours_make(struct net_neighbours *neighbours, enum net_neighbour_list list,
                                  const struct net_tuple *name, const uint8_t *mac, uint64_t now);
-void ewi_net_neighbours_forget(struct net_neighbours *neighbours, uint32_t index);
+/* Without slots. It is not found any more; with parked connections it is dead, else forgotten. */
+void ewi_net_neighbours_retire(struct net_neighbours *neighbours, uint32_t index);
+/* The dead one that waits longest, or NET_NONE; and an end of it, when its connections were told. */
+static inline uint32_t ewi_net_neighbours_dead(const struct net_neighbours *neighbours)
+{
+    return neighbours->list[NET_LIST_DEAD].oldest;
+}
+void ewi_net_neighbours_bury(struct net_neighbours *neighbours, uint32_t index);
 /* For configuration: from now on it is static. */
 void ewi_net_neighbour_fix(struct net_neighbours *neighbours, uint32_t index, const uint8_t mac[6]);
 
 /* ---- sending to it ---- */
+
+static inline bool ewi_net_neighbour_is_dead(const struct net_neighbour *neighbour)
+{
+    return neighbour->list == NET_LIST_DEAD;
+}
 
 static inline bool ewi_net_neighbour_is_known(const struct net_neighbour *neighbour)
 {
@@ -113,7 +137,7 @@ enum net_neighbour_action {
     NET_DO_ASK_ALL, /* a request to everybody */
     NET_DO_ASK_IT,  /* to its own hardware address */
     NET_DO_GIVE_UP, /* it is FAILED now: tell those who wait */
-    NET_DO_FORGET,  /* it does not answer any more: forget() it */
+    NET_DO_FORGET,  /* it does not answer any more: retire() it */
 };
 
 /* A packet is about to go there. ASK_ALL: it was FAILED for long enough, and is INCOMPLETE again. */

@@ -16,13 +16,15 @@ static void tell(struct ewi_net *net, uint32_t index, bool is_ready)
 }
 
 /* Only so many as there are now: what they do may push out others. */
-void ewi_net_tell_orphans(struct ewi_net *net)
+void ewi_net_tell_dead(struct ewi_net *net)
 {
-    struct net_links *link = &net->link;
+    struct net_neighbours *neighbours = &net->link.neighbours;
 
-    for (uint32_t left = link->orphan_lists; left > 0 && link->orphan_lists > 0; left--) {
-        link->orphan_lists -= 1;
-        ewi_net_tcp_way_changed(net, link->orphans[link->orphan_lists], false);
+    for (uint32_t left = neighbours->list[NET_LIST_DEAD].count; left > 0; left--) {
+        uint32_t index = ewi_net_neighbours_dead(neighbours);
+
+        tell(net, index, false);
+        ewi_net_neighbours_bury(neighbours, index);
     }
 }
 
@@ -35,31 +37,20 @@ void ewi_net_let_go(struct ewi_net *net, uint32_t index)
 /* ---- entries come and go ---- */
 
 /* A connection may be in the middle of asking for its way, so TCP is not called from here. */
-void ewi_net_push_out(struct ewi_net *net, uint32_t index)
+static void push_out(struct ewi_net *net, uint32_t index)
 {
-    struct net_neighbour *neighbour = ewi_net_neighbour_at(&net->link.neighbours, index);
-
     ewi_net_slots_drop(net, index);
-    if (neighbour->parked != NET_NONE) {
-        EWI_ASSERT(net->link.orphan_lists < net->link.neighbours.pool.slots);
-        net->link.orphans[net->link.orphan_lists++] = neighbour->parked;
-        neighbour->parked = NET_NONE;
-    }
-    ewi_net_neighbours_forget(&net->link.neighbours, index);
+    ewi_net_neighbours_retire(&net->link.neighbours, index);
 }
 
 static bool make_room(struct ewi_net *net, enum net_neighbour_list list)
 {
-    struct net_links *link = &net->link;
     uint32_t victim;
 
-    if (!ewi_net_neighbours_victim(&link->neighbours, list, &victim))
+    if (!ewi_net_neighbours_victim(&net->link.neighbours, list, &victim))
         return false;
-    if (victim == NET_NONE)
-        return true;
-    if (link->orphan_lists == link->neighbours.pool.slots)
-        return false; /* nobody has called tick for a long time */
-    ewi_net_push_out(net, victim);
+    if (victim != NET_NONE)
+        push_out(net, victim);
     return true;
 }
 
@@ -154,10 +145,8 @@ static void do_step(struct ewi_net *net, uint32_t index)
         ewi_net_slots_drop(net, index);
         tell(net, index, false);
     }
-    if (action == NET_DO_FORGET) {
-        tell(net, index, false);
-        ewi_net_push_out(net, index);
-    }
+    if (action == NET_DO_FORGET)
+        push_out(net, index);
 }
 
 /* One at a time: what a step tells TCP may push out the next one that is due. */

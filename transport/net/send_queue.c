@@ -201,7 +201,9 @@ int ewi_net_send_queue_check(const struct net_span_pool *pool, const struct net_
         return EW_EPROTO;
     if (queue->head != 0 && queue->head_skip >= pool->span[queue->head].bytes) /* I2 */
         return EW_EPROTO;
-    if (spans != queue->spans || last != queue->tail || bytes != queue->head_skip + queue->end - una)
-        return EW_EPROTO; /* I1 */
+    if (spans != queue->spans || last != queue->tail)
+        return EW_EPROTO;
+    if (bytes != queue->head_skip + queue->end - una) /* I1 */
+        return EW_EPROTO;
     return EW_OK;
 }

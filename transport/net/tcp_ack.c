@@ -52,20 +52,40 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
     }
 }
 
-/* RFC 6298 section 3, RFC 7323 section 4.1: by the segment's own time, else by its timestamp. */
-static void take_rtt(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
-                     const struct net_acked *acked, uint32_t flight, uint64_t *rtt)
+/* RFC 7323 section 4.1, for what was sent again: the echo has to be of the last copy. Else the first one
+ * had arrived, and the ACK that said so was lost: that is how long we waited, not a round trip. */
+static uint64_t rtt_by_echo(const struct ewi_net *net, const struct net_conn *conn,
+                            const struct net_tcp *tcp, const struct net_acked *acked)
 {
-    *rtt = acked->rtt_ns;
-    if (*rtt == 0 && acked->acked_bytes != 0 && (conn->flags & NET_CONN_TIMES) &&
-        segment->tcp.time_echo != 0 &&
-        !ewi_net_rtt_of_timestamp(ewi_net_conn_time(net, conn), segment->tcp.time_echo, NET_MS, rtt))
-        *rtt = 0;
-    if (*rtt == 0)
-        return;
-    ewi_net_rtt_sample(&conn->rtt, *rtt, ewi_net_rtt_expected(flight, conn->mss), net->now);
+    uint64_t rtt;
+
+    if (!(conn->flags & NET_CONN_TIMES) || tcp->time_echo == 0 ||
+        !(acked->newest_flags & NET_RUN_RESENT))
+        return 0;
+    if (!ewi_net_rtt_of_timestamp(ewi_net_conn_time(net, conn), tcp->time_echo, NET_MS, &rtt))
+        return 0;
+    return rtt > net->now - acked->newest_tx_ns + NET_MS ? 0 : rtt;
+}
+
+/* RFC 6298 section 3: by the segment's own time, else by its timestamp. An ACK for something that was
+ * sent again says nothing about what was sent once with it: those ACKs were lost. */
+static uint64_t take_rtt(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp,
+                         const struct net_acked *acked, uint32_t flight)
+{
+    uint64_t rtt = acked->resent ? 0 : acked->rtt_ns;
+
+    if (rtt == 0 && acked->acked_bytes != 0)
+        rtt = rtt_by_echo(net, conn, tcp, acked);
+    if (rtt == 0) {
+        if (acked->acked_bytes != 0 && acked->dsack_end != 0)
+            ewi_net_rtt_on_duplicate(&conn->rtt);
+        return 0;
+    }
+    ewi_net_rtt_sample(&conn->rtt, rtt, ewi_net_rtt_expected(flight, ewi_max_u32(conn->mss, 1)),
+                       net->now);
     if (conn->flags & NET_CONN_SACK)
-        ewi_net_rack_rtt(&conn->u.rack, *rtt);
+        ewi_net_rack_rtt(&conn->u.rack, rtt);
+    return rtt;
 }
 
 static void release(struct ewi_net *net, struct net_conn *conn, uint64_t una_before)
@@ -167,8 +187,10 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
     is_duplicate = acked.acked_bytes == 0 && flight != 0 && segment->bytes == 0 &&
                    !(segment->tcp.flags & (NET_TCP_FIN | NET_TCP_SYN)) &&
                    conn->snd_wnd == window_before;
-    take_rtt(net, conn, segment, &acked, flight, &rtt);
+    rtt = take_rtt(net, conn, &segment->tcp, &acked, flight);
     if (acked.acked_bytes != 0) {
+        if (acked.acked_bytes >= conn->mss)
+            conn->flags |= NET_CONN_FULL_GOOD;
         release(net, conn, una_before);
         restart_timeout(net, conn);
     }

@@ -4,7 +4,7 @@
 #define PROBE_WAIT_MAX UINT64_C(60000000000)
 #define PERSIST_NS     UINT64_C(200000000)
 
-enum { RETRIES_MAX = 15, DUE = 64, BLACK_HOLE_RETRIES = 3 };
+enum { RETRIES_MAX = 15, DUE = 64, BLACK_HOLE_EARLY = 3, BLACK_HOLE_LATE = 7 };
 
 void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn)
 {
@@ -122,19 +122,24 @@ static void persist_due(struct ewi_net *net, struct net_conn *conn)
     arm_timeout(net, conn, wait);
 }
 
-/* RFC 4821 in its simplest form: full segments vanish, so try smaller ones. */
+/* RFC 4821 in its simplest form: full segments vanish, so try smaller ones; later where they got
+ * through before, since loss alone can look the same. */
 static void black_hole(struct ewi_net *net, struct net_conn *conn)
 {
     uint16_t least = conn->tuple.family == 4 ? 576 : 1280;
     uint16_t mtu = (uint16_t)ewi_max_u32(conn->path_mtu / 2u, least);
 
-    if (conn->retries != BLACK_HOLE_RETRIES || conn->path_mtu <= least ||
+    uint8_t patience = (conn->flags & NET_CONN_FULL_GOOD) ? BLACK_HOLE_LATE : BLACK_HOLE_EARLY;
+
+    if (conn->retries != patience || conn->path_mtu <= least ||
         conn->runs.nxt - conn->runs.una < conn->mss)
         return;
     if (conn->path_mtu > 1500)
         mtu = 1500;
-    if (ewi_net_path_learn(net, &conn->tuple, mtu))
+    if (ewi_net_path_learn(net, &conn->tuple, mtu)) {
+        conn->retries = 0;
         ewi_net_conn_set_mtu(net, conn, mtu);
+    }
 }
 
 static void rto_due(struct ewi_net *net, struct net_conn *conn)

@@ -232,12 +232,17 @@ static struct net_hop *hop_place(const struct ewi_net *net, const struct net_tup
 
 static uint32_t remembered(const struct ewi_net *net, const struct net_tuple *tuple)
 {
+    const struct net_neighbours *neighbours = &net->link.neighbours;
     const struct net_hop *hop = hop_place(net, tuple);
+    uint32_t index;
 
     if (hop->neighbour == 0 || hop->family != tuple->family || hop->scope != tuple->scope ||
         memcmp(hop->remote, tuple->remote, 16) != 0)
         return NET_NONE;
-    return ewi_net_pool_find(&net->link.neighbours.pool, hop->neighbour);
+    index = ewi_net_pool_find(&neighbours->pool, hop->neighbour);
+    if (index == NET_NONE || ewi_net_neighbour_is_dead(ewi_net_neighbour_at(neighbours, index)))
+        return NET_NONE;
+    return index;
 }
 
 static void remember(struct ewi_net *net, const struct net_tuple *tuple, uint32_t index)
