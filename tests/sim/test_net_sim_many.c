@@ -176,6 +176,7 @@ static void syn_flood_disturbs_nobody(void)
     late = pair_open(CLIENT, SERVER, 4, SERVER_PORT, &(struct app_plan){.bytes = 1000},
                      &(struct app_plan){.bytes = 1000});
     apps_run(60 * SEC);
+    world_run(sim.now + 10 * SEC, NULL);
     CHECK_EQ(flood_left, 0);
     for (int i = 0; i < apps.count; i++)
         CHECK_EQ(apps.all[i]->last.timeouts, 0);
