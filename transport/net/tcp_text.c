@@ -209,10 +209,10 @@ static void link_taken(struct ewi_net *net, struct net_conn *conn, const struct 
 {
     struct net_packet *packet = ewi_net_packet(net, taken->buffer);
 
+    /* tiny segments may have been copied behind the packet's own bytes, into its room */
+    EWI_ASSERT(taken->offset + taken->bytes <= packet->bytes + packet->room);
     packet->data += taken->offset;
-    packet->room += packet->bytes > taken->offset + taken->bytes
-                        ? packet->bytes - taken->offset - taken->bytes
-                        : 0;
+    packet->room = packet->bytes + packet->room - taken->offset - taken->bytes;
     packet->bytes = taken->bytes;
     link_packet(net, conn, taken->buffer);
 }
