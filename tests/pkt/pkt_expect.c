@@ -184,6 +184,8 @@ void pkt_expect(struct pkt_flow *flow, struct pkt_words *words)
         expect_counter(words);
     else if (strcmp(word, "congestion") == 0)
         expect_congestion(flow, words);
+    else if (strcmp(word, "iss_grew") == 0) /* since `again` */
+        judge_number("iss_grew", words, (int32_t)(flow->stack_iss - flow->stack_iss_before));
     else if (strcmp(word, "icmp_sent") == 0)
         judge_number("icmp_sent", words, pkt_world.icmp_out);
     else {

@@ -216,12 +216,11 @@ static const char *number_mismatch(const char *what, const struct pkt_number *wa
 const char *pkt_mismatch(struct pkt_flow *flow, const struct pkt_spec *spec,
                          const struct pkt_packet *packet)
 {
-    uint8_t optional = (spec->flags & PKT_PSH) != 0 ? 0 : PKT_PSH;
     const char *differs;
 
     if (spec->any)
         return NULL;
-    if (((packet->flags ^ spec->flags) & ~optional) != 0)
+    if (((packet->flags ^ spec->flags) & ~spec->flags_free) != 0)
         return "other flags";
     if ((differs = number_mismatch("seq", &spec->sequence, packet->sequence,
                                    iss_of(flow, true))) != NULL)

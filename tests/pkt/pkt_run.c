@@ -62,10 +62,8 @@ static const char *next_matches(struct pkt_flow *flow, const struct pkt_spec *sp
     if (flow->first == NULL)
         pkt_advance(when->high, true);
     frame = flow->first;
-    if (frame == NULL) {
-        pkt_no_frames(" of another flow");
-        return "nothing came";
-    }
+    if (frame == NULL)
+        return "nothing came in time";
     pkt_parse(frame->data, frame->bytes, &packet);
     differs = pkt_mismatch(flow, spec, &packet);
     if (differs == NULL && frame->at < when->low)
@@ -80,24 +78,35 @@ static const char *next_matches(struct pkt_flow *flow, const struct pkt_spec *sp
     return why;
 }
 
-static void expect_segment(struct pkt_flow *flow, struct pkt_words *words, const struct when *when,
-                           bool may)
+enum demand { MUST, MAY, OR }; /* OR: the line above did not match and this one may */
+
+static struct {
+    bool follows;  /* the next line begins with `or` */
+    bool missed;   /* the line above did not match */
+    struct when when;
+} either;
+
+static void expect_segment(struct pkt_flow *flow, struct pkt_words *words, struct when when,
+                           enum demand demand)
 {
     struct pkt_spec spec;
     const char *differs;
-    uint64_t before = pkt_world.now;
 
     pkt_spec_read(words, &spec);
+    if (demand == OR && !either.missed)
+        return;
+    if (demand == OR && !when.given)
+        when = either.when;
+    either.missed = false;
     for (int i = 0; i < spec.repeat; i++) {
-        if (may && flow->first == NULL)
-            pkt_advance(when->high, true);
-        if (may && flow->first == NULL) {
-            pkt_world.now = before > pkt_world.now ? before : pkt_world.now;
+        differs = next_matches(flow, &spec, &when);
+        if (differs != NULL && demand == MAY)
+            return;
+        if (differs != NULL && i == 0 && either.follows) {
+            either.missed = true;
+            either.when = when;
             return;
         }
-        differs = next_matches(flow, &spec, when);
-        if (differs != NULL && may)
-            return;
         if (differs != NULL)
             pkt_fail("%s", differs);
         pkt_frame_take(flow);
@@ -345,12 +354,12 @@ static bool before_start(const char *word, struct pkt_words *words)
 static void run_event(struct pkt_flow *flow, const char *word, struct pkt_words *words,
                       const struct when *when)
 {
-    bool may = strcmp(word, "may") == 0;
+    enum demand demand = strcmp(word, "may") == 0 ? MAY : strcmp(word, "or") == 0 ? OR : MUST;
 
-    if (may)
+    if (demand != MUST)
         word = pkt_next(words, ">");
     if (strcmp(word, ">") == 0) {
-        expect_segment(flow, words, when, may);
+        expect_segment(flow, words, *when, demand);
         return;
     }
     wait_for(when);
@@ -423,6 +432,7 @@ void pkt_run(const char *file, const char *text, int family, bool copies)
         size_t length = strcspn(text, "\n");
 
         *pkt_line_seen = ++pkt_world.line;
+        either.follows = strncmp(text + length, "\nor ", 4) == 0;
         if (length >= sizeof(line_text))
             pkt_fail("script: the line is longer than %d bytes", PKT_LINE_BYTES);
         memcpy(line_text, text, length);

@@ -6,20 +6,23 @@
 
 static const char letters[] = "FSRPAUEW"; /* in the order of the bits */
 
-static uint8_t read_flags(const char *word)
+/* P is free unless it is written. */
+static void read_flags(const char *word, struct pkt_spec *spec)
 {
-    uint8_t flags = 0;
-
+    spec->flags_free = PKT_PSH;
     if (strcmp(word, "-") == 0)
-        return 0;
+        return;
     for (const char *c = word; *c != '\0'; c++) {
-        const char *letter = strchr(letters, *c);
+        bool small = *c >= 'a' && *c <= 'z';
+        const char *letter = strchr(letters, small ? *c - 'a' + 'A' : *c);
+        uint8_t flag;
 
         if (letter == NULL)
             pkt_fail("script: '%s' is not made of flags (%s)", word, letters);
-        flags |= (uint8_t)(1u << (letter - letters));
+        flag = (uint8_t)(1u << (letter - letters));
+        spec->flags |= small ? 0 : flag;
+        spec->flags_free = (uint8_t)(small ? spec->flags_free | flag : spec->flags_free & ~flag);
     }
-    return flags;
 }
 
 static struct pkt_number read_number(const char *word)
@@ -181,7 +184,7 @@ void pkt_spec_read(struct pkt_words *words, struct pkt_spec *spec)
         pkt_end(words);
         return;
     }
-    spec->flags = read_flags(pkt_next(words, "flags"));
+    read_flags(pkt_next(words, "flags"), spec);
     read_sequence(pkt_next(words, "a sequence number"), spec);
     while (pkt_peek(words) != NULL) {
         if (pkt_take(words, "ack")) {

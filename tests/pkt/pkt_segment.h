@@ -1,7 +1,7 @@
 /* tests/pkt/pkt_segment.h - how a script writes a segment: read, described, compared, made.
  *
  * Purpose    One notation in both directions:  FLAGS SEQ[+LEN] [ack N] [win N] [(options)] [word ...]
- * Shape      FLAGS: letters of S F R P A U E W, '-' for none. Numbers are relative (struct pkt_flow),
+ * Shape      FLAGS: letters of S F R P A U E W, '-' for none, small: may be there. Numbers are relative (struct pkt_flow),
  *            =N absolute. (options): a set; [options]: exactly these, in this order, padding too.
  * Owner      values
  * Threads    one
@@ -46,7 +46,7 @@ struct pkt_number {
 
 struct pkt_spec {
     bool any;            /* '*' */
-    uint8_t flags;
+    uint8_t flags, flags_free; /* free: not looked at */
     struct pkt_number sequence, acknowledgment;
     uint32_t length;
     int repeat;          /* xN */

@@ -85,7 +85,8 @@ bool pkt_is_number(const char *word)
 static int64_t one_number(const char *word, const char *end)
 {
     static const struct pkt_name units[] = {
-        {"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000}, {NULL, 0},
+        {"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000},
+        {"h", 3600000000000}, {NULL, 0},
     };
     char text[64], *unit;
     size_t length = (size_t)(end - word);

@@ -97,6 +97,7 @@ struct pkt_flow *pkt_flow_of(uint64_t user)
 void pkt_flow_again(struct pkt_flow *flow, int64_t above)
 {
     flow->peer_iss += flow->peer_end + (uint32_t)above;
+    flow->stack_iss_before = flow->stack_iss;
     flow->has_stack_iss = flow->stack_syn = flow->peer_syn = false;
     flow->stack_times = flow->peer_times = flow->has_edge = flow->stack_fin = false;
     flow->stack_scale = flow->peer_scale = -1;

@@ -53,7 +53,7 @@ struct pkt_flow {
     bool closed;
 
     bool has_stack_iss, has_peer_iss;
-    uint32_t stack_iss, peer_iss;
+    uint32_t stack_iss, peer_iss, stack_iss_before;
     bool stack_syn, peer_syn; /* seen with these: */
     bool stack_times, peer_times;
     int stack_scale, peer_scale; /* -1: no such option */
