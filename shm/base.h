@@ -38,6 +38,16 @@ void ewi_crash_point(const char *label);
 #define EWI_CRASH_POINT(label) ((void)0)
 #endif
 
+static inline uint32_t ewi_min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint32_t ewi_max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline uint64_t ewi_min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

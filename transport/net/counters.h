@@ -33,7 +33,13 @@
     ROW(drop_link_address,     "frame for another station")                                        \
     ROW(drop_link_type,        "no such network protocol here")                                    \
     ROW(drop_neighbour,        "malformed or implausible ARP or NDP message")                      \
+    ROW(drop_neighbour_other,  "ARP or NDP message that concerns nobody here")                     \
     ROW(neighbour_queue_full,  "packets not sent: pushed out while an address was resolved")       \
+    ROW(neighbour_unreachable, "packets not sent: nobody answered for the address")                \
+    ROW(neighbour_limited,     "answers of ARP and NDP not sent: enough were on their way")        \
+    ROW(neighbour_ignored,     "router advertisements and redirects: routes are configured")       \
+    ROW(address_conflicts,     "messages of others who have or want an address of ours")           \
+    ROW(frame_too_small,       "packets not sent: they did not fit into the shell's frame")        \
     /* network */                                                                                  \
     ROW(drop_ip_header,        "malformed IPv4 or IPv6 header")                                    \
     ROW(drop_ip_checksum,      "IPv4 header checksum is wrong")                                    \
@@ -59,6 +65,7 @@
     ROW(drop_tcp_paws,         "segment with an old timestamp")                                    \
     ROW(drop_tcp_backlog,      "SYN to a listener with a full queue")                              \
     ROW(drop_tcp_memory,       "segment without room to keep it")                                  \
+    ROW(tcp_memory_dropped,    "segments of a connection without room to keep them")                  \
     ROW(tcp_reset_sent,        "RST segments sent")                                                \
     ROW(tcp_reset_limited,     "RST segments not sent: rate limit")                                \
     ROW(tcp_challenge_sent,    "challenge ACKs sent (RFC 5961)")                                   \
@@ -69,6 +76,7 @@
     /* tables */                                                                                   \
     ROW(full_connections,      "connections refused: as many as there may be")                     \
     ROW(full_packets,          "packets refused: no descriptor left")                              \
+    ROW(full_slots,            "packets not sent: no slot left")                                   \
     ROW(full_ports,            "connects refused: no local port left")
 /* clang-format on */
 

@@ -21,16 +21,31 @@
 #include "transport/net/arrived.h"
 #include "transport/net/block.h"
 #include "transport/net/header_icmp.h"
-#include "transport/net/pool.h"
+#include "transport/net/limit.h"
+#include "transport/net/path.h"
+#include "transport/net/random.h"
+#include "transport/net/reassembly.h"
 
 struct net_config;
 
+enum { NET_ICMP_LIMITS = 256 };
+
+struct net_icmp_limits {
+    uint8_t key[16];
+    struct net_limit errors, echoes;
+    struct net_limit to[NET_ICMP_LIMITS]; /* by keyed hash of the destination */
+};
+
 struct net_internet {
-    uint32_t todo;
+    struct net_ids ids;
+    struct net_icmp_limits limits;
+    struct net_paths paths;
+    struct net_reassemblies reassemblies;
 };
 
 struct net_internet_places {
-    void *todo;
+    void *paths, *path_table;
+    struct net_reassembly_places reassembly;
 };
 
 void ewi_net_ip_place(struct net_block *block, const struct net_config *config,
@@ -41,6 +56,16 @@ void ewi_net_ip_input(struct ewi_net *net, struct net_rx *rx, uint8_t *bytes, ui
                       uint8_t family, bool to_all);
 void ewi_net_ip_tick(struct ewi_net *net);
 uint64_t ewi_net_ip_deadline(const struct ewi_net *net);
+
+/* The scope of a tuple with this address on one of its ends: RFC 4007 section 6. Ports begin at 0,
+ * and no scope is 0, so it is the port's number and 1. */
+static inline uint16_t ewi_net_ip_scope(uint8_t family, const uint8_t address[16], uint16_t port)
+{
+    bool is_link = family == 6 && ((address[0] == 0xfe && (address[1] & 0xc0) == 0x80) ||
+                                   (address[0] == 0xff && (address[1] & 0x0f) == 2));
+
+    return is_link ? (uint16_t)(port + 1) : 0;
+}
 
 /* ---- out ---- */
 
@@ -65,6 +90,18 @@ uint32_t ewi_net_ip_addresses(const struct net_tuple *tuple);
  * slot is given back. */
 int ewi_net_ip_send(struct ewi_net *net, uint32_t slot, const struct net_tuple *tuple,
                     const struct net_ip_out *how, uint32_t payload_bytes, bool may_cut);
+
+/* ---- long datagrams that outlive their input ---- */
+
+struct net_packet;
+
+/* `bytes` at *at, in one piece until give: where they are if they were just put together, else a copy.
+ * *at: where. NET_NONE: no room. The record is the holder's to fill in. */
+uint32_t ewi_net_ip_hold(struct ewi_net *net, uint8_t **at, uint32_t bytes);
+struct net_packet *ewi_net_ip_held(struct ewi_net *net, uint32_t index);
+void ewi_net_ip_hold_give(struct ewi_net *net, uint32_t index);
+/* As ewi_net_check. */
+const char *ewi_net_ip_check(const struct ewi_net *net);
 
 /* ---- path MTU: RFC 1191, RFC 8201 ---- */
 

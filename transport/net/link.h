@@ -15,20 +15,56 @@
 #ifndef EWI_TRANSPORT_NET_LINK_H
 #define EWI_TRANSPORT_NET_LINK_H
 
+#include "transport/net/addresses.h"
 #include "transport/net/arrived.h"
 #include "transport/net/block.h"
 #include "transport/net/header_ndp.h"
+#include "transport/net/neighbour.h"
 #include "transport/net/pool.h"
+#include "transport/net/route.h"
 
 struct net_config;
 struct net_frame;
 
+enum {
+    NET_PORTS_MAX = 64,
+    NET_SLOTS_MIN = 16,       /* some for each of: waiting for a neighbour, answers, everything else */
+    NET_NEIGHBOUR_QUEUE = 64, /* slots that wait for one neighbour: 64 KiB in fragments of 1280 */
+    NET_HOPS_REMEMBERED = 256,
+};
+
+struct net_link_port {
+    uint32_t caps, tso_max;
+    uint16_t mtu;
+    uint8_t mac[6];
+};
+
+struct net_hop { /* where a packet to `remote` went last time; 32 bytes */
+    uint8_t remote[16];
+    uint64_t neighbour; /* handle, 0: nothing is remembered */
+    uint16_t scope;
+    uint8_t family;
+};
+
+struct net_slot_list {
+    uint32_t first, last, count;
+};
+
 struct net_links {
-    uint32_t todo;
+    struct net_link_port *port;
+    uint32_t ports;
+    struct net_addresses addresses;
+    struct net_routes routes;
+    struct net_neighbours neighbours;
+    struct net_hop *hop;
+    struct net_pool slots;
+    uint8_t *slot_memory;
+    struct net_slot_list leaving;
+    uint32_t waiting, answers; /* slots that wait for neighbours; ARP and NDP answers that leave */
 };
 
 struct net_links_places {
-    void *todo;
+    void *ports, *addresses, *routes, *neighbours, *hops, *slots, *slot_memory;
 };
 
 void ewi_net_link_place(struct net_block *block, const struct net_config *config,
@@ -64,7 +100,9 @@ struct net_way {
 enum net_way_code ewi_net_way(struct ewi_net *net, const struct net_tuple *tuple,
                               struct net_way *way);
 /* The head of the list of connections that wait for this neighbour (NET_NONE: none); TCP's own, link
- * only stores it. When it becomes ready or is given up link calls ewi_net_tcp_way_changed(). */
+ * only stores it. When it becomes ready, is given up or was pushed out of the full cache, link empties
+ * the head and calls ewi_net_tcp_way_changed(), never from inside a call of TCP's. As long as the list
+ * is not empty `hop` stays valid. */
 uint32_t *ewi_net_way_parked(struct ewi_net *net, uint32_t hop);
 /* TCP had an answer from behind this hop: it is reachable (RFC 4861 section 7.3.1). */
 void ewi_net_way_confirm(struct ewi_net *net, const struct net_tuple *tuple);
@@ -75,8 +113,24 @@ enum net_whose { NET_NOT_OURS, NET_OURS, NET_OURS_TENTATIVE, NET_MULTICAST, NET_
 /* address as in struct net_tuple. */
 enum net_whose ewi_net_link_whose(const struct ewi_net *net, uint16_t port, uint8_t family,
                                   const uint8_t address[16]);
-/* Any port's: may a stream be bound to it? */
+/* Any port's, and not known to be somebody else's: may a stream be bound to it? */
 bool ewi_net_link_is_local(const struct ewi_net *net, uint8_t family, const uint8_t address[16]);
+uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port); /* enum net_port_caps */
+
+/* Scope of a tuple: of IPv6 link-local addresses the number of the port and 1, else 0. Addresses are
+ * link-local by RFC 4291 sections 2.5.6 and 2.7 (groups of scope 2). */
+static inline bool ewi_net_is_link_local(uint8_t family, const uint8_t address[16])
+{
+    if (family != 6)
+        return false;
+    return (address[0] == 0xfe && (address[1] & 0xc0) == 0x80) ||
+           (address[0] == 0xff && (address[1] & 0x0f) == 2);
+}
+
+static inline uint16_t ewi_net_scope_of(uint16_t port, uint8_t family, const uint8_t address[16])
+{
+    return ewi_net_is_link_local(family, address) ? (uint16_t)(port + 1) : 0;
+}
 
 /* ---- slots ---- */
 
@@ -85,10 +139,11 @@ struct net_slot {
     uint8_t *packet;        /* an IP packet from its first byte; slot_bytes of room */
     uint32_t bytes;
     uint32_t next;
-    uint16_t port;          /* for those of the link itself */
+    uint16_t port;          /* link's own, as the next two */
+    uint8_t kind, header_bytes;
+    uint8_t header[14];
     bool finish_sum;
     uint8_t network_bytes, transport_bytes;
-    uint8_t kind;           /* link's own */
 };
 
 /* NET_NONE: all in use. */

@@ -29,6 +29,11 @@ enum net_purpose { /* of a key; others add theirs at the end */
     NET_KEY_IDS = 5,
     NET_KEY_COOKIES = 6,
     NET_KEY_TIMESTAMPS = 7,
+    NET_KEY_NEIGHBOURS = 8,
+    NET_KEY_PATHS = 9,
+    NET_KEY_REASSEMBLY = 10,
+    NET_KEY_LIMITS = 11,
+    NET_KEY_UDP = 12,
 };
 
 void ewi_net_key(uint8_t key[16], const uint8_t seed[32], enum net_purpose purpose);

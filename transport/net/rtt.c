@@ -141,6 +141,11 @@ void ewi_net_rtt_on_timeout(struct net_rtt *rtt)
         rtt->backoff += 1;
 }
 
+void ewi_net_rtt_on_duplicate(struct net_rtt *rtt)
+{
+    rtt->backoff = 0;
+}
+
 /* RFC 6298 5.7: three seconds when data begins to flow, as there is no sample yet. */
 void ewi_net_rtt_on_syn_lost(struct net_rtt *rtt)
 {

@@ -12,7 +12,8 @@
  * Errors     false: there is no sample
  * Invariants I1  floor <= ewi_net_rtt_rto() <= ceiling, whatever was sampled.
  *            I2  a sample from a segment that was sent twice never gets in (Karn).
- *            I3  the back-off goes only with a new sample.
+ *            I3  the back-off goes only with a new sample, or when the peer says (RFC 2883) that it
+ *                got what was sent again, so that the way there and back is known to work.
  *            I4  least is never below all samples of the last five minutes, and never above one of
  *                the last two and a half.
  * Ordering   single threaded
@@ -72,6 +73,8 @@ uint32_t ewi_net_rtt_expected(uint32_t flight, uint32_t smss);
 /* Ends the back-off. expected: 1 or more. */
 void ewi_net_rtt_sample(struct net_rtt *rtt, uint64_t sample, uint32_t expected, uint64_t now);
 void ewi_net_rtt_on_timeout(struct net_rtt *rtt);
+/* The peer reported a duplicate of what the timeout sent again. */
+void ewi_net_rtt_on_duplicate(struct net_rtt *rtt);
 /* The handshake is done, but a SYN of ours had to be sent again. */
 void ewi_net_rtt_on_syn_lost(struct net_rtt *rtt);
 /* The last timeout came too early; sample: what the path really took. */

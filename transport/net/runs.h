@@ -157,6 +157,7 @@ struct net_acked {
     uint64_t newest_tx_ns, newest_end;
     uint64_t newest_delivered; /* runs->delivered when it was sent: a delivery rate */
     uint8_t newest_flags;
+    bool resent;    /* some of what arrived had been sent more than once */
     bool reordered; /* a segment sent once arrived after a higher one: RFC 8985 section 6.2 step 3 */
     bool was_early; /* RFC 3522: the ACK is for an original that had been sent again */
     bool reneged;   /* RFC 2018 section 8: the first byte outstanding was sacked before */

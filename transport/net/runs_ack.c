@@ -29,6 +29,7 @@ static void deliver(struct net_runs *runs, const struct net_run *run, uint32_t b
 
     acked->delivered_bytes += bytes;
     runs->delivered += bytes;
+    acked->resent |= (run->flags & NET_RUN_RESENT) != 0;
     if (!(run->flags & NET_RUN_RESENT) && end < fack) /* RFC 8985 section 6.2, step 3 */
         acked->reordered = true;
     if (!is_sample(run, ack, bytes == run->bytes))

@@ -1,0 +1,91 @@
+/* What a user sees of a connection. */
+#include "transport/net/tcp_parts.h"
+
+static struct net_conn *find(struct ewi_net *net, ewi_stream stream)
+{
+    uint32_t index = ewi_net_pool_find(&net->tcp.conns, stream);
+
+    if (index == NET_NONE || (ewi_net_conn(net, index)->flags & NET_CONN_FINISHED))
+        return NULL;
+    return ewi_net_conn(net, index);
+}
+
+static void windows(struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out)
+{
+    out->send_mss = conn->mss;
+    out->receive_mss = conn->rcv_mss;
+    out->path_mtu = conn->path_mtu;
+    out->cwnd = conn->cc.cwnd;
+    out->ssthresh = conn->cc.ssthresh;
+    out->send_window = conn->snd_wnd;
+    out->receive_window = conn->rcv_edge - ewi_net_seq_wrap(conn->rcv_nxt);
+    out->in_flight = ewi_net_runs_in_flight(&conn->runs);
+    out->lost = conn->runs.lost_bytes;
+    out->sacked = conn->runs.sacked_bytes;
+    out->unsent = conn->queue.end > conn->runs.nxt ? (uint32_t)(conn->queue.end - conn->runs.nxt) : 0;
+    out->readable = conn->readable;
+    out->charged = conn->charged;
+    (void)net;
+}
+
+static void times(const struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out)
+{
+    uint64_t heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
+
+    out->rto = ewi_net_conn_rto(net, conn);
+    out->srtt = ewi_net_rtt_smoothed(&conn->rtt);
+    out->rttvar = ewi_net_rtt_variation(&conn->rtt);
+    out->min_rtt = ewi_net_rtt_least(&conn->rtt);
+    out->since_heard = net->now > heard ? net->now - heard : 0;
+    out->backoff = conn->rtt.backoff;
+    out->probes = conn->retries;
+}
+
+int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info *out)
+{
+    struct net_conn *conn = find(net, stream);
+    uint64_t first;
+
+    if (conn == NULL)
+        return -ESTALE;
+    first = NET_SEQ_FIRST + conn->iss + 1;
+    *out = (struct net_tcp_info){
+        .state = (enum net_tcp_state)conn->state,
+        .recovery = (enum net_tcp_recovery)conn->recovery,
+        .congestion = ewi_net_cc_name(
+            (enum net_cc_kind)ewi_net_conn_settings(net, conn)->congestion),
+        .timestamps = (conn->flags & NET_CONN_TIMES) != 0,
+        .sack = (conn->flags & NET_CONN_SACK) != 0,
+        .ecn = (conn->flags & NET_CONN_ECN) != 0,
+        .scaled = (conn->flags & NET_CONN_SCALED) != 0,
+        .send_scale = conn->send_scale,
+        .receive_scale = conn->receive_scale,
+        .bytes_sent = ewi_min_u64(ewi_max_u64(conn->runs.nxt, first), conn->queue.end) - first,
+        .bytes_acked = ewi_min_u64(ewi_max_u64(conn->runs.una, first), conn->queue.end) - first,
+        .bytes_received = conn->bytes_received,
+        .segments_resent = conn->resent,
+        .timeouts = conn->timeouts,
+        .undone = conn->undone};
+    if (conn->recovery == NET_OPEN && conn->runs.sacked_bytes != 0)
+        out->recovery = NET_DISORDER;
+    windows(net, conn, out);
+    times(net, conn, out);
+    return 0;
+}
+
+/* transport/stack.h: does the peer's host answer? */
+enum stack_silence ewi_net_silence(struct ewi_net *net, ewi_stream stream, uint64_t *since)
+{
+    struct net_conn *conn = find(net, stream);
+    uint64_t heard;
+
+    *since = 0;
+    if (conn == NULL)
+        return STACK_QUIET;
+    heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
+    *since = net->now > heard ? net->now - heard : 0;
+    if (conn->retries != 0)
+        return STACK_REPEATS;
+    return conn->runs.una != conn->runs.nxt || conn->queue.end > conn->runs.nxt ? STACK_WAITS
+                                                                               : STACK_QUIET;
+}

@@ -1,0 +1,340 @@
+/* Segment arrival: RFC 9293 section 3.10.7. */
+#include "transport/net/tcp_parts.h"
+
+/* RFC 7323 section 5.5: a timestamp of the peer is believed for 24 days. */
+#define PAWS_DAYS_MS (UINT32_C(24) * 24 * 3600 * 1000)
+
+
+/* ---- SYN_SENT: section 3.10.7.3 ---- */
+
+static void become_established(struct ewi_net *net, struct net_conn *conn)
+{
+    const struct net_settings *settings = ewi_net_conn_settings(net, conn);
+
+    ewi_net_conn_move(net, conn, NET_TCP_ESTABLISHED);
+    ewi_net_conn_set_mtu(net, conn, conn->path_mtu);
+    ewi_net_cc_init(&conn->cc, (enum net_cc_kind)settings->congestion, conn->mss,
+                    ewi_net_seq_wrap(conn->runs.una), (conn->flags & NET_CONN_SYN_RESENT) != 0,
+                    settings->hystart);
+    conn->retries = 0;
+    conn->life_at = 0;
+    ewi_net_conn_start_keepalive(net, conn);
+    if (conn->flags & NET_CONN_FIN_QUEUED)
+        ewi_net_conn_move(net, conn, NET_TCP_FIN_WAIT_1);
+    ewi_net_conn_raise(net, conn, STACK_CONNECTED | STACK_WRITABLE);
+}
+
+/* The peer's SYN: where its bytes begin. */
+static void take_syn(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+{
+    ewi_net_conn_agree(net, conn, &segment->tcp);
+    conn->rcv_nxt = NET_SEQ_FIRST + segment->tcp.sequence + 1;
+    conn->rcv_edge = ewi_net_seq_wrap(conn->rcv_nxt + ewi_net_conn_first_window(net, conn));
+    conn->ts_sent = ewi_net_seq_wrap(conn->rcv_nxt);
+    conn->snd_wnd = segment->tcp.window; /* never scaled in a SYN: RFC 7323 section 2.2 */
+    conn->snd_wnd_max = conn->snd_wnd;
+    conn->snd_wl1 = segment->tcp.sequence;
+}
+
+static bool agree_ecn(struct net_conn *conn, const struct net_tcp *tcp, bool answered)
+{
+    uint8_t both = NET_TCP_ECE | NET_TCP_CWR;
+
+    /* RFC 3168 section 6.1.1: a SYN-ACK has ECE alone, a SYN has both. */
+    if (!(conn->flags & NET_CONN_ECE_SYN))
+        return false;
+    return (tcp->flags & both) == (answered ? NET_TCP_ECE : both);
+}
+
+static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
+{
+    uint8_t flags = segment->tcp.flags;
+    uint64_t ack = ewi_net_seq_unwrap(conn->runs.nxt, segment->tcp.acknowledgment);
+    bool acceptable = (flags & NET_TCP_ACK) != 0 && ack > conn->runs.una && ack <= conn->runs.nxt;
+
+    if ((flags & NET_TCP_ACK) && !acceptable) { /* first */
+        net->count.drop_tcp_sequence += 1;
+        ewi_net_tcp_refuse(net, segment);
+        return;
+    }
+    if (flags & NET_TCP_RST) { /* second */
+        if (!acceptable) {
+            net->count.drop_tcp_sequence += 1;
+            return;
+        }
+        net->count.accepted += 1;
+        ewi_net_conn_close(net, conn, -ECONNREFUSED);
+        return;
+    }
+    if (!(flags & NET_TCP_SYN)) { /* fifth */
+        net->count.drop_tcp_sequence += 1;
+        return;
+    }
+    net->count.accepted += 1; /* fourth */
+    take_syn(net, conn, segment);
+    if (agree_ecn(conn, &segment->tcp, (flags & NET_TCP_ACK) != 0))
+        conn->flags |= NET_CONN_ECN;
+    segment->seq = conn->rcv_nxt;
+    segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
+    if (acceptable) {
+        segment->ack = ack;
+        become_established(net, conn);
+        ewi_net_conn_ack_now(conn);
+        if (!ewi_net_conn_ack(net, conn, segment))
+            return;
+    } else { /* simultaneous open: section 3.5, figure 8 */
+        ewi_net_conn_move(net, conn, NET_TCP_SYN_RECEIVED);
+        conn->flags |= NET_CONN_SYN;
+        conn->flags &= ~(uint32_t)NET_CONN_ACK_NOW;
+    }
+    if (segment->bytes != 0 || (segment->tcp.flags & NET_TCP_FIN)) {
+        /* Text and FIN of a SYN wait for the connection, section 3.10.7.3: the peer sends them again. */
+        if (!acceptable)
+            segment->bytes = 0;
+        else if (!ewi_net_conn_text(net, conn, segment))
+            return;
+    }
+    ewi_net_conn_settle(net, conn);
+}
+
+/* ---- steps 1 to 4 in the other states: section 3.10.7.4 ---- */
+
+/* RFC 7323 section 5.3, R1. True: dropped. */
+static bool paws_drops(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+{
+    const struct net_tcp *tcp = &segment->tcp;
+
+    if (!(conn->flags & NET_CONN_TIMES) || (tcp->flags & NET_TCP_RST))
+        return false;
+    if (!(tcp->has & NET_TCP_HAS_TIMES)) { /* RFC 7323 section 3.2: SHOULD drop */
+        net->count.drop_tcp_paws += 1;
+        return true;
+    }
+    if (!ewi_net_seq_before(tcp->time, conn->ts_recent))
+        return false;
+    if (ewi_net_tcp_ms(net->now) - conn->ts_recent_at > PAWS_DAYS_MS)
+        return false;
+    net->count.drop_tcp_paws += 1;
+    if (segment->bytes != 0 && ewi_net_segment_end(segment) <= conn->rcv_nxt)
+        ewi_net_conn_duplicate(net, conn, segment);
+    ewi_net_conn_challenge(net, conn, segment->bytes != 0);
+    return true;
+}
+
+/* RFC 7323 section 4.3 (2) */
+static void take_time(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+{
+    if (!(conn->flags & NET_CONN_TIMES) || !(segment->tcp.has & NET_TCP_HAS_TIMES))
+        return;
+    if (ewi_net_seq_before(segment->tcp.time, conn->ts_recent) &&
+        ewi_net_tcp_ms(net->now) - conn->ts_recent_at <= PAWS_DAYS_MS)
+        return;
+    if (segment->seq > ewi_net_seq_unwrap(conn->rcv_nxt, conn->ts_sent))
+        return;
+    conn->ts_recent = segment->tcp.time;
+    conn->ts_recent_at = ewi_net_tcp_ms(net->now);
+}
+
+/* Table 6 of section 3.10.7.4. A segment without text may lie just behind the window: a peer that has
+ * filled it sends its ACKs from there. Zero window: text is cut off, the ACK counts. */
+static bool is_acceptable(const struct net_conn *conn, const struct net_segment *segment)
+{
+    uint64_t end = ewi_net_segment_end(segment);
+    uint64_t edge = ewi_net_seq_unwrap(conn->rcv_nxt, conn->rcv_edge);
+
+    if (end == segment->seq)
+        return segment->seq >= conn->rcv_nxt && segment->seq <= edge;
+    if (edge == conn->rcv_nxt)
+        return segment->seq == conn->rcv_nxt;
+    return segment->seq < edge && end > conn->rcv_nxt;
+}
+
+static bool first_sequence(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
+{
+    bool is_old;
+
+    if (is_acceptable(conn, segment))
+        return true;
+    net->count.drop_tcp_sequence += 1;
+    if (segment->tcp.flags & NET_TCP_RST)
+        return false;
+    is_old = ewi_net_segment_end(segment) <= conn->rcv_nxt;
+    if (is_old && segment->bytes != 0)
+        ewi_net_conn_duplicate(net, conn, segment);
+    ewi_net_conn_challenge(net, conn, segment->bytes != 0);
+    return false;
+}
+
+/* RFC 5961 section 3.2; what a valid one means is section 3.10.7.4, second. */
+static void second_reset(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+{
+    int error = -ECONNRESET;
+
+    if (segment->seq != conn->rcv_nxt) {
+        net->count.drop_tcp_sequence += 1;
+        ewi_net_conn_challenge(net, conn, false);
+        return;
+    }
+    net->count.accepted += 1;
+    if (conn->state == NET_TCP_SYN_RECEIVED)
+        error = -ECONNREFUSED;
+    if (conn->state == NET_TCP_CLOSING || conn->state == NET_TCP_LAST_ACK)
+        error = 0;
+    ewi_net_conn_close(net, conn, error);
+}
+
+/* Fifth. False: dropped, or the connection is over. */
+static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
+{
+    if (!(segment->tcp.flags & NET_TCP_ACK)) {
+        net->count.drop_tcp_sequence += 1;
+        return false;
+    }
+    if (conn->state == NET_TCP_SYN_RECEIVED) {
+        if (segment->ack <= conn->runs.una || segment->ack > conn->runs.nxt) {
+            net->count.drop_tcp_sequence += 1;
+            ewi_net_tcp_refuse(net, segment);
+            return false;
+        }
+        conn->snd_wnd = (uint32_t)segment->tcp.window << conn->send_scale;
+        conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
+        conn->snd_wl1 = ewi_net_seq_wrap(segment->seq);
+        conn->flags &= ~(uint32_t)NET_CONN_SYN;
+        become_established(net, conn);
+    }
+    /* RFC 5961 section 5.2: not before what the peer could have acknowledged long ago. */
+    if (segment->ack > conn->runs.nxt || segment->ack + conn->snd_wnd_max < conn->runs.una) {
+        net->count.drop_tcp_sequence += 1;
+        ewi_net_conn_challenge(net, conn, segment->bytes != 0);
+        return false;
+    }
+    net->count.accepted += 1;
+    return ewi_net_conn_ack(net, conn, segment);
+}
+
+void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
+{
+    segment->seq = ewi_net_seq_unwrap(conn->rcv_nxt, segment->tcp.sequence);
+    segment->ack = ewi_net_seq_unwrap(conn->runs.una, segment->tcp.acknowledgment);
+    if (conn->state == NET_TCP_SYN_SENT) {
+        syn_sent(net, conn, segment);
+        return;
+    }
+    if (paws_drops(net, conn, segment) || !first_sequence(net, conn, segment)) {
+        ewi_net_conn_settle(net, conn);
+        return;
+    }
+    if (segment->tcp.flags & NET_TCP_RST) {
+        second_reset(net, conn, segment);
+        if (conn->state != NET_TCP_CLOSED)
+            ewi_net_conn_settle(net, conn);
+        return;
+    }
+    take_time(net, conn, segment);
+    conn->heard_at = ewi_net_tcp_slow_of(net->now);
+    if (segment->tcp.flags & NET_TCP_SYN) { /* fourth: RFC 5961 section 4.2 */
+        net->count.drop_tcp_sequence += 1;
+        ewi_net_conn_challenge(net, conn, false);
+        ewi_net_conn_settle(net, conn);
+        return;
+    }
+    if (fifth_ack(net, conn, segment) && !ewi_net_conn_text(net, conn, segment))
+        return;
+    if (conn->state != NET_TCP_CLOSED && conn->state != NET_TCP_TIME_WAIT)
+        ewi_net_conn_settle(net, conn);
+}
+
+/* ---- whom is it for? ---- */
+
+static void time_wait_input(struct ewi_net *net, uint32_t index, struct net_segment *segment)
+{
+    const struct net_time_wait *record = ewi_net_time_wait_at(&net->tcp.time_waits, index);
+    uint32_t least_iss = 0, listener;
+    enum net_time_wait_verdict verdict = ewi_net_time_wait_segment(
+        &net->tcp.time_waits, index, &segment->tcp, segment->bytes, net->now, &least_iss);
+    struct net_tcp tcp = {.sequence = record->snd_nxt,
+                          .acknowledgment = record->rcv_nxt,
+                          .flags = NET_TCP_ACK,
+                          .window = record->window};
+
+    if (verdict == NET_TW_OPEN) {
+        listener = ewi_net_listener_for(net, segment->arrived, segment->arrived->tuple.local_port);
+        if (listener != NET_NONE) {
+            ewi_net_time_wait_remove(&net->tcp.time_waits, index);
+            ewi_net_listen_input(net, listener, segment, least_iss);
+            return;
+        }
+    }
+    if (verdict == NET_TW_IGNORE || verdict == NET_TW_OPEN) {
+        net->count.drop_tcp_sequence += 1;
+        return;
+    }
+    if (verdict == NET_TW_CHALLENGE)
+        net->count.drop_tcp_sequence += 1;
+    else
+        net->count.accepted += 1;
+    if (record->has_times) {
+        tcp.has = NET_TCP_HAS_TIMES;
+        tcp.time = ewi_net_tcp_ms(net->now) + record->ts_offset;
+        tcp.time_echo = record->ts_recent;
+    }
+    ewi_net_tcp_reply(net, &segment->arrived->tuple, &tcp, net->tcp.settings.standard, 0);
+}
+
+static bool parse(struct ewi_net *net, struct net_arrived *arrived, struct net_segment *segment)
+{
+    enum net_code code = ewi_net_tcp_parse(arrived->bytes, arrived->length, arrived->addresses,
+                                           &segment->tcp);
+
+    if (code == NET_BAD_CHECKSUM) {
+        net->count.drop_tcp_checksum += 1;
+        return false;
+    }
+    if (code != NET_OK || segment->tcp.source_port == 0 || segment->tcp.destination_port == 0) {
+        net->count.drop_tcp_header += 1;
+        return false;
+    }
+    if (arrived->is_multicast) { /* RFC 9293 section 3.10.7.2 (MUST-57): silently */
+        net->count.drop_tcp_connection += 1;
+        return false;
+    }
+    arrived->tuple.local_port = segment->tcp.destination_port;
+    arrived->tuple.remote_port = segment->tcp.source_port;
+    segment->arrived = arrived;
+    segment->text = arrived->bytes + segment->tcp.header_bytes;
+    segment->bytes = arrived->length - segment->tcp.header_bytes;
+    return true;
+}
+
+void ewi_net_tcp_input(struct ewi_net *net, struct net_arrived *arrived)
+{
+    struct net_tcp_all *tcp = &net->tcp;
+    struct net_segment segment;
+    uint32_t index;
+
+    if (!parse(net, arrived, &segment))
+        return;
+    segment.hash = ewi_net_tuple_hash(tcp->table_key, &arrived->tuple);
+    index = ewi_net_table_find(&tcp->conn_table, segment.hash, &arrived->tuple);
+    if (index != NET_NONE) {
+        ewi_net_conn_input(net, ewi_net_conn(net, index), &segment);
+        return;
+    }
+    index = ewi_net_time_wait_find(&tcp->time_waits, segment.hash, &arrived->tuple);
+    if (index != NET_NONE) {
+        time_wait_input(net, index, &segment);
+        return;
+    }
+    index = ewi_net_table_find(&tcp->half_table, segment.hash, &arrived->tuple);
+    if (index != NET_NONE) {
+        ewi_net_half_input(net, index, &segment);
+        return;
+    }
+    index = ewi_net_listener_for(net, arrived, arrived->tuple.local_port);
+    if (index != NET_NONE) {
+        ewi_net_listen_input(net, index, &segment, 0);
+        return;
+    }
+    net->count.drop_tcp_connection += 1;
+    ewi_net_tcp_refuse(net, &segment);
+}
