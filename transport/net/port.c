@@ -172,3 +172,9 @@ int ewi_net_neighbour_add(struct ewi_net *net, int port, const struct stack_addr
         return -EINVAL;
     return ewi_net_fix_neighbour(net, (uint16_t)port, address->family, ip, mac);
 }
+
+uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port)
+{
+    EWI_ASSERT(port < net->link.ports);
+    return net->link.port[port].caps;
+}
