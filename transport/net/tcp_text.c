@@ -30,7 +30,9 @@ uint32_t ewi_net_conn_first_window(const struct ewi_net *net, const struct net_c
 uint64_t ewi_net_conn_edge(const struct ewi_net *net, const struct net_conn *conn)
 {
     uint64_t edge = ewi_net_seq_unwrap(conn->rcv_nxt, conn->rcv_edge);
-    uint64_t offered = edge - conn->rcv_nxt, window = free_window(net, conn);
+    uint8_t scale = (conn->flags & NET_CONN_SCALED) ? conn->receive_scale : 0;
+    uint64_t offered = edge - conn->rcv_nxt;
+    uint64_t window = ewi_min_u64(free_window(net, conn), (uint64_t)UINT16_MAX << scale);
     uint64_t step = ewi_min_u64(ewi_net_tcp_mss_of(conn->tuple.family, conn->path_mtu),
                                 ewi_net_conn_settings(net, conn)->recv_bytes / 4);
 
