@@ -43,7 +43,9 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
     if (ewi_net_seq_before(seq, conn->snd_wl1))
         return;
     conn->snd_wl1 = seq;
-    conn->snd_wnd = (uint32_t)segment->tcp.window << conn->send_scale;
+    conn->snd_wnd = segment->tcp.window; /* in a SYN never scaled: RFC 7323 section 2.2 */
+    if (!(segment->tcp.flags & NET_TCP_SYN))
+        conn->snd_wnd <<= conn->send_scale;
     conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
     if (conn->runs.una == conn->runs.nxt && conn->snd_wnd != 0) { /* the persist timer's time is over */
         conn->rto_at = 0;
@@ -173,7 +175,8 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
     uint64_t una_before = conn->runs.una, rtt;
     uint32_t flight = (uint32_t)(conn->runs.nxt - una_before), window_before = conn->snd_wnd;
     bool was_in_recovery = conn->recovery == NET_RECOVERY;
-    bool ece = (conn->flags & NET_CONN_ECN) && (segment->tcp.flags & NET_TCP_ECE);
+    bool ece = (conn->flags & NET_CONN_ECN) && /* in a SYN-ACK it answers, and marks nothing */
+               (segment->tcp.flags & (NET_TCP_ECE | NET_TCP_SYN)) == NET_TCP_ECE;
     struct net_acked acked;
     bool is_duplicate;
 

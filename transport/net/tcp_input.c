@@ -75,7 +75,6 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
     if (agree_ecn(conn, &segment->tcp, (flags & NET_TCP_ACK) != 0))
         conn->flags |= NET_CONN_ECN;
     segment->seq = conn->rcv_nxt;
-    segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
     if (acceptable) {
         segment->ack = ack;
         become_established(net, conn);
@@ -87,6 +86,7 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
         conn->flags |= NET_CONN_SYN;
         conn->flags &= ~(uint32_t)NET_CONN_ACK_NOW;
     }
+    segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
     if (segment->bytes != 0 || (segment->tcp.flags & NET_TCP_FIN)) {
         /* Text and FIN of a SYN wait for the connection, section 3.10.7.3: the peer sends them again. */
         if (!acceptable)
