@@ -16,6 +16,8 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
     ewi_net_cc_init(&conn->cc, (enum net_cc_kind)settings->congestion, conn->mss,
                     ewi_net_seq_wrap(conn->runs.una), (conn->flags & NET_CONN_SYN_RESENT) != 0,
                     settings->hystart);
+    if (conn->flags & NET_CONN_SYN_RESENT)
+        ewi_net_rtt_on_syn_lost(&conn->rtt); /* RFC 6298 section 5.7 */
     conn->retries = 0;
     conn->life_at = 0;
     ewi_net_conn_start_keepalive(net, conn);

@@ -5,7 +5,7 @@
 #define SYN_ACK_WAIT_MAX UINT64_C(60000000000)
 #define COOKIES_FOR      ((NET_COOKIE_AGE_MAX + 1) * NET_COOKIE_STEP_NS)
 
-enum { SYN_ACK_RETRIES = 5, DUE = 64 };
+enum { SYN_ACK_RETRIES = 5, DUE = 64, BY_COOKIE = UINT8_MAX /* in retries */ };
 
 static struct net_listener *listener_at(struct ewi_net *net, uint32_t index)
 {
@@ -199,7 +199,8 @@ static bool book_syn_ack(struct ewi_net *net, struct net_conn *conn, const struc
     if (half->retries != 0) {
         sent.now_ns = net->now;
         ewi_net_runs_resent(&net->tcp.runs, &conn->runs, conn->runs.una, &sent);
-        conn->flags |= NET_CONN_SYN_RESENT;
+        if (half->retries != BY_COOKIE)
+            conn->flags |= NET_CONN_SYN_RESENT;
     }
     return true;
 }
@@ -280,7 +281,7 @@ static bool take_cookie(struct ewi_net *net, uint32_t index, struct net_segment 
         half.scale = options.scale;
         half.ecn = options.ecn;
     }
-    half.retries = 1; /* when the SYN-ACK left is not known */
+    half.retries = BY_COOKIE; /* when the SYN-ACK left is not known */
     if (listener->waiting >= listener->backlog) {
         net->count.drop_tcp_backlog += 1;
         return true;
