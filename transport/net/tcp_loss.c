@@ -132,10 +132,13 @@ static bool can_send_new(const struct net_conn *conn)
     return conn->queue.end > conn->runs.nxt && conn->runs.una + conn->snd_wnd > conn->runs.nxt;
 }
 
+/* What was sent since the timeout is on its way. */
 static void lose_the_rest(struct ewi_net *net, struct net_conn *conn)
 {
+    uint64_t resent_ns = conn->runs.resent_ns;
+
     if (!(conn->flags & NET_CONN_SACK))
-        ewi_net_runs_lose_all(&net->tcp.runs, &conn->runs);
+        ewi_net_runs_lose_older(&net->tcp.runs, &conn->runs, resent_ns != 0 ? resent_ns : UINT64_MAX);
 }
 
 static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net_trouble *trouble,
