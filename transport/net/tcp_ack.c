@@ -111,9 +111,9 @@ static void restart_timeout(struct ewi_net *net, struct net_conn *conn)
 {
     conn->retries = 0;
     conn->progress_at = ewi_net_tcp_slow_of(net->now);
-    conn->rto_at = conn->runs.una == conn->runs.nxt
-                       ? 0
-                       : ewi_net_tcp_tick_of(net->now + ewi_net_conn_rto(net, conn));
+    conn->rto_at = 0;
+    if (conn->runs.una != conn->runs.nxt)
+        ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
 }
 
 /* RFC 3168 section 6.1.2 */

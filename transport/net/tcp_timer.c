@@ -83,23 +83,21 @@ static bool gives_up(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
+    if (settings->user_timeout_ns != 0 &&
+        ewi_net_conn_stuck_for(net, conn) >= settings->user_timeout_ns)
+        return true;
     if (conn->state < NET_TCP_ESTABLISHED)
         return conn->retries > settings->syn_retries;
-    if (settings->user_timeout_ns != 0)
-        return ewi_net_conn_stuck_for(net, conn) >= settings->user_timeout_ns;
-    return conn->retries > RETRIES_MAX;
+    return settings->user_timeout_ns == 0 && conn->retries > RETRIES_MAX;
 }
 
-/* The nearest of the next time-out and the end of the user's patience. */
-static void arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait)
+void ewi_net_conn_arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait)
 {
-    uint64_t patience = ewi_net_conn_settings(net, conn)->user_timeout_ns, stuck;
+    uint64_t patience = ewi_net_conn_settings(net, conn)->user_timeout_ns, at = net->now + wait;
 
-    if (patience != 0 && conn->state >= NET_TCP_ESTABLISHED) {
-        stuck = ewi_net_conn_stuck_for(net, conn);
-        wait = ewi_min_u64(wait, patience > stuck ? patience - stuck : 0);
-    }
-    conn->rto_at = ewi_net_tcp_tick_of(net->now + wait);
+    if (patience != 0)
+        at = ewi_min_u64(at, ewi_net_tcp_slow_ns(conn->progress_at, net->now) + patience);
+    conn->rto_at = ewi_net_tcp_tick_of(ewi_max_u64(at, net->now));
 }
 
 static void syn_due(struct ewi_net *net, struct net_conn *conn)
@@ -108,7 +106,7 @@ static void syn_due(struct ewi_net *net, struct net_conn *conn)
     if (conn->retries >= 2) /* RFC 3168 section 6.1.1.1: something on the path may not like it */
         conn->flags &= ~(uint32_t)NET_CONN_ECE_SYN;
     ewi_net_rtt_on_timeout(&conn->rtt);
-    conn->rto_at = ewi_net_tcp_tick_of(net->now + ewi_net_conn_rto(net, conn));
+    ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
 }
 
 /* The window is closed: RFC 9293 section 3.8.6.1; the waits double, and it never gives up while the
@@ -119,7 +117,7 @@ static void persist_due(struct ewi_net *net, struct net_conn *conn)
 
     conn->flags |= NET_CONN_PROBE;
     wait = ewi_min_u64(wait << ewi_min_u32(conn->retries, 16), PROBE_WAIT_MAX);
-    arm_timeout(net, conn, wait);
+    ewi_net_conn_arm_timeout(net, conn, wait);
 }
 
 /* RFC 4821 in its simplest form: full segments vanish, so try smaller ones; later where they got
@@ -172,7 +170,7 @@ static void rto_due(struct ewi_net *net, struct net_conn *conn)
     }
     ewi_net_conn_loss_timeout(net, conn);
     black_hole(net, conn);
-    arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
+    ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
 }
 
 /* ---- what is due ---- */
