@@ -222,6 +222,14 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
         syn_sent(net, conn, segment);
         return;
     }
+    if (conn->state == NET_TCP_SYN_RECEIVED && segment->seq + 1 == conn->rcv_nxt &&
+        (segment->tcp.flags & (NET_TCP_SYN | NET_TCP_ACK | NET_TCP_RST)) ==
+            (NET_TCP_SYN | NET_TCP_ACK)) {
+        /* Simultaneous open, RFC 9293 section 3.5, figure 7, line 6: its SYN is known, the ACK is new. */
+        segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
+        segment->seq += 1;
+        ewi_net_conn_ack_now(conn);
+    }
     if (paws_drops(net, conn, segment) || !first_sequence(net, conn, segment)) {
         ewi_net_conn_settle(net, conn);
         return;

@@ -123,8 +123,9 @@ void ewi_net_conn_duplicate(struct ewi_net *net, struct net_conn *conn,
     struct net_taken taken;
 
     if (!(conn->flags & NET_CONN_SACK) || (conn->flags & NET_CONN_FIN_SEEN) ||
-        ewi_net_segment_end(segment) > conn->rcv_nxt)
+        segment->seq >= conn->rcv_nxt)
         return;
+    arrival.bytes = (uint32_t)ewi_min_u64(arrival.bytes, conn->rcv_nxt - segment->seq);
     trouble = ewi_net_conn_need_trouble(net, conn);
     if (trouble != NULL)
         ewi_net_reorder_arrive(&net->tcp.reorder, &trouble->reorder, &arrival, &taken);
@@ -293,6 +294,10 @@ static void take_text(struct ewi_net *net, struct net_conn *conn, struct net_seg
     struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
     bool was_whole = trouble == NULL || ewi_net_reorder_is_empty(&trouble->reorder);
 
+    if (segment->seq < nxt && was_whole) { /* RFC 2883 section 4.2; beside islands arrive() sees it */
+        ewi_net_conn_duplicate(net, conn, segment);
+        ewi_net_conn_ack_now(conn);
+    }
     if (end > edge) { /* the rest comes again, and so does a FIN behind it */
         end = edge;
         segment->tcp.flags &= (uint8_t)~NET_TCP_FIN;
