@@ -360,6 +360,8 @@ uint32_t pkt_make(struct pkt_flow *flow, const struct pkt_spec *spec, uint8_t *o
         for (uint32_t i = 0; i < spec->length; i++)
             payload[i] = pkt_byte(pkt_side(flow, false), i);
     length = pkt_build(out, &packet);
+    if (spec->source_port >= 0)
+        flow->other_port = packet.source_port;
     if (spec->source_port < 0 && spec->destination_port < 0)
         pkt_learn(flow, &packet, false);
     return spec->cut >= 0 && (uint32_t)spec->cut < length ? (uint32_t)spec->cut : length;

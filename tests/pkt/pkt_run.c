@@ -31,7 +31,7 @@ static struct when read_when(struct pkt_words *words)
 
 static void wait_for(const struct when *when)
 {
-    if (!when->given)
+    if (!when->given || when->low == pkt_world.now)
         return;
     pkt_no_frames(", before time goes on");
     pkt_advance(when->low, true);
@@ -374,7 +374,8 @@ static void run_event(struct pkt_flow *flow, const char *word, struct pkt_words 
     } else if (strcmp(word, "again") == 0) {
         pkt_flow_again(flow, pkt_peek(words) != NULL ? pkt_number(pkt_next(words, "a number")) : 1000);
     } else {
-        pkt_no_frames("");
+        pkt_no_frames_of(flow, "");
+        ewi_net_tick(pkt_world.net, pkt_world.now); /* calls mean the last time that was given */
         if (strcmp(word, "<") != 0) {
             if (!pkt_call(flow, word, words))
                 pkt_fail("script: '%s' is no event", word);

@@ -202,7 +202,9 @@ static void keep_frame(const uint8_t *bytes, uint32_t length)
     if (wrong != NULL)
         pkt_fail("the stack sent a malformed packet: %s", wrong);
     for (struct pkt_flow *flow = world->flow; flow < world->flow + PKT_FLOWS; flow++) {
-        if (!flow->used || flow->peer_port != packet.destination_port ||
+        if (!flow->used ||
+            (flow->peer_port != packet.destination_port &&
+             flow->other_port != packet.destination_port) ||
             (flow->stack_port != 0 && flow->stack_port != packet.source_port))
             continue;
         flow->stack_port = packet.source_port;
@@ -362,19 +364,23 @@ void pkt_inject(const uint8_t *bytes, uint32_t length)
     pkt_pump();
 }
 
+void pkt_no_frames_of(const struct pkt_flow *flow, const char *because)
+{
+    struct pkt_packet packet;
+    char text[256];
+
+    if (flow->first == NULL)
+        return;
+    pkt_parse(flow->first->data, flow->first->bytes, &packet);
+    pkt_describe(flow, &packet, true, text, sizeof(text));
+    pkt_fail("unexpected segment%s, at %+.3f ms: %s", because,
+             ((double)flow->first->at - (double)PKT_START) / 1e6, text);
+}
+
 void pkt_no_frames(const char *because)
 {
-    for (struct pkt_flow *flow = pkt_world.flow; flow < pkt_world.flow + PKT_FLOWS; flow++) {
-        struct pkt_packet packet;
-        char text[256];
-
-        if (flow->first == NULL)
-            continue;
-        pkt_parse(flow->first->data, flow->first->bytes, &packet);
-        pkt_describe(flow, &packet, true, text, sizeof(text));
-        pkt_fail("unexpected segment%s, at %+.3f ms: %s", because,
-                 ((double)flow->first->at - (double)PKT_START) / 1e6, text);
-    }
+    for (struct pkt_flow *flow = pkt_world.flow; flow < pkt_world.flow + PKT_FLOWS; flow++)
+        pkt_no_frames_of(flow, because);
 }
 
 struct pkt_frame *pkt_frame_take(struct pkt_flow *flow)

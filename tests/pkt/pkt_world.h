@@ -47,6 +47,7 @@ struct pkt_flow {
     char name;
     bool used, active;
     uint16_t stack_port, peer_port;
+    uint16_t other_port; /* of the last `from`: what is sent to it belongs to the flow too */
     ewi_stream stream; /* 0: none yet */
     ewi_stream finished; /* the handle that finish() made stale */
     uint32_t events;   /* seen and not asked for */
@@ -124,7 +125,8 @@ void pkt_pump(void);
 /* Virtual time goes on to `until`; stops early when a frame waits and `until_frame`. */
 void pkt_advance(uint64_t until, bool until_frame);
 void pkt_inject(const uint8_t *bytes, uint32_t length);
-/* Nothing may wait for an expectation. */
+/* Nothing of this flow, or of any, may wait for an expectation. */
+void pkt_no_frames_of(const struct pkt_flow *flow, const char *because);
 void pkt_no_frames(const char *because);
 struct pkt_frame *pkt_frame_take(struct pkt_flow *flow);
 void pkt_forget_frames(void);

@@ -256,6 +256,8 @@ static void without_sack(struct ewi_net *net, struct net_conn *conn, const struc
         ewi_net_dupack_ack(&conn->u.dupack, una_before, conn->runs.nxt, conn->runs.una, is_duplicate);
     struct net_trouble *trouble;
 
+    if (verdict == NET_DUPACK_LIMITED && conn->recovery >= NET_RECOVERY)
+        return; /* RFC 3042 is about new data before a recovery */
     if (verdict == NET_DUPACK_LIMITED || verdict == NET_DUPACK_ENTER) {
         if (verdict == NET_DUPACK_ENTER) {
             ewi_net_runs_lose_first(&net->tcp.runs, &conn->runs);
