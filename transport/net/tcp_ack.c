@@ -202,7 +202,9 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
         conn->recovery = NET_OPEN;
     if (ece)
         ewi_net_conn_marked(net, conn, una_before);
-    if (flight != 0)
+    /* Reports of duplicates, and what ends a tail loss probe, may come when all is acknowledged. */
+    if (flight != 0 || acked.dsack_end != 0 ||
+        ((conn->flags & NET_CONN_SACK) && conn->u.rack.tlp_end != 0))
         ewi_net_conn_loss_ack(net, conn, segment, &acked, una_before, is_duplicate);
     if (acked.acked_bytes != 0)
         grow(net, conn, &acked, rtt, was_in_recovery, ece);
