@@ -102,6 +102,31 @@ static void the_last_ack_that_comes_again_is_nothing(void)
     CHECK(!was_started_again());
 }
 
+/* RFC 5961 section 7. catches: a war of ACKs between two ends that do not know each other */
+static void challenges_are_limited_for_each_record(void)
+{
+    struct net_time_wait other = values_of(2);
+    struct net_tcp segment = last_ack();
+    uint32_t challenges = 0;
+
+    begin();
+    now = ewi_align_up(now, UINT64_C(1) << 30);
+    other.challenges = NET_TIME_WAIT_CHALLENGES; /* not the caller's */
+    other.challenged = (uint16_t)(now >> 30);
+    CHECK_EQ(ewi_net_time_wait_add(&waits, hash_of(2), &other, now), EW_OK);
+    segment.sequence = 1;
+    for (int i = 0; i < 1000; i++) {
+        now += TICK / 1000;
+        challenges += give(segment, 0) == NET_TW_CHALLENGE;
+    }
+    CHECK_EQ(challenges, NET_TIME_WAIT_CHALLENGES);
+    CHECK_EQ(waits.limited, 1000 - NET_TIME_WAIT_CHALLENGES);
+    CHECK_EQ(give_at(2, &segment, 0), NET_TW_CHALLENGE); /* another one's limit is its own */
+    CHECK_EQ(give(fin_again(), 0), NET_TW_ACK);          /* not under the limit */
+    now += 2 * SECOND;
+    CHECK_EQ(give(segment, 0), NET_TW_CHALLENGE);
+}
+
 /* RFC 9293 section 3.10.7.4, first step */
 static void what_is_not_acceptable_is_challenged(void)
 {
@@ -366,6 +391,7 @@ int main(int argc, char **argv)
     RUN(another_fin_does_not_start_the_time_again);
     RUN(a_fin_with_an_impossible_ack_does_not_count);
     RUN(the_last_ack_that_comes_again_is_nothing);
+    RUN(challenges_are_limited_for_each_record);
     RUN(what_is_not_acceptable_is_challenged);
     RUN(a_segment_without_ack_is_dropped);
     RUN(no_rst_ends_a_record);

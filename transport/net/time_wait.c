@@ -3,6 +3,8 @@
 #include "transport/net/seq.h"
 #include "transport/net/wheel.h"
 
+enum { SECOND_BITS = 30 }; /* about a second of ns */
+
 /* ---- memory ---- */
 
 static size_t pool_bytes(uint32_t capacity)
@@ -106,6 +108,7 @@ void ewi_net_time_wait_remove(struct net_time_waits *waits, uint32_t index)
 int ewi_net_time_wait_add(struct net_time_waits *waits, uint64_t hash,
                           const struct net_time_wait *values, uint64_t now)
 {
+    struct net_time_wait *record;
     uint32_t index;
     int code;
 
@@ -117,7 +120,9 @@ int ewi_net_time_wait_add(struct net_time_waits *waits, uint64_t hash,
         waits->early += 1;
     }
     index = ewi_net_pool_take(&waits->pool);
-    *(struct net_time_wait *)ewi_net_pool_at(&waits->pool, index) = *values;
+    record = ewi_net_pool_at(&waits->pool, index);
+    *record = *values;
+    record->challenges = 0;
     waits->line[index].tag = (uint32_t)(hash >> 32);
     code = ewi_net_table_insert(&waits->table, hash, index);
     if (code != EW_OK)
@@ -228,14 +233,12 @@ static enum net_time_wait_verdict take_rest(struct net_time_waits *waits, uint32
     return NET_TW_ACK;
 }
 
-enum net_time_wait_verdict ewi_net_time_wait_segment(struct net_time_waits *waits, uint32_t index,
-                                                     const struct net_tcp *segment,
-                                                     uint32_t payload_bytes, uint64_t now,
-                                                     uint32_t *least_isn)
+static enum net_time_wait_verdict judge(struct net_time_waits *waits, uint32_t index,
+                                        const struct net_tcp *segment, uint32_t payload_bytes,
+                                        uint32_t *least_isn)
 {
     const struct net_time_wait *record = ewi_net_pool_at(&waits->pool, index);
 
-    note_time(waits, now);
     if ((segment->flags & NET_TCP_RST) != 0)
         return NET_TW_IGNORE;
     if ((segment->flags & NET_TCP_SYN) != 0)
@@ -245,6 +248,38 @@ enum net_time_wait_verdict ewi_net_time_wait_segment(struct net_time_waits *wait
     if (record->has_times && ewi_net_seq_before(segment->time, record->ts_recent))
         return NET_TW_CHALLENGE; /* RFC 7323 section 5.3 R1 */
     return take_rest(waits, index, segment, payload_bytes);
+}
+
+/* RFC 5961 section 7: two ends that challenge each other must come to rest. */
+static bool may_challenge(struct net_time_waits *waits, uint32_t index)
+{
+    struct net_time_wait *record = ewi_net_pool_at(&waits->pool, index);
+    uint16_t second = (uint16_t)(waits->now >> SECOND_BITS);
+
+    if (record->challenged != second) {
+        record->challenged = second;
+        record->challenges = 0;
+    }
+    if (record->challenges == NET_TIME_WAIT_CHALLENGES) {
+        waits->limited += 1;
+        return false;
+    }
+    record->challenges += 1;
+    return true;
+}
+
+enum net_time_wait_verdict ewi_net_time_wait_segment(struct net_time_waits *waits, uint32_t index,
+                                                     const struct net_tcp *segment,
+                                                     uint32_t payload_bytes, uint64_t now,
+                                                     uint32_t *least_isn)
+{
+    enum net_time_wait_verdict verdict;
+
+    note_time(waits, now);
+    verdict = judge(waits, index, segment, payload_bytes, least_isn);
+    if (verdict == NET_TW_CHALLENGE && !may_challenge(waits, index))
+        return NET_TW_IGNORE;
+    return verdict;
 }
 
 bool ewi_net_time_wait_may_reuse(const struct net_time_waits *waits, uint32_t index,

@@ -8,7 +8,8 @@
  * Owner      the caller owns the memory; an index is valid until remove, expire or add
  * Threads    one caller at a time; nothing blocks or allocates
  * Trust      segments are hostile: without the sequence number of the last FIN nobody prolongs a
- *            record, and nobody can end one with a RST
+ *            record, and nobody can end one with a RST. The limit for challenges is each record's
+ *            own, so that it tells nobody about other connections.
  * Errors     EW_EINUSE  the tuple is there.
  *            EW_EFULL   the table is crowded (see table.h). A full pool is no error: the oldest goes
  *                       early, counted in `early`.
@@ -17,7 +18,7 @@
  *                two ticks longer if expire is called in time.
  * Ordering   single threaded
  * Source     RFC 9293 sections 3.6.1 (MUST-13, MAY-2), 3.10.7.4; RFC 6191 section 2; RFC 1337
- *            section 3; RFC 5961 sections 4, 5; RFC 7323 sections 3.2, 5
+ *            section 3; RFC 5961 sections 4, 5, 7; RFC 7323 sections 3.2, 5
  */
 #ifndef EWI_TRANSPORT_NET_TIME_WAIT_H
 #define EWI_TRANSPORT_NET_TIME_WAIT_H
@@ -31,7 +32,10 @@
 /* Our own timestamp clock has ticked for certain, and so has the peer's. */
 #define NET_TIME_WAIT_REUSE_NS UINT64_C(1000000000)
 
-enum { NET_TIME_WAIT_TICK_BITS = 18 };
+enum {
+    NET_TIME_WAIT_TICK_BITS = 18,
+    NET_TIME_WAIT_CHALLENGES = 10, /* of one record in 2^30 ns */
+};
 
 struct net_time_wait {
     struct net_tuple tuple;
@@ -41,7 +45,8 @@ struct net_time_wait {
     uint16_t window;           /* as in the header */
     uint8_t has_times;         /* timestamps were in use */
     uint8_t traffic_class, hop_limit;
-    uint8_t zero[3];
+    uint8_t challenges; /* answered in the second `challenged`; these two are not the caller's */
+    uint16_t challenged;
 };
 static_assert(sizeof(struct net_time_wait) == 64, "a cache line");
 
@@ -59,6 +64,7 @@ struct net_time_waits {
     uint64_t duration_ns; /* 2 MSL; may be changed at any time, and holds for all at once */
     uint64_t now;         /* the last one given */
     uint64_t early;       /* records let go before their time, because the pool was full */
+    uint64_t limited;     /* segments ignored that were to be challenged: too many of them */
 };
 
 /* 0: out of range. capacity: 1 .. NET_ROWS_MAX */
@@ -86,7 +92,7 @@ uint64_t ewi_net_time_wait_next(const struct net_time_waits *waits);
 enum net_time_wait_verdict {
     NET_TW_IGNORE,
     NET_TW_ACK,       /* the peer's FIN came again: acknowledge it; the time has started again */
-    NET_TW_CHALLENGE, /* not acceptable: an ACK, as far as the limit for challenge ACKs allows */
+    NET_TW_CHALLENGE, /* not acceptable: an ACK, at most NET_TIME_WAIT_CHALLENGES of them a second */
     NET_TW_OPEN,      /* a SYN that may open the connection anew: remove the record, then listen */
 };
 
