@@ -265,8 +265,10 @@ static bool book_new(struct turn *turn, const struct next *next)
     struct net_trouble *trouble;
 
     look_at_idle(turn);
-    if (conn->runs.una == conn->runs.nxt)
+    if (conn->runs.una == conn->runs.nxt) {
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
+        conn->retries = 0; /* of keepalive */
+    }
     if (conn->queue.end - conn->runs.nxt <= next->bytes && !(conn->flags & NET_CONN_CWND_LIMITED))
         sent.flags |= NET_RUN_APP_LIMITED;
     if (ewi_net_runs_sent(&turn->net->tcp.runs, &conn->runs, &sent) != EW_OK) {

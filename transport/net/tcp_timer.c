@@ -47,21 +47,24 @@ void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn)
 static void keep_alive(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
-    uint64_t quiet = unheard(net, conn), probed;
+    uint64_t quiet = unheard(net, conn);
+    bool is_busy = conn->runs.una != conn->runs.nxt || conn->rto_at != 0;
 
     if (settings->keepalive_ns == 0)
         return;
-    if (conn->runs.una != conn->runs.nxt || quiet < settings->keepalive_ns) {
+    if (!is_busy && quiet < ewi_max_u64(settings->keepalive_ns, settings->keepalive_interval_ns))
+        conn->retries = 0; /* the last probe, an interval ago, was answered */
+    if (is_busy || quiet < settings->keepalive_ns) {
         /* Not idle: the retransmission timer looks after it. */
         conn->life_at = ewi_net_tcp_slow_of(net->now + settings->keepalive_ns -
                                             ewi_min_u64(quiet, settings->keepalive_ns - 1));
         return;
     }
-    probed = (quiet - settings->keepalive_ns) / settings->keepalive_interval_ns;
-    if (probed >= settings->keepalive_count) {
+    if (conn->retries >= settings->keepalive_count) { /* of probes that were sent, not of time */
         ewi_net_conn_reset(net, conn, -ETIMEDOUT);
         return;
     }
+    conn->retries += 1;
     conn->flags |= NET_CONN_PROBE;
     conn->life_at = ewi_net_tcp_slow_of(net->now + settings->keepalive_interval_ns);
 }
