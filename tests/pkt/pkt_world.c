@@ -346,10 +346,11 @@ void pkt_advance(uint64_t until, bool until_frame)
 void pkt_inject(const uint8_t *bytes, uint32_t length)
 {
     struct pkt_world *world = &pkt_world;
-    uint8_t *memory = malloc(length);
+    uint32_t room = world->family == 4 ? 0 : 300; /* of the buffer, behind the packet */
+    uint8_t *memory = malloc(length + room);
     struct net_rx rx = {
-        .data = memory, .ref = world->copies ? NULL : memory, .bytes = length,
-        .charge = length, .port = (uint16_t)world->port,
+        .data = memory, .ref = world->copies ? NULL : memory, .bytes = length, .room = room,
+        .charge = length + room, .port = (uint16_t)world->port,
     };
 
     memcpy(memory, bytes, length);

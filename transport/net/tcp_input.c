@@ -198,7 +198,9 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
             ewi_net_tcp_refuse(net, segment);
             return false;
         }
-        conn->snd_wnd = (uint32_t)segment->tcp.window << conn->send_scale;
+        conn->snd_wnd = segment->tcp.window;
+        if (!(segment->tcp.flags & NET_TCP_SYN))
+            conn->snd_wnd <<= conn->send_scale;
         conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
         conn->snd_wl1 = ewi_net_seq_wrap(segment->seq);
         conn->flags &= ~(uint32_t)NET_CONN_SYN;
@@ -216,17 +218,19 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
 
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
 {
+    const uint8_t both = NET_TCP_SYN | NET_TCP_ACK;
+    bool crossed;
+
     segment->seq = ewi_net_seq_unwrap(conn->rcv_nxt, segment->tcp.sequence);
     segment->ack = ewi_net_seq_unwrap(conn->runs.una, segment->tcp.acknowledgment);
     if (conn->state == NET_TCP_SYN_SENT) {
         syn_sent(net, conn, segment);
         return;
     }
-    if (conn->state == NET_TCP_SYN_RECEIVED && segment->seq + 1 == conn->rcv_nxt &&
-        (segment->tcp.flags & (NET_TCP_SYN | NET_TCP_ACK | NET_TCP_RST)) ==
-            (NET_TCP_SYN | NET_TCP_ACK)) {
+    crossed = conn->state == NET_TCP_SYN_RECEIVED && segment->seq + 1 == conn->rcv_nxt &&
+              (segment->tcp.flags & both) == both;
+    if (crossed) {
         /* Simultaneous open, RFC 9293 section 3.5, figure 7, line 6: its SYN is known, the ACK is new. */
-        segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
         segment->seq += 1;
         ewi_net_conn_ack_now(conn);
     }
@@ -242,7 +246,7 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
     }
     take_time(net, conn, segment);
     conn->heard_at = ewi_net_tcp_slow_of(net->now);
-    if (segment->tcp.flags & NET_TCP_SYN) { /* fourth: RFC 5961 section 4.2 */
+    if ((segment->tcp.flags & NET_TCP_SYN) && !crossed) { /* fourth: RFC 5961 section 4.2 */
         net->count.drop_tcp_sequence += 1;
         ewi_net_conn_challenge(net, conn, false);
         ewi_net_conn_settle(net, conn);

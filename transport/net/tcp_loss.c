@@ -163,7 +163,7 @@ static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net
         undo(net, conn, trouble);
         break;
     case NET_FRTO_LOST_LATE:
-        conn->cc.cwnd = ewi_min_u32(conn->cc.cwnd, 3u * conn->mss);
+        conn->cc.cwnd = 3u * conn->mss; /* two are under way: RFC 5682 section 2.1, step 3a */
         /* fall through */
     case NET_FRTO_LOST:
         conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
