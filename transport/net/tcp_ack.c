@@ -140,7 +140,8 @@ static void grow(struct ewi_net *net, struct net_conn *conn, const struct net_ac
         .acked = acked->acked_bytes,
         .una = ewi_net_seq_wrap(conn->runs.una),
         .nxt = ewi_net_seq_wrap(conn->runs.nxt),
-        .cwnd_limited = (conn->flags & NET_CONN_CWND_LIMITED) != 0,
+        /* after a timeout what is lost waits for the window, whether or not there is new data */
+        .cwnd_limited = (conn->flags & NET_CONN_CWND_LIMITED) != 0 || conn->recovery == NET_LOSS,
         .in_recovery = was_in_recovery || conn->recovery == NET_RECOVERY || conn->recovery == NET_CWR,
         .ece = ece};
 
