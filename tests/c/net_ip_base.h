@@ -123,7 +123,7 @@ bool ewi_net_way_source(struct ewi_net *whole, struct net_tuple *tuple)
         memcpy(tuple->local, ours4, 16);
     else
         memcpy(tuple->local, tuple->remote[0] == 0xfe ? link6 : ours6, 16);
-    tuple->scope = ewi_net_ip_scope(tuple->family, tuple->remote, BASE_PORT);
+    tuple->scope = ewi_net_scope_of(BASE_PORT, tuple->family, tuple->remote);
     return true;
 }
 

@@ -373,12 +373,14 @@ static void impossible_addresses_are_refused(void)
     CHECK_EQ(add(net, 0, ip4(10, 0, 0, 1), 33), -EINVAL);
     CHECK_EQ(add(net, 0, ip4(224, 0, 0, 1), 24), -EINVAL);
     CHECK_EQ(add(net, 0, ip4(0, 0, 0, 0), 24), -EINVAL);
+    CHECK_EQ(add(net, 0, ip4(10, 0, 0, 255), 24), -EINVAL);
     CHECK_EQ(add(net, 0, ip4(127, 0, 0, 1), 8), -EINVAL);
     CHECK_EQ(add(net, 0, (struct stack_addr){.family = 5}, 8), -EINVAL);
     CHECK_EQ(add(net, 0, ip6(0, 1), 129), -EINVAL);
     CHECK_EQ(add(net, 0, (struct stack_addr){.family = 6, .ip = {[15] = 1}}, 64), -EINVAL);
     CHECK_EQ(add(net, 0, ip4(10, 0, 0, 1), 24), 0);
     CHECK_EQ(add(net, 0, ip4(10, 0, 0, 1), 16), -EEXIST);
+    CHECK_EQ(add(net, 0, ip4(10, 0, 0, 255), 16), -EEXIST); /* it is a broadcast already */
     CHECK_EQ(net->link.routes.count, 1); /* and no route is left of those */
     CHECK_EQ(ewi_net_port_set_mtu(net, 0, 1279), 0);
     CHECK_EQ(add(net, 0, ip6(0, 1), 64), -EINVAL);

@@ -12,13 +12,14 @@ import os
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ class Host:
             done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=SOON)
         assert done.returncode == 0, f"{command} {stdin}: {done.stderr}"
         return done.stdout
+
+    def start(self, program: str) -> subprocess.Popen[str]:
+        """Start a Python program."""
+        command = [sys.executable, "-c", program]
+        with self.inside():
+            return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def ip(self, *lines: str) -> None:
         self.run("ip", "-batch", "-", stdin="\n".join(lines) + "\n")
@@ -270,6 +277,71 @@ def send_all(sock: socket.socket, data: bytes) -> Doing:
         sock.shutdown(socket.SHUT_WR)
 
     return Doing(work)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class Pair:
+    """A host, and our stack beside its kernel."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.host = Host()
+        stack.callback(self.host.close)
+        self._stack = stack
+        self.peer: Peer
+
+    def start(self, *options: str, mtu: int = 1500, tap: bool = False) -> Peer:
+        self.host.add_device(mtu, tap)
+        self.peer = Peer(self.host, *options, mtu=mtu, tap=tap)
+        self._stack.callback(self.peer.kill)
+        return self.peer
+
+    def to_kernel(self, family: int, size: int, port: int = 80) -> Event:
+        """Send to a kernel listener; what arrived is what was sent."""
+        with self.host.listen(family, port) as door:
+            stream = self.peer.connect(family, port, "source", size)
+            with door.accept()[0] as sock:
+                length, crc = drain(sock)
+                sock.shutdown(socket.SHUT_WR)
+                end = self.peer.end(stream)
+        assert (length, crc) == (size, end["sent_crc"])
+        return end
+
+    def from_kernel(self, family: int, data: bytes, port: int = 80) -> Event:
+        """Let the kernel send to a listener of ours."""
+        self.peer.listen(family, port, "sink")
+        with self.host.connect(family, port) as sock:
+            sender = send_all(sock, data)
+            assert drain(sock) == (0, 0)
+            sender.join()
+        end = self.peer.end(self.peer.wait("accepted")["id"])
+        assert (end["received"], end["received_crc"]) == (len(data), zlib.crc32(data))
+        return end
+
+    def echo(self, family: int, data: bytes, port: int = 7) -> Event:
+        """Both directions at once."""
+        self.peer.listen(family, port, "echo")
+        with self.host.connect(family, port) as sock:
+            sender = send_all(sock, data)
+            assert drain(sock) == (len(data), zlib.crc32(data))
+            sender.join()
+        return self.peer.end(self.peer.wait("accepted")["id"])
+
+
+@contextmanager
+def kernel_and_ours() -> Iterator[Pair]:
+    """A pair that ends well, or shows what the kernel thinks of its connections."""
+    with ExitStack() as stack:
+        pair = Pair(stack)
+        try:
+            yield pair
+            pair.peer.quit()
+        except AssertionError:
+            log_sockets(pair.host)
+            raise
 
 
 def needs_device() -> None:

@@ -64,15 +64,10 @@ void ewi_net_addresses_init(struct net_addresses *addresses, void *memory, uint3
 
 /* ---- names ---- */
 
-/* Not keyed: what is in the index is configuration. The port is left out for find_any(). */
+/* The port is left out for find_any(). */
 static uint32_t home_of(const struct net_addresses *addresses, uint8_t family, const uint8_t ip[16])
 {
-    uint64_t a, b, mixed;
-
-    memcpy(&a, ip, sizeof(a));
-    memcpy(&b, ip + sizeof(a), sizeof(b));
-    mixed = (a ^ (b << 1 | b >> 63) ^ family) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio */
-    return (uint32_t)(mixed >> 32) & addresses->mask;
+    return ewi_net_address_mix(ip, family) & addresses->mask;
 }
 
 static bool is_named(const struct net_name *name, uint8_t family, const uint8_t ip[16])
@@ -183,7 +178,7 @@ int ewi_net_addresses_add(struct net_addresses *addresses, const struct net_addr
     struct net_address *address;
     struct net_name name;
 
-    if (ewi_net_addresses_find(addresses, new->port, new->family, new->ip) != NET_NONE)
+    if (ewi_net_addresses_name(addresses, new->port, new->family, new->ip) != NULL)
         return -EEXIST;
     if (index == addresses->count_max)
         return -ENOSPC;

@@ -15,7 +15,8 @@
  * Threads    one caller at a time
  * Trust      addresses are configuration. whose() is asked about hostile ones: they cannot make a
  *            search longer than our own names do, because only those are in the index.
- * Errors     -EEXIST  the port has this address.   -ENOSPC  as many as there may be.
+ * Errors     -EEXIST  the port has this address, or it is the broadcast of a network there.
+ *            -ENOSPC  as many as there may be.
  * Invariants I1  whose() == a walk over all names.
  *            I2  an address becomes GOOD only after its last step, TWICE only while TENTATIVE; neither
  *                is left again.
@@ -60,6 +61,18 @@ struct net_addresses {
 };
 
 enum net_address_message { NET_SAY_NOTHING, NET_SAY_PROBE, NET_SAY_ANNOUNCE };
+
+/* For small tables of our own, not keyed: the upper half of the last product depends on every bit. */
+static inline uint32_t ewi_net_address_mix(const uint8_t ip[16], uint32_t more)
+{
+    uint64_t a, b, mixed;
+
+    memcpy(&a, ip, sizeof(a));
+    memcpy(&b, ip + sizeof(a), sizeof(b));
+    mixed = a * UINT64_C(0x9e3779b97f4a7c15) + b + more; /* 2^64 / golden ratio */
+    mixed = (mixed ^ mixed >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(mixed >> 32);
+}
 
 /* 0: out of range. */
 size_t ewi_net_addresses_bytes(uint32_t count_max);

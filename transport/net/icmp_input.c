@@ -123,9 +123,9 @@ static struct net_tuple tuple_of(const struct net_arrived *arrived, const struct
 
     memcpy(tuple.local, quote->source, 16);
     memcpy(tuple.remote, quote->destination, 16);
-    tuple.scope = ewi_net_ip_scope(tuple.family, tuple.remote, arrived->port);
+    tuple.scope = ewi_net_scope_of(arrived->port, tuple.family, tuple.remote);
     if (tuple.scope == 0)
-        tuple.scope = ewi_net_ip_scope(tuple.family, tuple.local, arrived->port);
+        tuple.scope = ewi_net_scope_of(arrived->port, tuple.family, tuple.local);
     return tuple;
 }
 

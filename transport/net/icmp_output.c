@@ -62,10 +62,10 @@ static bool answering(struct ewi_net *net, const struct net_arrived *arrived,
                       struct net_tuple *tuple)
 {
     *tuple = arrived->tuple;
-    tuple->scope = ewi_net_ip_scope(tuple->family, tuple->remote, arrived->port);
+    tuple->scope = ewi_net_scope_of(arrived->port, tuple->family, tuple->remote);
     if (!arrived->is_multicast) {
         if (tuple->scope == 0)
-            tuple->scope = ewi_net_ip_scope(tuple->family, tuple->local, arrived->port);
+            tuple->scope = ewi_net_scope_of(arrived->port, tuple->family, tuple->local);
         return true;
     }
     memset(tuple->local, 0, sizeof(tuple->local));

@@ -57,16 +57,6 @@ void ewi_net_ip_input(struct ewi_net *net, struct net_rx *rx, uint8_t *bytes, ui
 void ewi_net_ip_tick(struct ewi_net *net);
 uint64_t ewi_net_ip_deadline(const struct ewi_net *net);
 
-/* The scope of a tuple with this address on one of its ends: RFC 4007 section 6. Ports begin at 0,
- * and no scope is 0, so it is the port's number and 1. */
-static inline uint16_t ewi_net_ip_scope(uint8_t family, const uint8_t address[16], uint16_t port)
-{
-    bool is_link = family == 6 && ((address[0] == 0xfe && (address[1] & 0xc0) == 0x80) ||
-                                   (address[0] == 0xff && (address[1] & 0x0f) == 2));
-
-    return is_link ? (uint16_t)(port + 1) : 0;
-}
-
 /* ---- out ---- */
 
 struct net_ip_out {

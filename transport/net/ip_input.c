@@ -133,16 +133,16 @@ static void take_piece(struct ewi_net *net, const struct net_fragment *piece)
     uint32_t slot;
 
     switch (ewi_net_reassembly_add(&net->ip.reassemblies, piece, net->now, &slot)) {
-    case NET_PIECE_HELD:
+    case NET_FRAGMENT_HELD:
         net->count.accepted += 1;
         break;
-    case NET_PIECE_WHOLE:
+    case NET_FRAGMENT_WHOLE:
         take_whole(net, slot);
         break;
-    case NET_PIECE_BAD:
+    case NET_FRAGMENT_BAD:
         net->count.drop_fragment += 1;
         break;
-    case NET_PIECE_FULL:
+    case NET_FRAGMENT_FULL:
         net->count.drop_fragment_memory += 1;
         break;
     }
@@ -260,9 +260,9 @@ static bool is_plausible6(const struct ewi_net *net, struct net_arrived *arrived
     tuple->family = 6;
     memcpy(tuple->local, ip->destination, 16);
     memcpy(tuple->remote, ip->source, 16);
-    tuple->scope = ewi_net_ip_scope(6, tuple->remote, arrived->port);
+    tuple->scope = ewi_net_scope_of(arrived->port, 6, tuple->remote);
     if (tuple->scope == 0)
-        tuple->scope = ewi_net_ip_scope(6, tuple->local, arrived->port);
+        tuple->scope = ewi_net_scope_of(arrived->port, 6, tuple->local);
     return is_source6(ip->source) && !is_loopback6(ip->destination) &&
            !is_mapped6(ip->destination) && is_for_us(net, arrived);
 }

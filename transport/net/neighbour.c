@@ -238,7 +238,7 @@ bool ewi_net_neighbours_victim(const struct net_neighbours *neighbours, enum net
     if (*victim == NET_NONE)
         return !is_full(neighbours) && (list != NET_LIST_GUESTS || neighbours->count_max >= 4);
     return at(neighbours, *victim)->parked == NET_NONE ||
-           neighbours->pool.used < neighbours->pool.slots;
+           neighbours->list[NET_LIST_DEAD].count <= neighbours->count_max / 4; /* I5 */
 }
 
 static void start(struct net_neighbours *neighbours, uint32_t index, enum net_neighbour_list list,

@@ -71,6 +71,8 @@ static const char *check_lists(const struct net_neighbours *neighbours)
         return "neighbour: too many unknown";
     if (neighbours->pool.used - list[NET_LIST_DEAD].count > neighbours->count_max)
         return "neighbour: too many alive";
+    if (list[NET_LIST_DEAD].count > neighbours->count_max / 4 + 1)
+        return "neighbour: too many dead";
     return NULL;
 }
 

@@ -50,7 +50,7 @@ static bool is_sane(const struct net_config *config)
            within(config->ports_max, 1, PORTS_MAX) && within(config->addresses_max, 1, 65536) &&
            within(config->routes_max, 1, 65536) &&
            within(config->neighbours_max, 1, NET_ROWS_MAX) &&
-           within(config->paths_max, 1, NET_ROWS_MAX) && within(config->slots_max, 4, 1 << 20) &&
+           within(config->paths_max, 1, NET_ROWS_MAX) && within(config->slots_max, NET_SLOTS_MIN, 1 << 20) &&
            within(config->slot_bytes, SLOT_BYTES_MIN, SLOT_BYTES_MAX) &&
            within(config->reassemblies_max, 1, 65536) && config->rx_bytes_max != 0;
 }
@@ -136,17 +136,27 @@ void ewi_net_tick(struct ewi_net *net, uint64_t now)
     ewi_net_tcp_tick(net);
 }
 
+static uint32_t link_output(struct ewi_net *net, struct net_frame *frames, uint32_t count)
+{
+    uint32_t filled = ewi_net_link_output(net, frames, count);
+
+    net->count.tx_frames += filled; /* TCP counts its own */
+    for (uint32_t i = 0; i < filled; i++)
+        net->count.tx_bytes += frames[i].bytes;
+    return filled;
+}
+
 /* What has no connection goes first: answers, resets, and what resolves the addresses of the rest. */
 uint32_t ewi_net_output(struct ewi_net *net, uint64_t now, struct net_frame *frames, uint32_t count)
 {
     uint32_t filled;
 
     net->now = ewi_max_u64(net->now, now);
-    filled = ewi_net_link_output(net, frames, count);
+    filled = link_output(net, frames, count);
     if (filled < count)
         filled += ewi_net_tcp_output(net, frames + filled, count - filled);
     if (filled < count) /* a connection may just have asked for a neighbour */
-        filled += ewi_net_link_output(net, frames + filled, count - filled);
+        filled += link_output(net, frames + filled, count - filled);
     return filled;
 }
 

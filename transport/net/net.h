@@ -51,7 +51,7 @@ struct net_config { /* how much of everything there may be; all memory is reserv
     uint32_t udp_max;       /* UDP endpoints */
     uint32_t ports_max;     /* devices, 1 .. 64 */
     uint32_t addresses_max, routes_max, neighbours_max, paths_max; /* paths: known path MTUs */
-    uint32_t slots_max;     /* packets without a connection on their way out, or waiting for a neighbour */
+    uint32_t slots_max;     /* 16 or more: packets without a connection on their way out, or waiting for a neighbour */
     uint32_t slot_bytes;    /* the longest of them with its IP header: 1280 .. 65535 */
     uint32_t reassemblies_max; /* datagrams in pieces at one time, 64 KiB each */
     uint64_t rx_bytes_max;  /* of memory (charge) that all packets kept may pin */
@@ -201,7 +201,7 @@ enum net_option { /* of one stream; of a listener: of what it accepts; of stream
     NET_OPTION_SYN_RETRIES,           /* 6 */
     NET_OPTION_FIN_WAIT_NS,   /* how long a finished stream waits for the peer's FIN. 60 s */
     NET_OPTION_TIME_WAIT_NS,  /* 60 s; of stream 0 only */
-    NET_OPTION_DELAY_ACK_NS,  /* 40 ms; RFC 9293 section 3.8.6.3: at most 500 ms */
+    NET_OPTION_DELAY_ACK_NS,  /* 40 ms; RFC 9293 section 3.8.6.3: below 500 ms */
     NET_OPTION_SYN_ORDER,     /* enum net_tcp_order */
     NET_OPTION_SYN_COOKIES,   /* 0: never, 1: when the SYN queue is full, 2: always. Stream 0 only; 1 */
     NET_OPTION_HYSTART,       /* 1 */

@@ -49,6 +49,12 @@ int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu)
     return 0;
 }
 
+uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port)
+{
+    EWI_ASSERT(port < net->link.ports);
+    return net->link.port[port].caps;
+}
+
 static bool is_family(const struct stack_addr *address)
 {
     return address->family == 4 || address->family == 6;
@@ -85,8 +91,19 @@ static int add_network(struct ewi_net *net, const struct net_address *address)
 
 static bool is_there(const struct ewi_net *net, const struct net_address *address)
 {
-    return ewi_net_addresses_find(&net->link.addresses, address->port, address->family,
-                                  address->ip) != NET_NONE;
+    return ewi_net_addresses_name(&net->link.addresses, address->port, address->family,
+                                  address->ip) != NULL;
+}
+
+/* RFC 1122 section 3.2.1.3 (d): all ones behind the prefix is everybody. */
+static bool is_everybody(const struct net_address *address)
+{
+    if (address->family != 4 || address->bits > 30)
+        return false;
+    for (unsigned i = address->bits; i < 32; i++)
+        if ((address->ip[i / 8] & 0x80 >> i % 8) == 0)
+            return false;
+    return true;
 }
 
 int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *address,
@@ -102,7 +119,7 @@ int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *
         return -EINVAL;
     new.family = address->family;
     take_ip(new.ip, address);
-    if (!ewi_net_is_station(new.family, new.ip) ||
+    if (!ewi_net_is_station(new.family, new.ip) || is_everybody(&new) ||
         (new.family == 6 && net->link.port[port].mtu < MTU_MIN6))
         return -EINVAL;
     if (is_there(net, &new))
@@ -171,10 +188,4 @@ int ewi_net_neighbour_add(struct ewi_net *net, int port, const struct stack_addr
     if (!ewi_net_is_station(address->family, ip))
         return -EINVAL;
     return ewi_net_fix_neighbour(net, (uint16_t)port, address->family, ip, mac);
-}
-
-uint32_t ewi_net_port_caps(const struct ewi_net *net, uint16_t port)
-{
-    EWI_ASSERT(port < net->link.ports);
-    return net->link.port[port].caps;
 }

@@ -247,11 +247,13 @@ static bool is_repetition(const struct net_reassemblies *all, uint32_t slot,
 {
     const struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
     uint32_t from = piece->at / NET_REASSEMBLY_UNIT, to = units_to(piece);
-    bool is_last = one->total != 0 && piece->at + piece->bytes == one->total;
+    bool is_last = one->total != 0 && to * NET_REASSEMBLY_UNIT >= one->total;
 
-    return units_there(one->got, from, to) == to - from && has_unit(one->begun, from) &&
-           units_there(one->begun, from, to) == 1 &&
-           (!has_unit(one->got, to) || has_unit(one->begun, to)) && piece->more == !is_last &&
+    if (is_last && piece->at + piece->bytes != one->total)
+        return false;
+    return piece->more == !is_last && units_there(one->got, from, to) == to - from &&
+           has_unit(one->begun, from) && units_there(one->begun, from, to) == 1 &&
+           (!has_unit(one->got, to) || has_unit(one->begun, to)) &&
            memcmp(ewi_net_reassembly_payload(all, slot) + piece->at, piece->payload,
                   piece->bytes) == 0;
 }
@@ -327,7 +329,7 @@ static enum net_reassembly_code spoil(struct net_reassemblies *all, uint32_t slo
     if (one->state == NET_REASSEMBLY_GATHERS)
         all->late += one->pieces;
     one->state = NET_REASSEMBLY_SPOILT;
-    return NET_PIECE_BAD;
+    return NET_FRAGMENT_BAD;
 }
 
 static enum net_reassembly_code gather(struct net_reassemblies *all, uint32_t slot,
@@ -339,17 +341,17 @@ static enum net_reassembly_code gather(struct net_reassemblies *all, uint32_t sl
     if (fit == CONTRADICTS)
         return spoil(all, slot);
     if (fit == REPEATS)
-        return NET_PIECE_HELD;
+        return NET_FRAGMENT_HELD;
     store(all, slot, piece);
     if (!is_whole(one))
-        return NET_PIECE_HELD;
+        return NET_FRAGMENT_HELD;
     if (is_too_long(one) || has_odd_marks(one)) {
         one->pieces -= 1; /* this one is counted by the caller */
         return spoil(all, slot);
     }
     detach(all, slot);
     one->state = NET_REASSEMBLY_WHOLE;
-    return NET_PIECE_WHOLE;
+    return NET_FRAGMENT_WHOLE;
 }
 
 /* RFC 1858 section 3: a first fragment in which TCP's flags are not yet said is made to pass filters. */
@@ -368,15 +370,15 @@ enum net_reassembly_code ewi_net_reassembly_add(struct net_reassemblies *all,
 
     EWI_ASSERT(piece->header_bytes <= NET_REASSEMBLY_HEADER_ROOM && piece->at % 8 == 0);
     if (is_odd(piece))
-        return NET_PIECE_BAD;
+        return NET_FRAGMENT_BAD;
     hash = ewi_net_tuple_hash(all->key, &piece->name);
     *slot = ewi_net_table_find(&all->table, hash, &piece->name);
     if (*slot == NET_NONE)
         *slot = begin(all, piece, hash, now);
     if (*slot == NET_NONE)
-        return NET_PIECE_FULL;
+        return NET_FRAGMENT_FULL;
     if (ewi_net_reassembly_at(all, *slot)->state == NET_REASSEMBLY_SPOILT)
-        return NET_PIECE_BAD;
+        return NET_FRAGMENT_BAD;
     return gather(all, *slot, piece);
 }
 

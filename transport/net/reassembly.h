@@ -41,10 +41,10 @@ enum {
 #define NET_REASSEMBLY_NS (UINT64_C(30) * 1000000000)
 
 enum net_reassembly_code {
-    NET_PIECE_HELD,  /* or it was there already */
-    NET_PIECE_WHOLE, /* the slot is the caller's: read, then hold or give */
-    NET_PIECE_BAD,   /* it contradicts what is there, or itself */
-    NET_PIECE_FULL,  /* no slot */
+    NET_FRAGMENT_HELD,  /* or it was there already */
+    NET_FRAGMENT_WHOLE, /* the slot is the caller's: read, then hold or give */
+    NET_FRAGMENT_BAD,   /* it contradicts what is there, or itself */
+    NET_FRAGMENT_FULL,  /* no slot */
 };
 
 struct net_fragment { /* one fragment */

@@ -246,39 +246,57 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
 
 /* ---- whom is it for? ---- */
 
-static void time_wait_input(struct ewi_net *net, uint32_t index, struct net_segment *segment)
+/* RFC 6191 section 2 asks what the new incarnation would have: a listener may refuse timestamps. */
+static struct net_tcp as_taken(struct ewi_net *net, uint32_t listener,
+                               const struct net_segment *segment)
 {
-    const struct net_time_wait *record = ewi_net_time_wait_at(&net->tcp.time_waits, index);
-    uint32_t least_iss = 0, listener;
-    enum net_time_wait_verdict verdict = ewi_net_time_wait_segment(
-        &net->tcp.time_waits, index, &segment->tcp, segment->bytes, net->now, &least_iss);
+    struct net_tcp tcp = segment->tcp;
+
+    if (listener != NET_NONE && !ewi_net_listener_settings(net, listener)->timestamps)
+        tcp.has &= (uint8_t)~NET_TCP_HAS_TIMES;
+    return tcp;
+}
+
+static void time_wait_ack(struct ewi_net *net, const struct net_time_wait *record)
+{
     struct net_tcp tcp = {.sequence = record->snd_nxt,
                           .acknowledgment = record->rcv_nxt,
                           .flags = NET_TCP_ACK,
                           .window = record->window};
 
-    if (verdict == NET_TW_OPEN) {
-        listener = ewi_net_listener_for(net, segment->arrived, segment->arrived->tuple.local_port);
-        if (listener != NET_NONE) {
-            ewi_net_time_wait_remove(&net->tcp.time_waits, index);
-            ewi_net_listen_input(net, listener, segment, least_iss);
-            return;
-        }
-    }
-    if (verdict == NET_TW_IGNORE || verdict == NET_TW_OPEN) {
-        net->count.drop_tcp_sequence += 1;
-        return;
-    }
-    if (verdict == NET_TW_CHALLENGE)
-        net->count.drop_tcp_sequence += 1;
-    else
-        net->count.accepted += 1;
     if (record->has_times) {
         tcp.has = NET_TCP_HAS_TIMES;
         tcp.time = ewi_net_tcp_ms(net->now) + record->ts_offset;
         tcp.time_echo = record->ts_recent;
     }
-    ewi_net_tcp_reply(net, &segment->arrived->tuple, &tcp, net->tcp.settings.standard, 0);
+    ewi_net_tcp_reply(net, &record->tuple, &tcp, net->tcp.settings.standard, record->traffic_class);
+}
+
+static void time_wait_input(struct ewi_net *net, uint32_t index, struct net_segment *segment)
+{
+    const struct net_time_wait *record = ewi_net_time_wait_at(&net->tcp.time_waits, index);
+    uint32_t least_iss = 0, listener = NET_NONE;
+    enum net_time_wait_verdict verdict;
+    struct net_tcp tcp;
+
+    if (segment->tcp.flags & NET_TCP_SYN)
+        listener = ewi_net_listener_for(net, segment->arrived, segment->arrived->tuple.local_port);
+    tcp = as_taken(net, listener, segment);
+    verdict = ewi_net_time_wait_segment(&net->tcp.time_waits, index, &tcp, segment->bytes, net->now,
+                                        &least_iss);
+    if (verdict == NET_TW_OPEN && listener != NET_NONE) {
+        ewi_net_time_wait_remove(&net->tcp.time_waits, index);
+        ewi_net_listen_input(net, listener, segment, least_iss);
+        return;
+    }
+    if (verdict == NET_TW_ACK)
+        net->count.accepted += 1;
+    else
+        net->count.drop_tcp_sequence += 1;
+    if (verdict == NET_TW_CHALLENGE)
+        net->count.tcp_challenge_sent += 1;
+    if (verdict == NET_TW_ACK || verdict == NET_TW_CHALLENGE)
+        time_wait_ack(net, record);
 }
 
 static bool parse(struct ewi_net *net, struct net_arrived *arrived, struct net_segment *segment)

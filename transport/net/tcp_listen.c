@@ -5,7 +5,7 @@
 #define SYN_ACK_WAIT_MAX UINT64_C(60000000000)
 #define COOKIES_FOR      ((NET_COOKIE_AGE_MAX + 1) * NET_COOKIE_STEP_NS)
 
-enum { SYN_ACK_RETRIES = 5, DUE = 64 };
+enum { SYN_ACK_RETRIES = 5, DUE = 64, NO_SAMPLE = 255 };
 
 static struct net_listener *listener_at(struct ewi_net *net, uint32_t index)
 {
@@ -21,6 +21,11 @@ uint32_t ewi_net_listener_for(struct ewi_net *net, const struct net_arrived *arr
 
     memcpy(local.address, arrived->tuple.local, sizeof(local.address));
     return ewi_net_listeners_find(&net->tcp.listening, &local);
+}
+
+const struct net_settings *ewi_net_listener_settings(struct ewi_net *net, uint32_t listener)
+{
+    return ewi_net_settings_at(&net->tcp.settings, listener_at(net, listener)->settings);
 }
 
 /* ---- SYN-ACK ---- */
@@ -105,6 +110,8 @@ static void from_syn(struct ewi_net *net, const struct net_listener *listener, u
     ewi_net_timer_init(&half->timer);
 }
 
+/* A cookie is no number that could be chosen: that it is beyond what the last incarnation used (RFC 9293
+ * section 3.6.1, MAY-2) is left to chance here. */
 static void send_cookie(struct ewi_net *net, struct net_half *half)
 {
     const struct net_settings *settings = ewi_net_settings_at(&net->tcp.settings, half->settings);
@@ -197,9 +204,11 @@ static bool book_syn_ack(struct ewi_net *net, struct net_conn *conn, const struc
     if (ewi_net_runs_sent(&net->tcp.runs, &conn->runs, &sent) != EW_OK)
         return false;
     if (half->retries != 0) {
+        /* A cookie's echo is up to 63 ms old: as if it had left now, so no echo is of it. */
         sent.now_ns = net->now;
         ewi_net_runs_resent(&net->tcp.runs, &conn->runs, conn->runs.una, &sent);
-        conn->flags |= NET_CONN_SYN_RESENT;
+        if (half->retries != NO_SAMPLE)
+            conn->flags |= NET_CONN_SYN_RESENT;
     }
     return true;
 }
@@ -254,6 +263,7 @@ static void complete(struct ewi_net *net, const struct net_half *half, struct ne
 static bool take_cookie(struct ewi_net *net, uint32_t index, struct net_segment *segment)
 {
     struct net_listener *listener = listener_at(net, index);
+    const struct net_settings *settings = ewi_net_listener_settings(net, index);
     const struct net_tcp *tcp = &segment->tcp;
     struct net_cookie_options options = {0};
     struct net_half half;
@@ -270,7 +280,7 @@ static bool take_cookie(struct ewi_net *net, uint32_t index, struct net_segment 
     }
     half.has = NET_TCP_HAS_MSS;
     half.ecn = false;
-    if (tcp->has & NET_TCP_HAS_TIMES) {
+    if ((tcp->has & NET_TCP_HAS_TIMES) && settings->timestamps) {
         ewi_net_cookie_time_read(tcp->time_echo, &options);
         half.has |= NET_TCP_HAS_TIMES;
         if (options.has_scale)
@@ -278,9 +288,9 @@ static bool take_cookie(struct ewi_net *net, uint32_t index, struct net_segment 
         if (options.sack)
             half.has |= NET_TCP_HAS_SACK_PERMITTED;
         half.scale = options.scale;
-        half.ecn = options.ecn;
+        half.ecn = options.ecn && settings->ecn != 2;
     }
-    half.retries = 1; /* when the SYN-ACK left is not known */
+    half.retries = NO_SAMPLE; /* when the SYN-ACK left is not known, and its time held the options */
     if (listener->waiting >= listener->backlog) {
         net->count.drop_tcp_backlog += 1;
         return true;

@@ -239,6 +239,7 @@ void ewi_net_half_give(struct ewi_net *net, uint32_t half);
 void ewi_net_listen_end(struct ewi_net *net, uint32_t listener);
 uint32_t ewi_net_listener_for(struct ewi_net *net, const struct net_arrived *arrived,
                               uint16_t local_port);
+const struct net_settings *ewi_net_listener_settings(struct ewi_net *net, uint32_t listener);
 /* Steps of tcp_input.c for a connection that a half-open one has just become. */
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment);
 

@@ -131,15 +131,13 @@ static void black_hole(struct ewi_net *net, struct net_conn *conn)
 
     uint8_t patience = (conn->flags & NET_CONN_FULL_GOOD) ? BLACK_HOLE_LATE : BLACK_HOLE_EARLY;
 
-    if (conn->retries != patience || conn->path_mtu <= least ||
+    if (conn->retries % patience != 0 || conn->path_mtu <= least ||
         conn->runs.nxt - conn->runs.una < conn->mss)
         return;
     if (conn->path_mtu > 1500)
         mtu = 1500;
-    if (ewi_net_path_learn(net, &conn->tuple, mtu)) {
-        conn->retries = 0;
+    if (ewi_net_path_learn(net, &conn->tuple, mtu)) /* retries go on: R2 is R2 */
         ewi_net_conn_set_mtu(net, conn, mtu);
-    }
 }
 
 static void rto_due(struct ewi_net *net, struct net_conn *conn)

@@ -33,7 +33,7 @@ static void put_address(uint8_t to[16], const struct stack_addr *address)
 
 static bool is_link_address(const struct stack_addr *address)
 {
-    return address->family == 6 && ewi_net_ip_scope(6, address->ip, 0) != 0;
+    return address->family == 6 && ewi_net_is_link_local(6, address->ip);
 }
 
 static uint16_t scope_of(const struct stack_addr *local, const struct stack_addr *remote)
@@ -89,7 +89,7 @@ static int bind_endpoint(struct ewi_net *net, uint32_t index, const struct stack
     uint16_t port;
     int code;
 
-    if (local != NULL && local->family != 0 && !is_family(local))
+    if (local != NULL && !is_family(local) && (local->family != 0 || !is_any(local)))
         return -EINVAL;
     if (local != NULL && local->family != 0) {
         listen->family = local->family;

@@ -222,12 +222,9 @@ bool ewi_net_way_source(struct ewi_net *net, struct net_tuple *tuple)
 
 static struct net_hop *hop_place(const struct ewi_net *net, const struct net_tuple *tuple)
 {
-    uint64_t a, b;
+    uint32_t mixed = ewi_net_address_mix(tuple->remote, tuple->scope);
 
-    memcpy(&a, tuple->remote, sizeof(a));
-    memcpy(&b, tuple->remote + sizeof(a), sizeof(b));
-    a = (a ^ (b << 1 | b >> 63) ^ tuple->scope) * UINT64_C(0x9e3779b97f4a7c15);
-    return &net->link.hop[a >> 32 & (NET_HOPS_REMEMBERED - 1)];
+    return &net->link.hop[mixed & (NET_HOPS_REMEMBERED - 1)];
 }
 
 static uint32_t remembered(const struct ewi_net *net, const struct net_tuple *tuple)
