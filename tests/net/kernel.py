@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import select
 import shutil
 import socket
 import struct
@@ -104,7 +103,11 @@ class Host:
         made = self.socket(family)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((KERNEL[family], source))
-        made.connect((OURS[family], port))
+        try:
+            made.connect((OURS[family], port))
+        except OSError:
+            made.close()
+            raise
         return made
 
     def listen(self, family: int, port: int, backlog: int = 1024) -> socket.socket:
@@ -115,12 +118,14 @@ class Host:
         return made
 
     def add_device(self, mtu: int = 1500, tap: bool = False) -> None:
+        """Make the device. It has to be set up after our stack has it: else the kernel activates
+        its queue up to a second later, and what is sent before is lost."""
         self.ip(
             f"tuntap add dev {DEVICE} mode {'tap' if tap else 'tun'}",
-            f"link set {DEVICE} mtu {mtu} addrgenmode {'eui64' if tap else 'none'}",
+            f"link set {DEVICE} addrgenmode {'eui64' if tap else 'none'}",
+            f"link set {DEVICE} mtu {mtu}",
             f"addr add {KERNEL[4]}/24 dev {DEVICE}",
             *([f"addr add {KERNEL[6]}/64 dev {DEVICE} nodad"] if mtu >= 1280 else []),
-            f"link set {DEVICE} up",
         )
 
 
@@ -131,15 +136,18 @@ class Peer:
         self, host: Host, *options: str, mtu: int = 1500, tap: bool = False, addresses: bool = True
     ) -> None:
         self._lines: list[Event] = []
-        self._rest = b""
+        self._news = threading.Condition()
+        self._is_over = False
         ours = [f"-a{OURS[4]}/24", *([f"-a{OURS[6]}/64"] if mtu >= 1280 else [])]
         program = os.environ.get(PROGRAM_VARIABLE, str(PROGRAM))
         with host.inside():
             self._process = subprocess.Popen(
                 [program, "-e" if tap else "-t", DEVICE, f"-m{mtu}", "-k",
                  *(ours if addresses else []), *options],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.wait("ready")
 
     def kill(self) -> None:
@@ -150,6 +158,7 @@ class Peer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.wait(SOON)
+        self._reader.join(SOON)
         self._process.stdin.close()
         self._process.stdout.close()
 
@@ -166,6 +175,7 @@ class Peer:
     def tell(self, command: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(command.encode() + b"\n")
+        self._process.stdin.flush()
 
     def ask(self, command: str, event: str = "done", error: str = "") -> Event:
         """Return the answer to a command, which has this error."""
@@ -192,13 +202,14 @@ class Peer:
     def wait(self, event: str, stream: int | None = None, timeout: float = SOON) -> Event:
         """Return the next such event, of this stream if one is given; others stay."""
         end = time.monotonic() + timeout
-        while True:
-            for index, each in enumerate(self._lines):
-                if each["event"] == event and stream in (None, each.get("id")):
-                    return self._lines.pop(index)
-            left = end - time.monotonic()
-            if left <= 0 or not self._read(left):
-                raise AssertionError(f"no {event} of {stream}: {self._lines}")
+        with self._news:
+            while True:
+                for index, each in enumerate(self._lines):
+                    if each["event"] == event and stream in (None, each.get("id")):
+                        return self._lines.pop(index)
+                left = end - time.monotonic()
+                if self._is_over or not self._news.wait(max(left, 0)):
+                    raise AssertionError(f"no {event} of {stream}: {self._lines}")
 
     def end(self, stream: int, error: str = "") -> Event:
         """Wait for the end of a stream, which is of this kind."""
@@ -215,14 +226,17 @@ class Peer:
                 return found
             assert time.monotonic() < end, found
 
-    def _read(self, timeout: float) -> bool:
+    def _read(self) -> None:
+        """Read all that it says, or it would wait for us (in a thread of its own)."""
         assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], timeout)[0]:
-            return False
-        got = os.read(self._process.stdout.fileno(), 1 << 16)
-        *lines, self._rest = (self._rest + got).split(b"\n")
-        self._lines += [json.loads(each) for each in lines]
-        return got != b""
+        for line in self._process.stdout:
+            said = json.loads(line)
+            with self._news:
+                self._lines.append(said)
+                self._news.notify_all()
+        with self._news:
+            self._is_over = True
+            self._news.notify_all()
 
 
 # ------------------------------------------------------------------ the kernel's side
@@ -291,13 +305,24 @@ class Pair:
         self.host = Host()
         stack.callback(self.host.close)
         self._stack = stack
-        self.peer: Peer
+        self._peers: list[Peer] = []
+
+    @property
+    def peer(self) -> Peer:
+        """The stack that was started last."""
+        return self._peers[-1]
 
     def start(self, *options: str, mtu: int = 1500, tap: bool = False) -> Peer:
         self.host.add_device(mtu, tap)
-        self.peer = Peer(self.host, *options, mtu=mtu, tap=tap)
+        self._peers.append(Peer(self.host, *options, mtu=mtu, tap=tap))
         self._stack.callback(self.peer.kill)
+        self.host.ip(f"link set {DEVICE} up")
         return self.peer
+
+    def end(self) -> None:
+        """No invariant was broken."""
+        for peer in self._peers:
+            peer.quit()
 
     def to_kernel(self, family: int, size: int, port: int = 80) -> Event:
         """Send to a kernel listener; what arrived is what was sent."""
@@ -338,7 +363,7 @@ def kernel_and_ours() -> Iterator[Pair]:
         pair = Pair(stack)
         try:
             yield pair
-            pair.peer.quit()
+            pair.end()
         except AssertionError:
             log_sockets(pair.host)
             raise
