@@ -381,7 +381,7 @@ bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_se
     take_mark(net, conn, segment);
     if (segment->bytes != 0) {
         if ((conn->flags & NET_CONN_FINISHED) &&
-            segment->seq + segment->bytes > conn->rcv_nxt) { /* section 3.6: nobody will read it */
+            segment->seq + segment->bytes > conn->rcv_nxt) { /* section 3.6.1 (SHLD-3): nobody reads */
             ewi_net_conn_reset(net, conn, -ECONNRESET);
             return false;
         }
