@@ -41,6 +41,7 @@ static int take_ack(struct ewi_net *net, struct net_conn *conn, const struct net
 static void take_window(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
 {
     uint32_t seq = ewi_net_seq_wrap(segment->seq);
+    bool was_closed = conn->snd_wnd == 0;
 
     if (ewi_net_seq_before(seq, conn->snd_wl1))
         return;
@@ -49,10 +50,15 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
     if (!(segment->tcp.flags & NET_TCP_SYN))
         conn->snd_wnd <<= conn->send_scale;
     conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
-    if (conn->runs.una == conn->runs.nxt && conn->snd_wnd != 0) { /* the persist timer's time is over */
+    if (conn->snd_wnd == 0)
+        return;
+    if (conn->runs.una == conn->runs.nxt) { /* the persist timer's time is over */
         conn->rto_at = 0;
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(net->now);
+    } else if (was_closed && conn->retries != 0) { /* what a taken window kept out may go again: 3.8.6 */
+        conn->retries = 1;
+        conn->rto_at = ewi_net_tcp_tick_of(net->now);
     }
 }
 
