@@ -83,7 +83,7 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
         ewi_net_conn_ack_now(conn);
         if (!ewi_net_conn_ack(net, conn, segment))
             return;
-    } else { /* simultaneous open: section 3.5, figure 8 */
+    } else { /* simultaneous open: section 3.5, figure 7 */
         ewi_net_conn_move(net, conn, NET_TCP_SYN_RECEIVED);
         conn->flags |= NET_CONN_SYN;
         conn->flags &= ~(uint32_t)NET_CONN_ACK_NOW;
@@ -326,7 +326,7 @@ static bool parse(struct ewi_net *net, struct net_arrived *arrived, struct net_s
         net->count.drop_tcp_header += 1;
         return false;
     }
-    if (arrived->is_multicast) { /* RFC 9293 section 3.10.7.2 (MUST-57): silently */
+    if (arrived->is_multicast) { /* RFC 9293 section 3.9.2.3 (MUST-57): silently */
         net->count.drop_tcp_connection += 1;
         return false;
     }
