@@ -333,18 +333,18 @@ static void ignore(struct pkt_words *words)
     pkt_forget_frames();
 }
 
-static bool before_start(const char *word, struct pkt_words *words)
+static bool before_start(struct pkt_words *words)
 {
-    if (strcmp(word, "only") == 0) {
+    if (pkt_take(words, "only")) {
         const char *family = pkt_next(words, "ipv4 or ipv6");
 
         if (strcmp(family, pkt_world.family == 4 ? "ipv4" : "ipv6") != 0)
             _exit(PKT_EXIT_NOT_HERE);
         return true;
     }
-    if (strcmp(word, "fails") == 0) /* read by the caller: tests/pkt/self */
+    if (pkt_take(words, "fails")) /* read by the caller: tests/pkt/self */
         return true;
-    if (strcmp(word, "world") == 0) {
+    if (pkt_take(words, "world")) {
         set_world(words);
         return true;
     }
@@ -403,11 +403,8 @@ static void run_line(struct pkt_flow *flow, const char *text)
         flow = pkt_flow(word[0]);
         words.at++;
     }
-    word = pkt_peek(&words);
-    if (word != NULL && before_start(word, (words.at++, &words))) {
+    if (before_start(&words))
         return;
-    }
-    words.at -= word != NULL;
     pkt_world_start();
     when = read_when(&words);
     word = pkt_peek(&words);
