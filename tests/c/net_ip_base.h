@@ -80,6 +80,8 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *whole, uint16_t port, ui
 
     CHECK(whole == net && port == BASE_PORT && (family == 4 || family == 6));
     if (family == 4) {
+        if (address[0] == 127) /* somebody gave it such an address: IP knows better */
+            return NET_OURS;
         if (base_is4(address, 0x0a000001))
             return NET_OURS;
         if (base_is4(address, 0x0a000009))
@@ -88,7 +90,7 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *whole, uint16_t port, ui
             return NET_BROADCAST;
         return base_is4(address, 0xe0000001) ? NET_MULTICAST : NET_NOT_OURS;
     }
-    if (memcmp(address, ours6, 16) == 0 || memcmp(address, link6, 16) == 0)
+    if (memcmp(address, ours6, 16) == 0 || memcmp(address, link6, 16) == 0 || address[0] == 0)
         return NET_OURS;
     if (memcmp(address, tentative6, 16) == 0)
         return NET_OURS_TENTATIVE;
