@@ -90,7 +90,9 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *whole, uint16_t port, ui
             return NET_BROADCAST;
         return base_is4(address, 0xe0000001) ? NET_MULTICAST : NET_NOT_OURS;
     }
-    if (memcmp(address, ours6, 16) == 0 || memcmp(address, link6, 16) == 0 || address[0] == 0)
+    if (memcmp(address, ours6, 16) == 0 || memcmp(address, link6, 16) == 0)
+        return NET_OURS;
+    if (address[0] == 0 && (address[10] == 0xff || address[15] == 1)) /* as 127 */
         return NET_OURS;
     if (memcmp(address, tentative6, 16) == 0)
         return NET_OURS_TENTATIVE;

@@ -311,6 +311,7 @@ static void rfc_8200_section_4_5_the_sender_of_a_first_fragment_is_told(void)
     CHECK_EQ(sent.payload_bytes, part.length);
     CHECK(memcmp(sent.payload, part.bytes, part.length) == 0); /* with its fragment header */
     CHECK_EQ(base.out[0].tuple.local_port, 0);
+    CHECK_EQ(base.out[0].tuple.remote_port, 0);
 }
 
 static void without_the_first_fragment_nobody_is_told(void)

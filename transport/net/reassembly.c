@@ -266,10 +266,10 @@ static enum fit judge(const struct net_reassemblies *all, uint32_t slot,
 
     if (units_there(one->got, from, to) != 0)
         return is_repetition(all, slot, piece) ? REPEATS : CONTRADICTS;
-    if (one->total != 0 && (!piece->more || piece->at + piece->bytes > one->total))
-        return CONTRADICTS; /* two ends, or behind the end */
+    if (one->total != 0 && piece->at + piece->bytes > one->total)
+        return CONTRADICTS; /* behind the end */
     if (!piece->more && one->units_end > from)
-        return CONTRADICTS; /* the end lies before what is there */
+        return CONTRADICTS; /* an end before what is there, be that another end */
     return FITS;
 }
 
@@ -317,8 +317,7 @@ static bool has_odd_marks(const struct net_reassembly *one)
 
 static bool is_whole(const struct net_reassembly *one)
 {
-    return one->total != 0 && one->units == one->units_end &&
-           one->units * NET_REASSEMBLY_UNIT >= one->total;
+    return one->total != 0 && one->units * NET_REASSEMBLY_UNIT >= one->total; /* none lies behind */
 }
 
 /* Keep the slot, so that what is still on its way does not begin a new datagram. RFC 5722 section 4 */
