@@ -66,7 +66,7 @@ static void an_endpoint_pins_at_most_its_limit(void)
     uint32_t i;
 
     base_begin();
-    net->packets.charge_max = UINT64_C(1) << 32;
+    net->packets.charge_max = UINT64_C(1) << 40;
     stream = open_bound(NULL, 4, 80, 1);
     make_udp(&packet, &tuple, 10);
     for (i = 0; i < 4; i++)

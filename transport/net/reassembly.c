@@ -157,12 +157,11 @@ static uint32_t bucket_of(const struct net_reassemblies *all, const struct net_t
 /* The oldest of this source when it has its share, or of all when there is no other. */
 static uint32_t free_slot(struct net_reassemblies *all, uint32_t bucket)
 {
-    uint32_t slot = NET_NONE;
+    uint32_t slot;
 
     if (all->bucket[bucket].used >= all->share)
         ewi_net_reassembly_give(all, all->bucket[bucket].oldest);
-    if (all->pool.used < all->capacity)
-        slot = ewi_net_pool_take(&all->pool);
+    slot = ewi_net_pool_take(&all->pool);
     if (slot == NET_NONE && all->oldest != NET_NONE) {
         ewi_net_reassembly_give(all, all->oldest);
         slot = ewi_net_pool_take(&all->pool);
@@ -466,7 +465,7 @@ uint32_t ewi_net_reassembly_hold(struct net_reassemblies *all, uint8_t **at, uin
     if (all->held >= (all->capacity + 1) / 2 || bytes > NET_REASSEMBLY_BUFFER_BYTES)
         return NET_NONE;
     if (!lies_in(all, *at, &slot)) {
-        slot = all->pool.used < all->capacity ? ewi_net_pool_take(&all->pool) : NET_NONE;
+        slot = ewi_net_pool_take(&all->pool);
         if (slot == NET_NONE)
             return NET_NONE;
         *at = memcpy(all->buffers + (size_t)slot * NET_REASSEMBLY_BUFFER_BYTES, *at, bytes);
