@@ -87,6 +87,33 @@ static void rfc_8200_section_4_5_fragments_go_up_as_one(void)
     CHECK_EQ(base.tcp.addresses, ewi_net_sum_ip6(ours6, peer6));
 }
 
+static void rfc_791_section_3_2_the_protocol_is_part_of_the_name(void)
+{
+    base_begin();
+    make_tcp(4, 100);
+    cut4(7, 0, 40, true);
+    arrives_made(&part, 4);
+    part.bytes[9] = 99;
+    mend_header4(part.bytes);
+    part.bytes[30] ^= 1; /* would contradict */
+    arrives_made(&part, 4);
+    cut4(7, 40, 60, false);
+    arrives_made(&part, 4);
+    CHECK_EQ(base.tcp_count, 1);
+    CHECK_EQ(net->count.drop_fragment, 0);
+}
+
+static void rfc_8200_section_4_5_only_the_first_fragments_next_header_counts(void)
+{
+    base_begin();
+    make_tcp(6, 100);
+    cut6(40, NET_UDP, 7, 40, 60, false);
+    arrives_made(&part, 6);
+    cut6(40, NET_TCP, 7, 0, 40, true);
+    arrives_made(&part, 6);
+    CHECK_EQ(base.tcp_count, 1);
+}
+
 /* Destination options in front of the fragment header, and others behind it. */
 static void extension_headers_on_both_sides(void)
 {
@@ -420,6 +447,8 @@ int main(int argc, char **argv)
 {
     RUN(rfc_791_fragments_go_up_as_one);
     RUN(rfc_8200_section_4_5_fragments_go_up_as_one);
+    RUN(rfc_791_section_3_2_the_protocol_is_part_of_the_name);
+    RUN(rfc_8200_section_4_5_only_the_first_fragments_next_header_counts);
     RUN(extension_headers_on_both_sides);
     RUN(the_sum_of_what_was_cut_is_always_judged);
     RUN(golden_fragments_are_held);
