@@ -53,7 +53,7 @@ static void rfc_791_fragments_go_up_as_one(void)
     arrives_made(&part, 4);
     CHECK_EQ(net->count.accepted, 1);
     CHECK_EQ(base.tcp_count, 0);
-    CHECK_EQ(ewi_net_ip_deadline(net), net->now + 30 * SECONDS);
+    CHECK_EQ(ewi_net_ip_deadline(net), net->now + NET_REASSEMBLY_NS);
     cut4(7, 0, 40, true);
     arrives_made(&part, 4);
     CHECK_EQ(base.tcp_count, 1);
@@ -262,7 +262,7 @@ static void rfc_5722_section_4_an_overlap_is_dropped_silently(void)
     CHECK_EQ(net->count.drop_fragment, 2);
     CHECK_EQ(net->count.accepted, 1);
     CHECK_EQ(net->count.fragments_late, 1);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     CHECK_EQ(base.tcp_count, 0);
@@ -305,7 +305,7 @@ static void rfc_1122_section_3_3_2_the_sender_of_a_first_fragment_is_told(void)
     make_tcp(4, 1000);
     cut4(7, 0, 800, true);
     arrives_made(&part, 4);
-    net->now += 30 * SECONDS - 1;
+    net->now += NET_REASSEMBLY_NS - 1;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     net->now += 1;
@@ -330,7 +330,7 @@ static void rfc_8200_section_4_5_the_sender_of_a_first_fragment_is_told(void)
     make_tcp(6, 100);
     cut6(40, NET_TCP, 7, 0, 80, true);
     arrives_made(&part, 6);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     sent = sent_at(0, 6);
     CHECK_EQ(sent.icmp.type, NET_ICMP6_TIME_EXCEEDED);
@@ -347,7 +347,7 @@ static void without_the_first_fragment_nobody_is_told(void)
     make_tcp(4, 1000);
     cut4(7, 800, 200, false);
     arrives_made(&part, 4);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     CHECK_EQ(net->count.fragments_late, 1);
@@ -366,7 +366,7 @@ static void nobody_is_told_about_groups_or_errors(void)
     make_icmp(&whole, &tuple, NET_ICMP4_UNREACHABLE, 3, 0, payload, sizeof(payload));
     cut4(8, 0, 64, true);
     arrives_made(&part, 4);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     CHECK_EQ(net->count.fragments_late, 2);

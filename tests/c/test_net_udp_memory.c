@@ -265,7 +265,7 @@ static void any_life_gives_everything_back(struct harness_random *random)
     for (int i = 0; i < 6; i++)
         if (stream[i] != 0)
             CHECK_EQ(ewi_net_udp_close(net, stream[i]), 0);
-    net->now += 60 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(net->packets.packets.used, 0);
     CHECK_EQ(net->packets.copies.used, 0);
