@@ -236,7 +236,7 @@ static void an_address_belongs_to_its_port(void)
     CHECK(!ewi_net_link_is_local(net, 4, ip4(10, 0, 0, 255).ip));
 }
 
-/* RFC 3021 section 2.2 */
+/* RFC 3021 */
 static void a_point_to_point_network_has_no_broadcast(void)
 {
     struct ewi_net *net = station(1);
