@@ -144,7 +144,7 @@ static void a_probe_for_an_address_in_use_is_answered(void)
     CHECK_EQ(state_of(a), NET_ADDRESS_GOOD);
 }
 
-/* RFC 5227 section 2.4 (b) */
+/* RFC 5227 section 2.4 (c) */
 static void an_address_in_use_is_defended_once_in_ten_seconds(void)
 {
     struct ewi_net *net = addressed(1);
