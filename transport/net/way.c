@@ -164,11 +164,7 @@ static uint16_t port_of_local(const struct ewi_net *net, const struct net_tuple 
 static bool hop_of_local(const struct ewi_net *net, const struct net_tuple *tuple,
                          struct next_hop *next)
 {
-    *next = (struct next_hop){
-        .address = tuple->remote,
-        .port = port_of_local(net, tuple),
-        .is_tied = true,
-    };
+    *next = (struct next_hop){.address = tuple->remote, .port = port_of_local(net, tuple)};
     return next->port != UINT16_MAX;
 }
 
