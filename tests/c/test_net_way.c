@@ -76,6 +76,24 @@ static void a_later_longer_route_is_taken_though_another_was_remembered(void)
     way_to(net, ip4(8, 8, 8, 8), NET_WAY_PENDING); /* on the link now */
 }
 
+static void the_next_hop_is_remembered_by_address_family_and_scope(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct stack_addr same = {.family = 6, .ip = {10, 0, 0, 9}}, local = link6(9);
+
+    fix(net, ip4(10, 0, 0, 9), mac_a);
+    fix(net, link6(9), mac_b);
+    way_to(net, ip4(10, 0, 0, 9), NET_WAY_READY);
+    way_to(net, same, NET_WAY_NONE); /* the same bytes */
+    local.scope = 1;
+    way_to(net, local, NET_WAY_READY);
+    local.scope = 2;
+    way_to(net, local, NET_WAY_NONE);
+    net->link.routes.count = net->link.routes.first6 = 0; /* so nothing else can know */
+    CHECK(memcmp(way_to(net, ip4(10, 0, 0, 9), NET_WAY_READY).header, mac_a, 6) == 0);
+    way_to(net, ip4(10, 0, 0, 8), NET_WAY_NONE);
+}
+
 static void no_route_is_no_way(void)
 {
     struct ewi_net *net = addressed(1);
@@ -311,6 +329,7 @@ int main(void)
     RUN(a_port_without_ethernet_needs_no_neighbour);
     RUN(a_gateway_takes_what_is_behind_it);
     RUN(a_later_longer_route_is_taken_though_another_was_remembered);
+    RUN(the_next_hop_is_remembered_by_address_family_and_scope);
     RUN(no_route_is_no_way);
     RUN(our_own_address_is_no_way);
     RUN(without_an_address_nobody_is_asked);
