@@ -26,7 +26,7 @@ static void a_static_neighbour_is_ready_at_once(void)
 static void a_port_without_ethernet_needs_no_neighbour(void)
 {
     struct net_config config = small_config();
-    struct net_port_config port = {.mtu = 9000, .caps = NET_PORT_TX_SUM};
+    struct net_port_config port = {.mtu = 9000, .caps = NET_PORT_TX_SUM, .tso_max = 65000};
     struct ewi_net *net = start_station(1, &config);
     struct stack_addr neighbour = ip4(10, 0, 0, 2);
     struct net_way way;
@@ -40,6 +40,7 @@ static void a_port_without_ethernet_needs_no_neighbour(void)
     CHECK_EQ(way.header_bytes, 0);
     CHECK_EQ(way.hop, NET_NONE);
     CHECK_EQ(way.mtu, 9000);
+    CHECK_EQ(way.tso_max, 65000);
     CHECK_EQ(way.port_caps, NET_PORT_TX_SUM);
     CHECK_EQ(ewi_net_neighbour_add(net, 0, &neighbour, mac_a), -EINVAL);
 }
