@@ -23,8 +23,7 @@ from tests.weaken import notice as weaken
 
 BUILD = Path("build")
 RESULT = BUILD / "beside.pickle"
-NICE = 10  # of what runs beside pytest: a test that wakes up goes first, and on a busy machine
-# there is still a tenth of a processor for the neighbour
+NICE = 10  # beside pytest: a test that wakes up goes first, a tenth of a busy processor is left
 TIDY = "tests/python/test_tidy.py"
 JOBS = os.cpu_count() or 2
 FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
