@@ -174,7 +174,7 @@ uint32_t ewi_net_ready(struct ewi_net *net, ewi_stream stream); /* enum stack_ev
 int ewi_net_error(struct ewi_net *net, ewi_stream stream);      /* why FAILED, 0: it did not */
 int ewi_net_shutdown(struct ewi_net *net, ewi_stream stream);   /* FIN behind what was accepted */
 /* reset: RST now. Else an orderly end in the background; bytes that arrive or were not read reset it
- * (RFC 9293 section 3.10.4). The handle is stale afterwards, CLOSED with it comes later. */
+ * (RFC 9293 section 3.6.1, SHLD-3). The handle is stale afterwards, CLOSED with it comes later. */
 int ewi_net_finish(struct ewi_net *net, ewi_stream stream, bool reset, uint64_t now);
 int ewi_net_watch(struct ewi_net *net, ewi_stream stream, uint32_t bits);
 int ewi_net_addresses(struct ewi_net *net, ewi_stream stream, struct stack_addr *local,

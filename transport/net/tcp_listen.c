@@ -341,15 +341,18 @@ void ewi_net_half_give(struct ewi_net *net, uint32_t index)
 /* An ACK of what is wrong: RFC 9293 section 3.10.7.4, first; RFC 5961. */
 static void half_challenge(struct ewi_net *net, const struct net_half *half)
 {
+    const struct net_settings *settings = ewi_net_settings_at(&net->tcp.settings, half->settings);
+    bool scaled = (half->has & NET_TCP_HAS_SCALE) && settings->scale != 0;
+    uint32_t scale = scaled ? ewi_net_tcp_scale_for(settings) : 0;
     struct net_tcp tcp = {.sequence = half->iss + 1,
                           .acknowledgment = half->irs + 1,
                           .flags = NET_TCP_ACK,
-                          .window = (uint16_t)half->window,
+                          /* only a SYN's is not scaled: RFC 7323 section 2.2 */
+                          .window = (uint16_t)((half->window + (1u << scale) - 1) >> scale),
                           .time = half_time(net, half),
                           .time_echo = half->ts_recent};
 
-    if ((half->has & NET_TCP_HAS_TIMES) &&
-        ewi_net_settings_at(&net->tcp.settings, half->settings)->timestamps)
+    if ((half->has & NET_TCP_HAS_TIMES) && settings->timestamps)
         tcp.has = NET_TCP_HAS_TIMES;
     net->count.drop_tcp_sequence += 1;
     net->count.tcp_challenge_sent += 1;

@@ -132,10 +132,13 @@ static bool can_send_new(const struct net_conn *conn)
     return conn->queue.end > conn->runs.nxt && conn->runs.una + conn->snd_wnd > conn->runs.nxt;
 }
 
+/* What was sent since the timeout is on its way. */
 static void lose_the_rest(struct ewi_net *net, struct net_conn *conn)
 {
+    uint64_t resent_ns = conn->runs.resent_ns;
+
     if (!(conn->flags & NET_CONN_SACK))
-        ewi_net_runs_lose_all(&net->tcp.runs, &conn->runs);
+        ewi_net_runs_lose_older(&net->tcp.runs, &conn->runs, resent_ns != 0 ? resent_ns : UINT64_MAX);
 }
 
 static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net_trouble *trouble,
@@ -160,7 +163,7 @@ static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net
         undo(net, conn, trouble);
         break;
     case NET_FRTO_LOST_LATE:
-        conn->cc.cwnd = ewi_min_u32(conn->cc.cwnd, 3u * conn->mss);
+        conn->cc.cwnd = 3u * conn->mss; /* two are under way: RFC 5682 section 2.1, step 3a */
         /* fall through */
     case NET_FRTO_LOST:
         conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
@@ -253,6 +256,8 @@ static void without_sack(struct ewi_net *net, struct net_conn *conn, const struc
         ewi_net_dupack_ack(&conn->u.dupack, una_before, conn->runs.nxt, conn->runs.una, is_duplicate);
     struct net_trouble *trouble;
 
+    if (verdict == NET_DUPACK_LIMITED && conn->recovery >= NET_RECOVERY)
+        return; /* RFC 3042 is about new data before a recovery */
     if (verdict == NET_DUPACK_LIMITED || verdict == NET_DUPACK_ENTER) {
         if (verdict == NET_DUPACK_ENTER) {
             ewi_net_runs_lose_first(&net->tcp.runs, &conn->runs);

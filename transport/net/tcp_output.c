@@ -122,9 +122,9 @@ static void arm_persist(struct turn *turn)
     uint64_t wait = ewi_max_u64(ewi_net_conn_rto(turn->net, conn), PERSIST_NS);
 
     if (conn->runs.una == conn->runs.nxt && conn->rto_at == 0) {
-        conn->rto_at = ewi_net_tcp_tick_of(turn->net->now + wait);
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
+        ewi_net_conn_arm_timeout(turn->net, conn, wait);
     }
 }
 
@@ -238,7 +238,7 @@ static void start_timeout(struct turn *turn, bool restart)
     struct net_conn *conn = turn->conn;
 
     if (conn->rto_at == 0 || restart)
-        conn->rto_at = ewi_net_tcp_tick_of(turn->net->now + ewi_net_conn_rto(turn->net, conn));
+        ewi_net_conn_arm_timeout(turn->net, conn, ewi_net_conn_rto(turn->net, conn));
 }
 
 /* RFC 5681 section 4.1, RFC 7661 */
@@ -265,8 +265,10 @@ static bool book_new(struct turn *turn, const struct next *next)
     struct net_trouble *trouble;
 
     look_at_idle(turn);
-    if (conn->runs.una == conn->runs.nxt)
+    if (conn->runs.una == conn->runs.nxt) {
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
+        conn->retries = 0; /* of keepalive */
+    }
     if (conn->queue.end - conn->runs.nxt <= next->bytes && !(conn->flags & NET_CONN_CWND_LIMITED))
         sent.flags |= NET_RUN_APP_LIMITED;
     if (ewi_net_runs_sent(&turn->net->tcp.runs, &conn->runs, &sent) != EW_OK) {
@@ -315,9 +317,10 @@ static void book_syn(struct turn *turn)
     struct net_sent sent = {.now_ns = turn->net->now, .bytes = 1, .segment_bytes = 1};
 
     conn->flags &= ~(uint32_t)NET_CONN_SYN;
-    if (conn->runs.nxt == conn->runs.una)
+    if (conn->runs.nxt == conn->runs.una) {
+        conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
         (void)ewi_net_runs_sent(&turn->net->tcp.runs, &conn->runs, &sent);
-    else
+    } else
         ewi_net_runs_resent(&turn->net->tcp.runs, &conn->runs, conn->runs.una, &sent);
     start_timeout(turn, true);
 }

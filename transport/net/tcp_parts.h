@@ -224,6 +224,8 @@ void ewi_net_conn_duplicate(struct ewi_net *net, struct net_conn *conn,
 /* ---- tcp_timer.c ---- */
 
 void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn);
+/* rto_at: the nearest of the next timeout and the end of the user's patience (RFC 5482). */
+void ewi_net_conn_arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait);
 /* How long data, or a byte that the window has no room for, has been waiting. */
 uint64_t ewi_net_conn_stuck_for(const struct ewi_net *net, const struct net_conn *conn);
 void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn);

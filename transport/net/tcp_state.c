@@ -336,5 +336,6 @@ void ewi_net_conn_settle(struct ewi_net *net, struct net_conn *conn)
 {
     if (may_send(conn))
         ewi_net_conn_readyup(net, conn);
-    ewi_net_conn_rearm(net, conn);
+    if (!(conn->flags & NET_CONN_READY)) /* else after its turn, which comes before any deadline */
+        ewi_net_conn_rearm(net, conn);
 }

@@ -30,7 +30,9 @@ uint32_t ewi_net_conn_first_window(const struct ewi_net *net, const struct net_c
 uint64_t ewi_net_conn_edge(const struct ewi_net *net, const struct net_conn *conn)
 {
     uint64_t edge = ewi_net_seq_unwrap(conn->rcv_nxt, conn->rcv_edge);
-    uint64_t offered = edge - conn->rcv_nxt, window = free_window(net, conn);
+    uint8_t scale = (conn->flags & NET_CONN_SCALED) ? conn->receive_scale : 0;
+    uint64_t offered = edge - conn->rcv_nxt;
+    uint64_t window = ewi_min_u64(free_window(net, conn), (uint64_t)UINT16_MAX << scale);
     uint64_t step = ewi_min_u64(ewi_net_tcp_mss_of(conn->tuple.family, conn->path_mtu),
                                 ewi_net_conn_settings(net, conn)->recv_bytes / 4);
 
@@ -121,8 +123,9 @@ void ewi_net_conn_duplicate(struct ewi_net *net, struct net_conn *conn,
     struct net_taken taken;
 
     if (!(conn->flags & NET_CONN_SACK) || (conn->flags & NET_CONN_FIN_SEEN) ||
-        ewi_net_segment_end(segment) > conn->rcv_nxt)
+        segment->seq >= conn->rcv_nxt)
         return;
+    arrival.bytes = (uint32_t)ewi_min_u64(arrival.bytes, conn->rcv_nxt - segment->seq);
     trouble = ewi_net_conn_need_trouble(net, conn);
     if (trouble != NULL)
         ewi_net_reorder_arrive(&net->tcp.reorder, &trouble->reorder, &arrival, &taken);
@@ -291,6 +294,10 @@ static void take_text(struct ewi_net *net, struct net_conn *conn, struct net_seg
     struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
     bool was_whole = trouble == NULL || ewi_net_reorder_is_empty(&trouble->reorder);
 
+    if (segment->seq < nxt && was_whole) { /* RFC 2883 section 4.2; beside islands arrive() sees it */
+        ewi_net_conn_duplicate(net, conn, segment);
+        ewi_net_conn_ack_now(conn);
+    }
     if (end > edge) { /* the rest comes again, and so does a FIN behind it */
         end = edge;
         segment->tcp.flags &= (uint8_t)~NET_TCP_FIN;
@@ -374,7 +381,7 @@ bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_se
     take_mark(net, conn, segment);
     if (segment->bytes != 0) {
         if ((conn->flags & NET_CONN_FINISHED) &&
-            segment->seq + segment->bytes > conn->rcv_nxt) { /* section 3.6: nobody will read it */
+            segment->seq + segment->bytes > conn->rcv_nxt) { /* section 3.6.1 (SHLD-3): nobody reads */
             ewi_net_conn_reset(net, conn, -ECONNRESET);
             return false;
         }
