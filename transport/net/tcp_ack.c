@@ -36,13 +36,18 @@ static int take_ack(struct ewi_net *net, struct net_conn *conn, const struct net
 
 /* RFC 9293 section 3.10.7.4, fifth; SND.WL2 needs no place: an ACK that comes here is not below SND.UNA,
  * which is not below SND.WL2. */
-static void take_window(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+static void take_window(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
+                        bool is_new)
 {
     uint32_t seq = ewi_net_seq_wrap(segment->seq);
+    bool is_old = ewi_net_seq_before(seq, conn->snd_wl1);
 
-    if (ewi_net_seq_before(seq, conn->snd_wl1))
+    /* An ACK of something new was sent behind all others, though its text may have been overtaken;
+     * and the old window counted from SND.UNA would reach too far. */
+    if (is_old && !is_new)
         return;
-    conn->snd_wl1 = seq;
+    if (!is_old)
+        conn->snd_wl1 = seq;
     conn->snd_wnd = segment->tcp.window; /* in a SYN never scaled: RFC 7323 section 2.2 */
     if (!(segment->tcp.flags & NET_TCP_SYN))
         conn->snd_wnd <<= conn->send_scale;
@@ -185,7 +190,7 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
         return true;
     if (take_ack(net, conn, segment, &acked) != EW_OK)
         return true;
-    take_window(net, conn, segment);
+    take_window(net, conn, segment, acked.acked_bytes != 0);
     conn->soft_error = 0;
     /* RFC 5681 section 2 */
     is_duplicate = acked.acked_bytes == 0 && flight != 0 && segment->bytes == 0 &&
