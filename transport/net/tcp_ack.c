@@ -41,6 +41,7 @@ static int take_ack(struct ewi_net *net, struct net_conn *conn, const struct net
 static void take_window(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
 {
     uint32_t seq = ewi_net_seq_wrap(segment->seq);
+    bool was_closed = conn->snd_wnd == 0;
 
     if (ewi_net_seq_before(seq, conn->snd_wl1))
         return;
@@ -53,6 +54,12 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
         conn->rto_at = 0;
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(net->now);
+    } else if (was_closed && conn->snd_wnd != 0 && conn->retries != 0) {
+        /* It was taken back with data in flight: what was sent meanwhile had no chance. */
+        conn->retries = 0;
+        conn->progress_at = ewi_net_tcp_slow_of(net->now);
+        ewi_net_runs_lose_first(&net->tcp.runs, &conn->runs);
+        conn->flags |= NET_CONN_FORCE;
     }
 }
 
