@@ -43,7 +43,7 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
                         bool advanced)
 {
     uint32_t seq = ewi_net_seq_wrap(segment->seq);
-    bool is_older = ewi_net_seq_before(seq, conn->snd_wl1);
+    bool was_closed = conn->snd_wnd == 0, is_older = ewi_net_seq_before(seq, conn->snd_wl1);
 
     if (is_older && !advanced)
         return;
@@ -57,6 +57,12 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
         conn->rto_at = 0;
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(net->now);
+    } else if (was_closed && conn->snd_wnd != 0 && conn->retries != 0) {
+        /* It was taken back with data in flight: what was sent meanwhile had no chance. */
+        conn->retries = 0;
+        conn->progress_at = ewi_net_tcp_slow_of(net->now);
+        ewi_net_runs_lose_first(&net->tcp.runs, &conn->runs);
+        conn->flags |= NET_CONN_FORCE;
     }
 }
 
