@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,8 @@ class Peer:
         assert self._process.stdout is not None
         self._process.wait(SOON)
         self._reader.join(SOON)
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
 
     def quit(self) -> Event:
@@ -313,7 +314,12 @@ class Pair:
         return self._peers[-1]
 
     def start(self, *options: str, mtu: int = 1500, tap: bool = False) -> Peer:
+        """Make the device and start our stack on it."""
         self.host.add_device(mtu, tap)
+        return self.attach(*options, mtu=mtu, tap=tap)
+
+    def attach(self, *options: str, mtu: int = 1500, tap: bool = False) -> Peer:
+        """Start our stack, once more, on the device that there is."""
         self._peers.append(Peer(self.host, *options, mtu=mtu, tap=tap))
         self._stack.callback(self.peer.kill)
         self.host.ip(f"link set {DEVICE} up")

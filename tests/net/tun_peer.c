@@ -139,9 +139,9 @@ static void answer(const char *command, uint32_t id, int code)
 
 static void opened(const char *command, struct stream *stream, int code)
 {
-    if (code != 0)
-        stream->is_over = true;
     answer(command, stream_id(&peer.streams, stream), code);
+    if (code != 0) /* nothing refers to it: the last slot is free again */
+        peer.streams.count -= 1;
 }
 
 /* listen ADDRESS ROLE [TOTAL [BACKLOG]] */
