@@ -73,6 +73,11 @@ class Host:
             finally:
                 checked(libc.setns(before.fileno(), CLONE_NEWNET), "setns")
 
+    @property
+    def path(self) -> str:
+        """Return what names it, while it lives, to ip(8)."""
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
     def run(self, *command: str, stdin: str | None = None) -> str:
         with self.inside():
             done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=SOON)
