@@ -1,5 +1,6 @@
 """Fixtures of every Python test: a repeatable seed and a runtime directory of one's own."""
 
+import gc
 import os
 import random
 import tempfile
@@ -38,3 +39,9 @@ def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ew-") as name:
         monkeypatch.setenv("EASTWEST_RUNTIME_DIR", name)
         yield Path(name)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves out of every collection to come: many a test waits for one."""
+    gc.collect()
+    gc.freeze()

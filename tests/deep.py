@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests import models
-from tests.sections import JOBS, build_all, fuzz_targets, pytest, run_section
+from tests.sections import JOBS, build_all, ctest, fuzz_targets, pytest, run_section
 from tests.summary import Outcome, report
 from tests.weaken import notice as weaken
 
@@ -89,6 +89,7 @@ def main() -> None:
     print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
     outcomes = [
         run_section("seeds", lambda o: seeds(o, minutes * 60), {"dev": problems["dev"]}),
+        run_section("tsan", ctest("tsan", every=True), {"tsan": problems["tsan"]}),
         run_section("switches", switches, {"dev": problems["dev"]}),
         run_section("models", lambda o: models.run(o, deep=True, seconds=1800), {}),
         run_section("weaken", weaken.verify, {"dev": problems["dev"], "tsan": problems["tsan"]}),

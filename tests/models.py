@@ -38,7 +38,8 @@ def search(path: Path, options: list[str], mutant: str, seconds: float) -> tuple
     folder.mkdir(parents=True, exist_ok=True)
     defines = [o for o in options if o.startswith("-D")] + ([f"-D{mutant}"] if mutant else [])
     limits = [o for o in options if not o.startswith("-D")]
-    compiler = ["gcc", "-O2", "-w", f"-DMEMLIM={MEMORY_MB}", *defines, "-o", "pan", "pan.c"]
+    level = "-O0" if mutant else "-O2"  # a mistake is found soon: compiling takes longer than that
+    compiler = ["gcc", level, "-w", f"-DMEMLIM={MEMORY_MB}", *defines, "-o", "pan", "pan.c"]
     output = ""
     for command in (["spin", *defines, "-a", str(path.resolve())], compiler, ["./pan", *limits]):
         try:

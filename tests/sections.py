@@ -4,6 +4,7 @@ usage: python -m tests.sections [SECTION...] [-- PYTEST-ARGUMENT...]
 """
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -13,17 +14,23 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from tests import models
 from tests.summary import Outcome, add_junit, is_strict, report
 from tests.weaken import notice as weaken
 
 BUILD = Path("build")
+RESULT = BUILD / "beside.pickle"
+NICE = 10  # of what runs beside pytest: a test that wakes up goes first, and on a busy machine
+# there is still a tenth of a processor for the neighbour
 TIDY = "tests/python/test_tidy.py"
 JOBS = os.cpu_count() or 2
-FUZZ_SECONDS = 5
+FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
 SECTION_SECONDS_MAX = 1200
 HUGE_PAGES = 64  # 128 MiB
+STARTS_THREAD = " pthread_create"
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -31,19 +38,35 @@ SANITIZERS = {
 }
 
 
-def run(command: list[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run a command with our standard output; end it and its children at the limit."""
+@contextmanager
+def started(
+    command: list[str], *, env: Mapping[str, str] | None = None, output: IO[str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command with our standard output; end it and its children when we leave."""
     sys.stdout.flush()
-    process = subprocess.Popen(command, env={**os.environ, **(env or {})}, start_new_session=True)
+    process = subprocess.Popen(
+        command, env={**os.environ, **(env or {})}, start_new_session=True, stdout=output
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the exit code of a process; 124 when it does not end within the limit."""
     try:
         return process.wait(SECTION_SECONDS_MAX)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        print(f"{command[0]}: ended after {SECTION_SECONDS_MAX} s", flush=True)
+    except subprocess.TimeoutExpired:
+        print(f"{process.args!r}: no end after {SECTION_SECONDS_MAX} s", flush=True)
         return 124
+
+
+def run(command: list[str], *, env: Mapping[str, str] | None = None) -> int:
+    with started(command, env=env) as process:
+        return ended(process)
 
 
 def build(preset: str) -> str:
@@ -90,12 +113,23 @@ def lint(outcome: Outcome) -> None:
     pytest(outcome, ["-q", TIDY])
 
 
-def ctest(preset: str) -> Callable[[Outcome], None]:
+def without_threads(build: Path) -> list[str]:
+    """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
+    programs = sorted((build / "tests").glob("*_test_*"))
+    done = subprocess.run(["nm", "-Au", *map(str, programs)], capture_output=True, text=True)
+    starting = {line.split(":")[0] for line in done.stdout.splitlines() if STARTS_THREAD in line}
+    return [path.name for path in programs if starting and str(path) not in starting]
+
+
+def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
     def section(outcome: Outcome) -> None:
         results = (BUILD / f"{preset}-ctest.xml").resolve()
         results.unlink(missing_ok=True)
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
+        if preset == "tsan" and not every and (alone := without_threads(BUILD / preset)):
+            print(f"{len(alone)} programs start no thread: ./dev check-deep runs them as well")
+            command += ["-E", f"^({'|'.join(alone)})$"]
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
             command = ["setarch", "-R", *command]  # gcc 12: no shadow for a high mmap base
         status = run(command, env=SANITIZERS)
@@ -155,11 +189,20 @@ def fuzz_one(name: str, seconds: int) -> str:
     return done.stdout[-8000:] or "failed" if done.returncode else ""
 
 
-def pytest(outcome: Outcome, arguments: list[str]) -> None:
-    results = BUILD / f"{outcome.section}-pytest.xml"
+def pytest(outcome: Outcome, arguments: list[str], part: str = "") -> None:
+    command, results = pytest_command(outcome, arguments, part)
+    count_pytest(outcome, run(command), results)
+
+
+def pytest_command(outcome: Outcome, arguments: list[str], part: str) -> tuple[list[str], Path]:
+    """Return the command, and where it leaves its results."""
+    results = BUILD / f"{outcome.section}{part}-pytest.xml"
     results.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    status = run([*command, f"--junitxml={results}", *arguments])
+    return [*command, f"--junitxml={results}", *arguments], results
+
+
+def count_pytest(outcome: Outcome, status: int, results: Path) -> None:
     failed_before = len(outcome.failures)
     cases = add_junit(outcome, results)
     if status == 5 and cases == 0:
@@ -168,29 +211,65 @@ def pytest(outcome: Outcome, arguments: list[str]) -> None:
         outcome.failures.append(f"pytest exits with {status}")
 
 
+# Nothing runs beside what measures processors and times; no other tests beside what counts things
+# that all processes share: free huge pages, /dev/shm. The rest of pytest runs in two halves.
+MEASURING = ("tests/integration", "tests/python/test_cli_demo.py")
+COUNTING = ("tests/crash",)
+SECOND_HALF = ("tests/conformance",)
+
+
+def pytest_in_parts(outcome: Outcome, start_neighbour: Callable[[], None]) -> None:
+    slowest = "--durations=5"
+    pytest(outcome, [slowest, *MEASURING], "-measuring")
+    start_neighbour()
+    pytest(outcome, [slowest, *COUNTING], "-counting")
+    rest = [f"--ignore={path}" for path in (TIDY, *MEASURING, *COUNTING, *SECOND_HALF)]
+    command, results = pytest_command(outcome, [slowest, *SECOND_HALF], "-second")
+    with TemporaryFile("w+") as output, started(command, output=output) as half:
+        if JOBS == 1:
+            ended(half)
+        pytest(outcome, [slowest, *rest], "-first")
+        count_pytest(outcome, ended(half), results)
+        output.seek(0)
+        print(output.read(), flush=True)
+
+
 # ------------------------------------------------------------------ the run
 
 SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
-    "lint": (lint, ("dev",)),  # name: what runs, presets that it needs
-    "c": (ctest("dev"), ("dev",)),
-    "asan": (ctest("asan"), ("asan",)),
+    "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
     "tsan": (ctest("tsan"), ("tsan",)),
+    "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
+    "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
+    "asan": (ctest("asan"), ("asan",)),
+    "lint": (lint, ("dev",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),
-    "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
-    "pytest": (lambda outcome: pytest(outcome, ["--durations=5", f"--ignore={TIDY}"]), ("dev",)),
 }
+# What only computes runs beside pytest, whose tests mostly wait; so does what is built late.
+BESIDE = ("lint", "models", "fuzz")
+BUILT_LATE = ("asan", "fuzz")
 
 
 def build_all(presets: list[str]) -> dict[str, str]:
     """Build the presets, two at a time; return what went wrong with each."""
+    start, cpu = time.monotonic(), cpu_seconds()
+    print(f"== build {' '.join(presets)} ==", flush=True)
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(presets, pool.map(build, presets), strict=True))
+        problems = dict(zip(presets, pool.map(build, presets), strict=True))
+    seconds, cpu = time.monotonic() - start, cpu_seconds() - cpu
+    print(f"-- build: {seconds:.1f} s, {cpu:.1f} s of processors", flush=True)
+    return problems
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that it waited for."""
+    return sum(os.times()[:4])
 
 
 def run_section(name: str, section: Callable[[Outcome], None], problems: dict[str, str]) -> Outcome:
     outcome = Outcome(name)
-    start = time.monotonic()
+    start, cpu = time.monotonic(), cpu_seconds()
     print(f"\n== {name} ==", flush=True)
     for preset, problem in problems.items():
         if problem and preset == "fuzz" and shutil.which("clang") is None:
@@ -200,8 +279,8 @@ def run_section(name: str, section: Callable[[Outcome], None], problems: dict[st
             print(problem, flush=True)
     if name == "lint" or not any(problems.values()):  # style can be judged before it compiles
         section(outcome)
-    outcome.seconds = time.monotonic() - start
-    print(f"-- {name}: {outcome.counts()}, {outcome.seconds:.1f} s", flush=True)
+    outcome.seconds, outcome.cpu_seconds = time.monotonic() - start, cpu_seconds() - cpu
+    print(f"-- {name}: {outcome.counts()}, {outcome.times()}", flush=True)
     return outcome
 
 
@@ -212,34 +291,95 @@ def presets_of(names: list[str]) -> list[str]:
     return list(presets)
 
 
-def main() -> None:
-    arguments = sys.argv[1:]
-    extra: list[str] = []
-    if "--" in arguments:
-        cut = arguments.index("--")
-        arguments, extra = arguments[:cut], arguments[cut + 1 :]
-    if unknown := [name for name in arguments if name not in SECTIONS]:
-        sys.exit(f"no section {unknown[0]!r}; there are: {' '.join(SECTIONS)}")
-    names = [name for name in SECTIONS if not arguments or name in arguments]
-    sections = dict(SECTIONS)
-    if extra:
-        sections["pytest"] = (lambda outcome: pytest(outcome, extra), SECTIONS["pytest"][1])
+class Neighbour:
+    """Builds and sections that run beside others, at low priority; shown when all have ended."""
 
-    start = time.monotonic()
-    print(f"== build {' '.join(presets_of(names))} ==", flush=True)
-    problems = build_all(presets_of(names))
-    print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
+    def __init__(self, presets: list[str], names: list[str]) -> None:
+        failure = "what runs beside pytest did not come to its end"
+        self.problems = dict.fromkeys(presets, failure)
+        self.outcomes = [Outcome(name, failures=[failure]) for name in names]
+        self.command = ["nice", "-n", str(NICE), sys.executable, "-m", "tests.beside"]
+        self.command += ["--build", *presets, "--run", *names]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if not (self.problems or self.outcomes):
+            return
+        with (BUILD / "beside.log").open("w") as output:
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=subprocess.STDOUT)
+
+    def wait(self) -> None:
+        """Wait for the end, show what was said, take what was found."""
+        if self.process is None:
+            self.start()
+        if self.process is None:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(SECTION_SECONDS_MAX)
+        print((BUILD / "beside.log").read_text(errors="replace"), flush=True)
+        if self.process.returncode == 0:
+            self.problems, self.outcomes = pickle.loads(RESULT.read_bytes())
+
+    def __enter__(self) -> "Neighbour":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait()
+
+
+def needed(name: str, problems: dict[str, str]) -> dict[str, str]:
+    return {preset: problems[preset] for preset in SECTIONS[name][1]}
+
+
+def run_all(names: list[str], extra: list[str]) -> list[Outcome]:
+    """Run the sections one after the other, but with pytest, beside it, what may run there."""
+    beside = [name for name in names if name in BESIDE and "pytest" in names]
+    front = [name for name in names if name not in beside]
+    late = [each for each in presets_of(names) if each in BUILT_LATE and "pytest" in names]
+    problems = build_all([each for each in presets_of(front) if each not in late])
     if problems.get("crash"):
         print(problems["crash"])
-
     outcomes = []
+    with Neighbour(late, beside) as neighbour:
+
+        def pytest_and_neighbour(outcome: Outcome) -> None:
+            if extra:
+                neighbour.start()
+                pytest(outcome, extra)
+            else:
+                pytest_in_parts(outcome, neighbour.start)
+
+        for name in front:
+            work = pytest_and_neighbour if name == "pytest" else SECTIONS[name][0]
+            outcomes.append(run_section(name, work, needed(name, problems)))
+            if name == "pytest":
+                neighbour.wait()
+                problems |= neighbour.problems
+    return outcomes + neighbour.outcomes
+
+
+def arguments_of(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the sections that are asked for, and what stands behind ``--``."""
+    cut = words.index("--") if "--" in words else len(words)
+    asked, extra = words[:cut], words[cut + 1 :]
+    if unknown := [name for name in asked if name not in SECTIONS]:
+        sys.exit(f"no section {unknown[0]!r}; there are: {' '.join(SECTIONS)}")
+    return [name for name in SECTIONS if not asked or name in asked], extra
+
+
+def main() -> None:
+    names, extra = arguments_of(sys.argv[1:])
+    start = float(os.environ.get("EW_STARTED", time.time()))
+    print(f"-- set-up: {time.time() - start:.0f} s", flush=True)
     with huge_pages(HUGE_PAGES):
-        for name in names:
-            section, presets = sections[name]
-            needs = {preset: problems[preset] for preset in presets}
-            outcomes.append(run_section(name, section, needs))
+        outcomes = run_all(names, extra)
     text, is_good = report(
-        outcomes, [name for name in SECTIONS if name not in names], strict=is_strict()
+        outcomes,
+        [name for name in SECTIONS if name not in names],
+        strict=is_strict(),
+        seconds=time.time() - start,
     )
     print(text, flush=True)
     sys.exit(0 if is_good else 1)

@@ -33,7 +33,8 @@ class Outcome:
     passed: int = 0
     failures: list[str] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
-    seconds: float = 0.0
+    seconds: float = 0.0  # on the wall
+    cpu_seconds: float = 0.0  # of processors
 
     def check(self, name: str, is_good: bool) -> None:
         """Count one thing that either holds or does not."""
@@ -47,6 +48,9 @@ class Outcome:
 
     def counts(self) -> str:
         return f"{self.passed} passed, {len(self.failures)} failed, {len(self.skips)} skipped"
+
+    def times(self) -> str:
+        return f"{self.seconds:.1f} s, {self.cpu_seconds:.1f} s of processors"
 
 
 def add_junit(outcome: Outcome, path: Path) -> int:
@@ -78,10 +82,13 @@ def is_strict() -> bool:
     return "ID=debian" in lines and 'VERSION_ID="12"' in lines
 
 
-def report(outcomes: list[Outcome], not_asked: list[str], *, strict: bool) -> tuple[str, bool]:
+def report(
+    outcomes: list[Outcome], not_asked: list[str], *, strict: bool, seconds: float = 0.0
+) -> tuple[str, bool]:
     """Return the closing text, whose last line is the total, and whether the run is good."""
     lines = ["", "== summary =="]
-    lines += [f"{o.section:8} {o.counts()}, {o.seconds:.1f} s" for o in outcomes]
+    lines += [f"{o.section:8} {o.counts()}, {o.times()}" for o in outcomes]
+    lines += [f"{'all':8} {seconds:.0f} s with set-up and builds"] if seconds else []
     failures = [f"{o.section}: {name}" for o in outcomes for name in o.failures]
     skips = [(o.section, skip) for o in outcomes for skip in o.skips]
     if failures:

@@ -74,7 +74,10 @@ static inline void up_to_ndp(struct ewi_net *net, struct net_rx *rx, uint8_t *by
     };
     struct net_ip6 ip;
 
-    CHECK_EQ(ewi_net_ip6_parse(bytes, length, &ip), NET_OK);
+    if (ewi_net_ip6_parse(bytes, length, &ip) != NET_OK) {
+        net->count.drop_ip_header += 1;
+        return;
+    }
     arrived.length = ip.payload_bytes;
     ewi_net_ndp_input(net, &arrived);
 }

@@ -1,6 +1,6 @@
 /* tests/c/test_net_fragments.c - datagrams in pieces on their way through IP. */
 #include "tests/c/net_golden.h"
-#include "tests/c/net_ip_base.h"
+#include "tests/c/net_ip_packets.h"
 
 static struct made whole, part;
 

@@ -1,6 +1,6 @@
 /* tests/c/test_net_ip_input.c - whose packet, which transport: IPv4 and IPv6 on their way up. */
 #include "tests/c/net_golden.h"
-#include "tests/c/net_ip_base.h"
+#include "tests/c/net_ip_packets.h"
 
 static const uint8_t text[24] = "twenty bytes and a few";
 

@@ -1,67 +1,5 @@
-/* tests/c/test_net_reassembly.c - every order, repetition, overlap and lie, against a slow model. */
-#include "tests/c/harness.h"
-#include "tests/c/net_pieces.h"
-#include "transport/net/wheel.h"
-
-enum { CAPACITY = 16, BYTES_MAX = 65535 };
-#define SECONDS UINT64_C(1000000000)
-
-static const uint8_t key[16] = {9, 8, 7};
-static struct net_reassemblies all;
-static void *memory;
-static uint8_t source[65536], header[NET_REASSEMBLY_HEADER_ROOM];
-
-static void begin_with(uint32_t capacity)
-{
-    struct net_reassembly_places places;
-    struct net_block block;
-    size_t bytes;
-
-    free(memory);
-    ewi_net_block_layout(&block);
-    ewi_net_reassembly_place(&block, capacity, &places);
-    bytes = ewi_net_block_bytes(&block);
-    CHECK(bytes != 0);
-    memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-    CHECK(memory != NULL);
-    ewi_net_block_fill(&block, memory, bytes);
-    ewi_net_reassembly_place(&block, capacity, &places);
-    CHECK_EQ(ewi_net_block_bytes(&block), bytes);
-    ewi_net_reassembly_init(&all, capacity, &places, key);
-}
-
-static void begin(void)
-{
-    begin_with(CAPACITY);
-}
-
-static void sound(void)
-{
-    const char *wrong = ewi_net_reassembly_check(&all);
-
-    if (wrong != NULL)
-        fprintf(stderr, "    %s\n", wrong);
-    CHECK(wrong == NULL);
-}
-
-/* ---- pieces ---- */
-
-static struct net_fragment piece_of(uint32_t at, uint32_t bytes, bool more)
-{
-    struct net_fragment piece = {
-        .header = header,
-        .payload = source + at,
-        .header_bytes = 20,
-        .at = at,
-        .bytes = bytes,
-        .protocol = NET_UDP,
-        .more = more,
-    };
-
-    piece.name = (struct net_tuple){
-        .local = {10, 0, 0, 1}, .remote = {10, 0, 0, 2}, .remote_port = 77, .family = 4};
-    return piece;
-}
+/* tests/c/test_net_reassembly.c - fragments against each other, one rule at a time. */
+#include "tests/c/net_reassembly_base.h"
 
 static enum net_reassembly_code add(const struct net_fragment *piece)
 {
@@ -383,7 +321,7 @@ static void the_oldest_of_all_gives_way(void)
     for (uint32_t host = 0; host < 1000; host++) {
         piece = from(host * 2654435761u, 1);
         CHECK_EQ(add(&piece), NET_FRAGMENT_HELD);
-        CHECK(all.pool.used <= CAPACITY);
+        CHECK(all.pool.used <= PIECES_CAPACITY);
         CHECK(is_there(host * 2654435761u, 1));
     }
     CHECK_EQ(all.late + all.pool.used, 1000);
@@ -401,7 +339,7 @@ static void without_slots_nothing_is_put_together(void)
 
 static void half_of_the_slots_may_be_held(void)
 {
-    uint32_t held[CAPACITY], count = 0;
+    uint32_t held[PIECES_CAPACITY], count = 0;
     uint8_t bytes[100] = {1, 2, 3}, *at;
     struct net_fragment piece = piece_of(0, 8, true);
 
@@ -415,12 +353,12 @@ static void half_of_the_slots_may_be_held(void)
         count++;
         sound();
     }
-    CHECK_EQ(count, CAPACITY / 2);
+    CHECK_EQ(count, PIECES_CAPACITY / 2);
     for (uint32_t host = 0; host < 50; host++) {
         piece = from(host * 2654435761u, 1);
         CHECK_EQ(add(&piece), NET_FRAGMENT_HELD);
     }
-    CHECK_EQ(all.pool.used, CAPACITY);
+    CHECK_EQ(all.pool.used, PIECES_CAPACITY);
     at = bytes;
     ewi_net_reassembly_give(&all, held[0]);
     CHECK(ewi_net_reassembly_hold(&all, &at, sizeof(bytes)) != NET_NONE);
@@ -476,123 +414,8 @@ static void the_oldest_is_overdue_first(void)
     CHECK_EQ(all.late, 3);
 }
 
-/* ---- against the model ---- */
-
-static struct slow slow;
-
-/* Both say the same of this fragment, and when it is whole, of all bytes. */
-static enum net_reassembly_code both(const struct net_fragment *piece)
+int main(void)
 {
-    uint32_t slot, total, bytes;
-    enum net_reassembly_code code = slow_add(&slow, piece, &total);
-    const uint8_t *packet;
-
-    CHECK_EQ(ewi_net_reassembly_add(&all, piece, 0, &slot), code);
-    sound();
-    if (code != NET_FRAGMENT_WHOLE)
-        return code;
-    packet = ewi_net_reassembly_packet(&all, slot, &bytes);
-    CHECK(memcmp(packet + bytes - total, slow.payload, total) == 0);
-    ewi_net_reassembly_give(&all, slot);
-    slow.count = 0;
-    return code;
-}
-
-static void every_order_of_four_with_every_repetition_and_every_overlap(void)
-{
-    static const uint32_t ends[5] = {0, 16, 24, 48, 53};
-    static const struct {
-        uint32_t at, bytes;
-        bool more;
-    } extras[] = {{0, 16, true},  {24, 24, true}, {48, 5, false}, {0, 8, true},
-                  {8, 8, true},   {16, 16, true}, {40, 16, true}, {48, 8, true},
-                  {56, 8, false}, {40, 8, false}, {0, 53, false}, {48, 4, false}};
-    uint32_t orders = 0, wholes = 0;
-
-    for (uint32_t order = 0; order < 256; order++) {
-        uint32_t place[4] = {order & 3, order >> 2 & 3, order >> 4 & 3, order >> 6};
-
-        if ((1u << place[0] | 1u << place[1] | 1u << place[2] | 1u << place[3]) != 15)
-            continue;
-        orders++;
-        for (size_t extra = 0; extra < sizeof(extras) / sizeof(extras[0]); extra++) {
-            for (uint32_t when = 0; when < 5; when++) {
-                begin();
-                slow.count = 0;
-                slow.is_spoilt = false;
-                for (uint32_t i = 0; i < 5; i++) {
-                    uint32_t p = i > when ? place[i - 1] : place[i & 3];
-                    struct net_fragment piece =
-                        i == when ? piece_of(extras[extra].at, extras[extra].bytes,
-                                             extras[extra].more)
-                                  : piece_of(ends[p], ends[p + 1] - ends[p], p != 3);
-
-                    wholes += both(&piece) == NET_FRAGMENT_WHOLE;
-                }
-            }
-        }
-    }
-    CHECK_EQ(orders, 24);
-    CHECK(wholes >= 24 * 5 * 3); /* the repetitions at least */
-}
-
-/* Cut `bytes` at random places, mix, repeat, and sometimes lie. */
-static void any_fragments_agree_with_the_model(struct harness_random *random)
-{
-    static struct net_fragment piece[PIECES_MAX];
-    uint32_t wholes = 0, spoilt = 0;
-
-    begin();
-    for (int run = 0; run < 300; run++) {
-        uint32_t bytes = (uint32_t)harness_between(random, 1, harness_below(random, 4) ? 400 : 65515);
-        uint32_t longest = bytes < 500 ? 5 : 2000, count = 0, at = 0;
-        uint8_t ecn = (uint8_t)harness_below(random, 4);
-
-        slow.count = 0;
-        slow.is_spoilt = false;
-        while (at < bytes) {
-            uint32_t units = (uint32_t)harness_between(random, 1, longest) * 8;
-
-            units = units > bytes - at ? bytes - at : units;
-            piece[count] = piece_of(at, units, at + units < bytes);
-            piece[count].name.remote_port = (uint16_t)run;
-            piece[count++].traffic_class = ecn;
-            at += units;
-        }
-        for (uint32_t extra = (uint32_t)harness_below(random, 4); extra > 0; extra--) {
-            piece[count] = piece[harness_below(random, count)];
-            if (harness_below(random, 4) == 0)
-                piece[count].at = (uint32_t)harness_below(random, bytes / 8 + 2) * 8;
-            if (harness_below(random, 6) == 0)
-                piece[count].bytes = (uint32_t)harness_below(random, 64);
-            if (harness_below(random, 8) == 0)
-                piece[count].more = !piece[count].more;
-            if (harness_below(random, 8) == 0)
-                piece[count].traffic_class ^= (uint8_t)harness_below(random, 4);
-            piece[count].payload = source + piece[count].at % 65000;
-            if (piece[count].at + piece[count].bytes > sizeof(source) ||
-                piece[count].at % 65000 + piece[count].bytes > sizeof(source))
-                continue;
-            count++;
-        }
-        for (uint32_t i = count; i > 1; i--) {
-            uint32_t other = (uint32_t)harness_below(random, i);
-            struct net_fragment keep = piece[i - 1];
-
-            piece[i - 1] = piece[other];
-            piece[other] = keep;
-        }
-        for (uint32_t i = 0; i < count; i++)
-            wholes += both(&piece[i]) == NET_FRAGMENT_WHOLE;
-        spoilt += slow.is_spoilt;
-    }
-    CHECK(wholes > 50 && spoilt > 20);
-}
-
-int main(int argc, char **argv)
-{
-    for (uint32_t i = 0; i < sizeof(source); i++)
-        source[i] = (uint8_t)(i * 7 + i / 256 * 3);
     RUN(two_halves_are_one_datagram);
     RUN(names_are_kept_apart);
     RUN(rfc_5722_section_4_an_overlap_spoils_all);
@@ -612,13 +435,6 @@ int main(int argc, char **argv)
     RUN(half_of_the_slots_may_be_held);
     RUN(a_whole_one_is_held_where_it_is);
     RUN(the_oldest_is_overdue_first);
-    RUN(every_order_of_four_with_every_repetition_and_every_overlap);
-    HARNESS_FOR_EACH_SEED(argc, argv, seed)
-    {
-        struct harness_random random = {seed};
-
-        any_fragments_agree_with_the_model(&random);
-    }
     free(memory);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* tests/c/test_net_udp_user.c - what the user asks of UDP: names, ports, sending, events. */
-#include "tests/c/net_ip_base.h"
+#include "tests/c/net_ip_packets.h"
 #include "transport/net/ports.h"
 
 #include <errno.h>

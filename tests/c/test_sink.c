@@ -71,7 +71,7 @@ static void what_came_into_the_buffer_is_told_while_more_is_awaited(void)
     begin(true);
     wire.step = 5000;
     say_first(40000, 12000);
-    CHECK_EQ(receive_within(into, 40000, &bytes, 20 * MS), EW_ETIMEOUT);
+    CHECK_EQ(receive_within(into, 40000, &bytes, 200 * MS), EW_ETIMEOUT);
     CHECK_EQ(channel->session.said.taken, ewi_record_span(RECORD_HEADER_BYTES + 12000));
     CHECK_EQ(channel->session.said.consumed, channel->session.said.taken);
     end();

@@ -457,16 +457,21 @@ static void datagram_arrives(void)
 
 /* ---- time and frames ---- */
 
+static void time_passes(uint64_t ns)
+{
+    shell.now += ns;
+    peer.clock = (uint32_t)(shell.now / MS);
+}
+
 static void step_time(void)
 {
     uint64_t deadline = ewi_net_deadline(shell.net), scale = u8(), ahead = 0;
 
     if (deadline != NET_NEVER && deadline > shell.now)
         ahead = deadline - shell.now;
-    shell.now += (const uint64_t[]){ahead, ahead > 0 ? ahead - 1 : 0, scale * 1000, scale * MS,
-                                    scale * MS * 10, scale / 16 * SECOND, UINT64_C(61) * SECOND,
-                                    ahead}[u8() % 8];
-    peer.clock = (uint32_t)(shell.now / MS);
+    time_passes((const uint64_t[]){ahead, ahead > 0 ? ahead - 1 : 0, scale * 1000, scale * MS,
+                                   scale * MS * 10, scale / 16 * SECOND, UINT64_C(61) * SECOND,
+                                   ahead}[u8() % 8]);
     ewi_net_tick(shell.net, shell.now);
 }
 
@@ -489,13 +494,21 @@ static void step_mtu(void)
         shell.port.mtu = mtu;
 }
 
-/* A peer that plays along for a while. */
+/* A peer that plays along for a while; each round takes some time, and the user may send more. */
 static void step_obliging(void)
 {
-    uint32_t flow = u8() % PEER_FLOWS, rounds = 1 + u8() % 8, payload = ONE_OF(0, 1, 1000, 1448);
+    uint32_t flow = u8() % PEER_FLOWS, rounds = 1 + u8() % 32, payload = ONE_OF(0, 1, 1000, 1448);
+    uint64_t delay = (uint64_t)ONE_OF(0, 10000, 1, 200) * 1000;
+    struct shell_stream *stream = (u8() & 1) != 0 ? some_connection() : NULL;
+    const uint32_t length = 20000;
 
-    while (rounds-- > 0)
+    while (rounds-- > 0) {
+        if (stream != NULL)
+            sends(stream, &length, 1);
+        shell_rests();
+        time_passes(delay);
         says_flags(flow, NET_TCP_ACK, payload);
+    }
 }
 
 #include "tests/fuzz/net_starts.h"

@@ -39,6 +39,9 @@ enum {
 struct peer_flow {
     uint16_t local_port; /* the stack's */
     bool is_wild, has_syn, knows_start;
+    bool is_unscaled;    /* some SYN of either side had no window scale */
+    bool has_edge;
+    uint32_t edge;       /* how far it lets us send */
     uint32_t iss, next;  /* the stack's first and next sequence number */
     uint32_t want;       /* what it acknowledged */
     uint32_t window, scale;
@@ -197,6 +200,7 @@ static inline uint32_t peer_tcp(uint8_t *out, struct peer_segment *segment)
         flow->opened[flow->opened_count % PEER_OPENED].iss = tcp->sequence;
         flow->opened[flow->opened_count % PEER_OPENED].bytes = segment->payload_bytes;
         flow->opened_count += 1;
+        flow->is_unscaled |= (tcp->has & NET_TCP_HAS_SCALE) == 0;
     }
     if ((tcp->flags & NET_TCP_ACK) != 0 && ewi_net_seq_before(flow->acked, tcp->acknowledgment) &&
         !ewi_net_seq_before(flow->next, tcp->acknowledgment))
@@ -303,6 +307,18 @@ static inline void peer_sees_payload(const struct peer_flow *flow, const struct 
         peer_check(of->payload[i] == user_byte(at + i));
 }
 
+/* What was offered is not taken back: RFC 9293 section 3.8.6, RFC 7323 section 2.4. */
+static inline void peer_sees_edge(struct peer_flow *flow)
+{
+    uint32_t edge = flow->want + flow->window;
+
+    if (flow->is_wild || peer.is_wild || flow->is_unscaled)
+        return;
+    peer_check(!flow->has_edge || !ewi_net_seq_before(edge, flow->edge));
+    flow->has_edge = true;
+    flow->edge = edge;
+}
+
 static inline void peer_sees_tcp(const struct dissected *of)
 {
     const struct net_tcp *tcp = &of->tcp;
@@ -321,7 +337,8 @@ static inline void peer_sees_tcp(const struct dissected *of)
         flow->local_port = tcp->source_port;
         flow->iss = flow->acked = tcp->sequence;
         flow->next = end;
-        flow->knows_start = false;
+        flow->knows_start = flow->has_edge = false;
+        flow->is_unscaled |= (tcp->has & NET_TCP_HAS_SCALE) == 0;
         flow->scale = (tcp->has & NET_TCP_HAS_SCALE) != 0 ? tcp->scale : 0;
     }
     if (!flow->has_syn || flow->local_port != tcp->source_port)
@@ -338,6 +355,10 @@ static inline void peer_sees_tcp(const struct dissected *of)
         peer_find_start(flow, tcp->acknowledgment);
     flow->want = tcp->acknowledgment;
     flow->window = is_syn ? tcp->window : (uint32_t)tcp->window << flow->scale;
+    if (is_syn) /* which cannot say more than 65535; or the same one anew, at the same instant */
+        flow->has_edge = false;
+    else
+        peer_sees_edge(flow);
 }
 
 /* What the device of a port with TX_SUM does; `at`: of the transport header. */

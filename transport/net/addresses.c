@@ -262,8 +262,8 @@ void ewi_net_address_again(struct net_addresses *addresses, uint32_t index, uint
     addresses->next = ewi_min_u64(addresses->next, address->at);
 }
 
-/* RFC 5227 section 2.4 (b): defend it once in so many seconds. RFC 4862 section 5.4.4 leaves to the
- * administrator what happens to an address that is in use; it is counted. */
+/* RFC 5227 section 2.4 (c): it is kept, and defended once in so many seconds. RFC 4862 section 5.4.4
+ * leaves to the administrator what happens to an address that is in use; it is counted. */
 bool ewi_net_address_conflict(struct net_addresses *addresses, uint32_t index, uint64_t now)
 {
     struct net_address *address = &addresses->address[index];

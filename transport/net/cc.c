@@ -219,7 +219,7 @@ void ewi_net_cc_on_congestion(struct net_cc *cc, enum net_cc_cause cause, uint32
     bound(cc);
 }
 
-/* RFC 9937 6.2, RFC 6582 3.2 step 3 */
+/* RFC 9937 6, RFC 6582 3.2 step 3 */
 void ewi_net_cc_on_recovery_exit(struct net_cc *cc)
 {
     if (!cc->after_rto)
@@ -239,7 +239,7 @@ void ewi_net_cc_on_rto(struct net_cc *cc, uint32_t flight, bool repeated)
     bound(cc);
 }
 
-/* RFC 5681 4.1: the restart window is the initial window. RFC 7661 4.4.1: three quarters of what was
+/* RFC 5681 4.1: the restart window is the initial window. RFC 7661 4.4.3: three quarters of what was
  * known to fit are reached in slow start again. */
 void ewi_net_cc_on_idle(struct net_cc *cc, uint64_t idle, uint64_t rto, uint64_t now)
 {

@@ -58,6 +58,8 @@ static const char *check_timer(struct ewi_net *net, const struct net_conn *conn,
     const uint32_t at[] = {conn->rto_at, conn->aux_at, conn->ack_at, conn->hold_at};
     uint64_t armed = ewi_net_wheel_deadline(&net->tcp.conn_wheel, index);
 
+    if (conn->flags & NET_CONN_READY) /* output() comes first, and then it is armed */
+        return NULL;
     for (uint32_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
         if (at[i] != 0 && armed > ewi_net_tcp_tick_ns(at[i], net->now) + 1024 &&
             ewi_net_tcp_tick_ns(at[i], net->now) > net->now)
@@ -138,6 +140,8 @@ const char *ewi_net_check(struct ewi_net *net)
     for (uint32_t i = 0; broken == NULL && i < net->tcp.conns.fresh; i++)
         if (ewi_net_pool_is_taken(&net->tcp.conns, i))
             broken = check_conn(net, i);
+    if (broken == NULL)
+        broken = ewi_net_link_check(net);
     if (broken == NULL && net->count.rx_packets != net->count.accepted + drops(&net->count))
         broken = "counters: a packet was counted never or twice";
     if (broken == NULL && net->packets.charged > net->packets.charge_max)

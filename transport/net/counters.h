@@ -39,7 +39,7 @@
     ROW(neighbour_limited,     "answers of ARP and NDP not sent: enough were on their way")        \
     ROW(neighbour_ignored,     "router advertisements and redirects: routes are configured")       \
     ROW(address_conflicts,     "messages of others who have or want an address of ours")           \
-    ROW(frame_too_small,       "packets not sent: they did not fit into the shell's frame")        \
+    ROW(frame_too_small,       "packets not sent: longer than the shell's frame or the MTU now")   \
     /* network */                                                                                  \
     ROW(drop_ip_header,        "malformed IPv4 or IPv6 header")                                    \
     ROW(drop_ip_checksum,      "IPv4 header checksum is wrong")                                    \
@@ -66,6 +66,7 @@
     ROW(drop_tcp_backlog,      "SYN to a listener with a full queue")                              \
     ROW(drop_tcp_memory,       "segment without room to keep it")                                  \
     ROW(tcp_memory_dropped,    "segments of a connection without room to keep them")                  \
+    ROW(tcp_squeezed,          "packets out of order given up for some in order")                   \
     ROW(tcp_reset_sent,        "RST segments sent")                                                \
     ROW(tcp_reset_limited,     "RST segments not sent: rate limit")                                \
     ROW(tcp_challenge_sent,    "challenge ACKs sent (RFC 5961)")                                   \

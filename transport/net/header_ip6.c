@@ -63,7 +63,7 @@ enum {
     CODE_NEXT = 1,
     CODE_OPTION = 2,
     CODE_FIRST_FRAGMENT = 3, /* RFC 7112 section 5 */
-    CODE_CHAIN_TOO_LONG = 7, /* RFC 8883 sections 3.2 to 3.4 */
+    CODE_CHAIN_TOO_LONG = 7, /* and the next two: RFC 8883 */
     CODE_TOO_MANY_HEADERS = 8,
     CODE_TOO_MANY_OPTIONS = 9,
 };

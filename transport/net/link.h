@@ -1,14 +1,20 @@
 /* transport/net/link.h - ports, addresses, routes, neighbours: frames in, and the way out.
  *
  * Purpose    Everything between a device and IP: Ethernet, ARP, NDP, who is on which link, and by
- *            which port and hardware address a packet leaves.
+ *            which port and hardware address a packet leaves. Addresses and routes are configured:
+ *            router advertisements and redirects are counted and change nothing, groups are not
+ *            reported (no MLD, no IGMP): the device has to let all-nodes and solicited-node groups pass.
  * Shape      way      where packets of one connection go: port, MTU, hardware address
  *            slot     a whole IP packet (or ARP message) on its way out that has no connection
  * Owner      the stack
  * Threads    one caller at a time
  * Trust      frames are hostile; configuration is ours
  * Errors     enum net_way_code; NET_NONE: no slot, counted
- * Invariants I1  a neighbour holds a bounded number of slots, and of none any memory grows.
+ * Invariants I1  at most NET_NEIGHBOUR_QUEUE slots wait for one neighbour and three quarters of all for
+ *                neighbours; an eighth are answers on their way out. So there is one for a request.
+ *            I2  TCP is told about its way by input, tick and configuration, never inside a call of its.
+ *            I3  a message makes an entry only if it asks for an address of ours, within the limit of
+ *                neighbour.h for guests.
  * Ordering   single threaded
  * Source     RFC 826, 1122 section 2.3.2, 4861, 4862, 5227
  */
@@ -74,8 +80,12 @@ void ewi_net_link_init(struct ewi_net *net, const struct net_links_places *place
 void ewi_net_link_input(struct ewi_net *net, struct net_rx *rx);
 void ewi_net_link_tick(struct ewi_net *net);
 uint64_t ewi_net_link_deadline(const struct ewi_net *net); /* 0: a slot can leave now */
-/* Slots that may leave, oldest first. */
+/* Slots that may leave, oldest first. One that is longer than its frame or its port's MTU is dropped,
+ * and the next one takes the frame. */
 uint32_t ewi_net_link_output(struct ewi_net *net, struct net_frame *frames, uint32_t count);
+
+/* NULL, or the first invariant that does not hold. */
+const char *ewi_net_link_check(struct ewi_net *net);
 
 /* ---- the way of a connection; IP and TCP use it ---- */
 

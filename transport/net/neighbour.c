@@ -13,7 +13,6 @@ enum { /* RFC 4861 section 10; RFC 1122 section 2.3.2.1 has the same rate for AR
     DELAY_SECONDS = 5,
     FAILED_SECONDS = 1, /* ours: how long the answer is "nobody there" without asking again */
     AGAIN_MILLISECONDS = 10, /* ours: after there was no slot for a request */
-    MOVE_SECONDS = 1, /* ours: an entry in use goes to the front of its list at most this often */
 };
 
 /* ---- memory ---- */
@@ -289,7 +288,6 @@ void ewi_net_neighbours_retire(struct net_neighbours *neighbours, uint32_t index
     ewi_net_wheel_remove(&neighbours->wheel, index);
     EWI_ASSERT(ewi_net_table_remove(&neighbours->table, hash, index));
     move_to(neighbours, index, NET_LIST_DEAD, neighbour->moved);
-    neighbour->state = NET_NEIGHBOUR_FAILED;
     if (neighbour->parked == NET_NONE)
         ewi_net_neighbours_bury(neighbours, index);
 }
@@ -318,7 +316,7 @@ static void touch(struct net_neighbours *neighbours, uint32_t index, uint64_t no
 
     if (neighbour->list == NET_LIST_GUESTS)
         move_to(neighbours, index, NET_LIST_SURE, now);
-    else if (now - neighbour->moved >= MOVE_SECONDS * SECOND)
+    else if (now - neighbour->moved >= NET_NEIGHBOUR_MOVE_NS)
         move_to(neighbours, index, neighbour->list, now);
 }
 
@@ -328,7 +326,7 @@ enum net_neighbour_action ewi_net_neighbour_use(struct net_neighbours *neighbour
 {
     struct net_neighbour *neighbour = at(neighbours, index);
 
-    if (neighbour->list == NET_LIST_STATIC)
+    if (ewi_net_neighbour_is_fresh(neighbour, now))
         return NET_DO_NOTHING;
     touch(neighbours, index, now);
     if (neighbour->state == NET_NEIGHBOUR_REACHABLE && now >= neighbour->until)

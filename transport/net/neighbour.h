@@ -132,6 +132,17 @@ static inline bool ewi_net_neighbour_is_known(const struct net_neighbour *neighb
     return neighbour->state != NET_NEIGHBOUR_INCOMPLETE && neighbour->state != NET_NEIGHBOUR_FAILED;
 }
 
+enum { NET_NEIGHBOUR_MOVE_NS = 1000000000 }; /* it goes to the front of its list at most this often */
+
+/* Nothing to do or to write down before a packet goes there: the common case, for the hot path. */
+static inline bool ewi_net_neighbour_is_fresh(const struct net_neighbour *neighbour, uint64_t now)
+{
+    if (neighbour->list == NET_LIST_STATIC)
+        return true;
+    return neighbour->state == NET_NEIGHBOUR_REACHABLE && now < neighbour->until &&
+           neighbour->list == NET_LIST_SURE && now - neighbour->moved < NET_NEIGHBOUR_MOVE_NS;
+}
+
 enum net_neighbour_action {
     NET_DO_NOTHING,
     NET_DO_ASK_ALL, /* a request to everybody */

@@ -47,10 +47,12 @@ static bool is_sane(const struct net_config *config)
            within(config->runs_max, 4, NET_ROWS_MAX) && within(config->spans_max, 1, NET_ROWS_MAX) &&
            within(config->troubles_max, 1, NET_ROWS_MAX) &&
            within(config->copies_max, 1, NET_ROWS_MAX) && within(config->udp_max, 1, 65536) &&
-           within(config->ports_max, 1, PORTS_MAX) && within(config->addresses_max, 1, 65536) &&
-           within(config->routes_max, 1, 65536) &&
-           within(config->neighbours_max, 1, NET_ROWS_MAX) &&
-           within(config->paths_max, 1, NET_ROWS_MAX) && within(config->slots_max, NET_SLOTS_MIN, 1 << 20) &&
+           within(config->ports_max, 1, PORTS_MAX) &&
+           within(config->addresses_max, 1, NET_ADDRESSES_MAX) &&
+           within(config->routes_max, 1, NET_ROUTES_MAX) &&
+           within(config->neighbours_max, 1, NET_NEIGHBOURS_MAX) &&
+           within(config->paths_max, 1, NET_ROWS_MAX) &&
+           within(config->slots_max, NET_SLOTS_MIN, 1 << 20) &&
            within(config->slot_bytes, SLOT_BYTES_MIN, SLOT_BYTES_MAX) &&
            within(config->reassemblies_max, 1, 65536) && config->rx_bytes_max != 0;
 }

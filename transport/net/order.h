@@ -14,29 +14,45 @@
 #define EWI_TRANSPORT_NET_ORDER_H
 
 #include <stdint.h>
+#include <string.h>
+
+/* One load or store and one swap: gcc 12 sees it in byte-wise loads, in stores it does not. */
+static inline uint16_t ewi_net_swap_u16(uint16_t value)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap16(value) : value;
+}
+
+static inline uint32_t ewi_net_swap_u32(uint32_t value)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(value) : value;
+}
 
 static inline uint16_t ewi_net_get_u16(const uint8_t *at)
 {
-    return (uint16_t)(at[0] << 8 | at[1]);
+    uint16_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return ewi_net_swap_u16(value);
 }
 
 static inline uint32_t ewi_net_get_u32(const uint8_t *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return ewi_net_swap_u32(value);
 }
 
 static inline void ewi_net_put_u16(uint8_t *at, uint16_t value)
 {
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
+    value = ewi_net_swap_u16(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static inline void ewi_net_put_u32(uint8_t *at, uint32_t value)
 {
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
+    value = ewi_net_swap_u32(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 #endif

@@ -1,6 +1,6 @@
 #include "transport/net/prr.h"
 
-/* RFC 9937 6.2: what was selectively acknowledged before cannot be delivered any more, what this ACK
+/* RFC 9937 6.1: what was selectively acknowledged before cannot be delivered any more, what this ACK
  * brought counts as delivered. */
 void ewi_net_prr_enter(struct net_prr *prr, const struct net_prr_entry *entry)
 {

@@ -14,7 +14,7 @@
  *                delivered before and not used, and one segment.
  *            I3  the first ACK allows at least one segment.
  * Ordering   single threaded
- * Source     RFC 9937 6.2 (it obsoletes RFC 6937): PRR-CRB, and PRR-SSRB where recovery goes well
+ * Source     RFC 9937 6 (it obsoletes RFC 6937): PRR-CRB, and PRR-SSRB where recovery goes well
  */
 #ifndef EWI_TRANSPORT_NET_PRR_H
 #define EWI_TRANSPORT_NET_PRR_H

@@ -7,7 +7,7 @@ void ewi_net_rack_init(struct net_rack *rack)
     *rack = (struct net_rack){.reo_wnd_mult = 1};
 }
 
-/* RFC 8985 section 5.3, RACK_sent_after(). */
+/* RFC 8985 section 6.2 step 2, RACK_sent_after(). */
 static bool sent_after(uint64_t a_ns, uint64_t a_end, uint64_t b_ns, uint64_t b_end)
 {
     return a_ns > b_ns || (a_ns == b_ns && a_end > b_end);

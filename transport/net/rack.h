@@ -24,7 +24,7 @@
 #include "transport/net/runs.h"
 
 enum {
-    NET_RACK_DUP_THRESH = 3,    /* RFC 8985 section 5.2, RFC 5681 section 3.2 */
+    NET_RACK_DUP_THRESH = 3,    /* RFC 5681 section 3.2, RFC 8985 section 6.2 step 4 */
     NET_RACK_PERSIST = 16,      /* recoveries without duplicates, section 6.2 step 4 */
 };
 #define NET_TLP_PTO_FIRST_NS UINT64_C(1000000000) /* without SRTT: section 7.2 */

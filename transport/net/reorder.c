@@ -78,7 +78,7 @@ static void recent_touch(struct net_reorder *queue, uint32_t island)
     queue->recent[0] = island;
 }
 
-/* RFC 2883 section 4.1: one contiguous duplicate part of a segment; the first is kept. */
+/* RFC 2883 section 4: one contiguous duplicate part of a segment; the first is kept. */
 static void note_duplicate(struct net_reorder *queue, uint64_t from, uint64_t end, bool *noted)
 {
     if (*noted || from >= end)

@@ -173,6 +173,12 @@ void ewi_net_runs_lose_all(struct net_run_pool *pool, struct net_runs *runs)
         ewi_net_runs_lose(pool, runs, runs->oldest);
 }
 
+void ewi_net_runs_lose_older(struct net_run_pool *pool, struct net_runs *runs, uint64_t before_ns)
+{
+    while (runs->oldest != 0 && ewi_net_run(pool, runs->oldest)->tx_ns < before_ns)
+        ewi_net_runs_lose(pool, runs, runs->oldest);
+}
+
 void ewi_net_runs_forget_sacks(struct net_run_pool *pool, struct net_runs *runs)
 {
     for (uint32_t index = runs->head; index != 0; index = ewi_net_run(pool, index)->next) {

@@ -174,6 +174,8 @@ void ewi_net_runs_lose(struct net_run_pool *pool, struct net_runs *runs, uint32_
 void ewi_net_runs_lose_first(struct net_run_pool *pool, struct net_runs *runs);
 /* Everything in flight is lost: a timeout without RACK, RFC 5681 section 3.1. */
 void ewi_net_runs_lose_all(struct net_run_pool *pool, struct net_runs *runs);
+/* The same for what was sent before that time only. */
+void ewi_net_runs_lose_older(struct net_run_pool *pool, struct net_runs *runs, uint64_t before_ns);
 /* The peer threw away what it had sacked: all of it is lost. RFC 2018 section 8. */
 void ewi_net_runs_forget_sacks(struct net_run_pool *pool, struct net_runs *runs);
 /* The first range that is lost and not sent again; false: there is none. */

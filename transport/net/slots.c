@@ -192,11 +192,12 @@ void ewi_net_slot_send(struct ewi_net *net, uint32_t index)
 
 /* ---- output ---- */
 
-static bool fill(struct net_frame *frame, const struct net_slot *slot)
+/* The MTU may have become less since the packet was made. */
+static bool fill(const struct ewi_net *net, struct net_frame *frame, const struct net_slot *slot)
 {
     uint32_t bytes = slot->header_bytes + slot->bytes;
 
-    if (bytes > frame->room_bytes)
+    if (bytes > frame->room_bytes || slot->bytes > net->link.port[slot->port].mtu)
         return false;
     memcpy(frame->room, slot->header, slot->header_bytes);
     memcpy(frame->room + slot->header_bytes, slot->packet, slot->bytes);
@@ -217,7 +218,7 @@ uint32_t ewi_net_link_output(struct ewi_net *net, struct net_frame *frames, uint
     while (filled < count && net->link.leaving.count > 0) {
         uint32_t index = pop_leaving(net);
 
-        if (fill(&frames[filled], ewi_net_slot(net, index)))
+        if (fill(net, &frames[filled], ewi_net_slot(net, index)))
             filled += 1;
         else
             net->count.frame_too_small += 1;

@@ -1,6 +1,8 @@
 /* Step 5 of RFC 9293 section 3.10.7.4: what an acknowledgment says. */
 #include "transport/net/tcp_parts.h"
 
+enum { CONFIRM_BITS = 10 }; /* slow ticks: about once a second */
+
 /* With timestamps: no segment that this one echoes left after the end of that tick. RFC 3522 */
 static uint64_t sent_by(const struct ewi_net *net, const struct net_conn *conn,
                         const struct net_tcp *tcp)
@@ -43,7 +45,9 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
     if (ewi_net_seq_before(seq, conn->snd_wl1))
         return;
     conn->snd_wl1 = seq;
-    conn->snd_wnd = (uint32_t)segment->tcp.window << conn->send_scale;
+    conn->snd_wnd = segment->tcp.window; /* in a SYN never scaled: RFC 7323 section 2.2 */
+    if (!(segment->tcp.flags & NET_TCP_SYN))
+        conn->snd_wnd <<= conn->send_scale;
     conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
     if (conn->runs.una == conn->runs.nxt && conn->snd_wnd != 0) { /* the persist timer's time is over */
         conn->rto_at = 0;
@@ -107,11 +111,15 @@ static void release(struct ewi_net *net, struct net_conn *conn, uint64_t una_bef
 /* RFC 6298 section 5: (5.2), (5.3). */
 static void restart_timeout(struct ewi_net *net, struct net_conn *conn)
 {
+    uint32_t now = ewi_net_tcp_slow_of(net->now);
+
+    if (now >> CONFIRM_BITS != conn->progress_at >> CONFIRM_BITS)
+        ewi_net_way_confirm(net, &conn->tuple); /* RFC 4861 section 7.3.1 */
     conn->retries = 0;
-    conn->progress_at = ewi_net_tcp_slow_of(net->now);
-    conn->rto_at = conn->runs.una == conn->runs.nxt
-                       ? 0
-                       : ewi_net_tcp_tick_of(net->now + ewi_net_conn_rto(net, conn));
+    conn->progress_at = now;
+    conn->rto_at = 0;
+    if (conn->runs.una != conn->runs.nxt)
+        ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
 }
 
 /* RFC 3168 section 6.1.2 */
@@ -138,7 +146,8 @@ static void grow(struct ewi_net *net, struct net_conn *conn, const struct net_ac
         .acked = acked->acked_bytes,
         .una = ewi_net_seq_wrap(conn->runs.una),
         .nxt = ewi_net_seq_wrap(conn->runs.nxt),
-        .cwnd_limited = (conn->flags & NET_CONN_CWND_LIMITED) != 0,
+        /* after a timeout what is lost waits for the window, whether or not there is new data */
+        .cwnd_limited = (conn->flags & NET_CONN_CWND_LIMITED) != 0 || conn->recovery == NET_LOSS,
         .in_recovery = was_in_recovery || conn->recovery == NET_RECOVERY || conn->recovery == NET_CWR,
         .ece = ece};
 
@@ -173,7 +182,8 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
     uint64_t una_before = conn->runs.una, rtt;
     uint32_t flight = (uint32_t)(conn->runs.nxt - una_before), window_before = conn->snd_wnd;
     bool was_in_recovery = conn->recovery == NET_RECOVERY;
-    bool ece = (conn->flags & NET_CONN_ECN) && (segment->tcp.flags & NET_TCP_ECE);
+    bool ece = (conn->flags & NET_CONN_ECN) && /* in a SYN-ACK it answers, and marks nothing */
+               (segment->tcp.flags & (NET_TCP_ECE | NET_TCP_SYN)) == NET_TCP_ECE;
     struct net_acked acked;
     bool is_duplicate;
 
@@ -199,7 +209,9 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
         conn->recovery = NET_OPEN;
     if (ece)
         ewi_net_conn_marked(net, conn, una_before);
-    if (flight != 0)
+    /* Reports of duplicates, and what ends a tail loss probe, may come when all is acknowledged. */
+    if (flight != 0 || acked.dsack_end != 0 ||
+        ((conn->flags & NET_CONN_SACK) && conn->u.rack.tlp_end != 0))
         ewi_net_conn_loss_ack(net, conn, segment, &acked, una_before, is_duplicate);
     if (acked.acked_bytes != 0)
         grow(net, conn, &acked, rtt, was_in_recovery, ece);

@@ -8,7 +8,7 @@ static bool is_in_flight(const struct net_conn *conn, uint32_t sequence)
     return position >= conn->runs.una && position < conn->runs.nxt;
 }
 
-/* What is in flight and longer is lost, and it is not congestion: RFC 1191 section 6.5 */
+/* What is in flight and longer is lost, and it is not congestion: RFC 1191 section 6.4 */
 static bool too_big(struct ewi_net *net, struct net_conn *conn, uint16_t mtu)
 {
     if (mtu >= conn->path_mtu || !ewi_net_path_learn(net, &conn->tuple, mtu))

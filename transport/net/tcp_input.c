@@ -16,6 +16,8 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
     ewi_net_cc_init(&conn->cc, (enum net_cc_kind)settings->congestion, conn->mss,
                     ewi_net_seq_wrap(conn->runs.una), (conn->flags & NET_CONN_SYN_RESENT) != 0,
                     settings->hystart);
+    if (conn->flags & NET_CONN_SYN_RESENT)
+        ewi_net_rtt_on_syn_lost(&conn->rtt); /* RFC 6298 section 5.7 */
     conn->retries = 0;
     conn->life_at = 0;
     ewi_net_conn_start_keepalive(net, conn);
@@ -75,18 +77,18 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
     if (agree_ecn(conn, &segment->tcp, (flags & NET_TCP_ACK) != 0))
         conn->flags |= NET_CONN_ECN;
     segment->seq = conn->rcv_nxt;
-    segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
     if (acceptable) {
         segment->ack = ack;
         become_established(net, conn);
         ewi_net_conn_ack_now(conn);
         if (!ewi_net_conn_ack(net, conn, segment))
             return;
-    } else { /* simultaneous open: section 3.5, figure 8 */
+    } else { /* simultaneous open: section 3.5, figure 7 */
         ewi_net_conn_move(net, conn, NET_TCP_SYN_RECEIVED);
         conn->flags |= NET_CONN_SYN;
         conn->flags &= ~(uint32_t)NET_CONN_ACK_NOW;
     }
+    segment->tcp.flags &= (uint8_t)~NET_TCP_SYN;
     if (segment->bytes != 0 || (segment->tcp.flags & NET_TCP_FIN)) {
         /* Text and FIN of a SYN wait for the connection, section 3.10.7.3: the peer sends them again. */
         if (!acceptable)
@@ -196,7 +198,9 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
             ewi_net_tcp_refuse(net, segment);
             return false;
         }
-        conn->snd_wnd = (uint32_t)segment->tcp.window << conn->send_scale;
+        conn->snd_wnd = segment->tcp.window;
+        if (!(segment->tcp.flags & NET_TCP_SYN))
+            conn->snd_wnd <<= conn->send_scale;
         conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
         conn->snd_wl1 = ewi_net_seq_wrap(segment->seq);
         conn->flags &= ~(uint32_t)NET_CONN_SYN;
@@ -214,11 +218,21 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
 
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
 {
+    const uint8_t both = NET_TCP_SYN | NET_TCP_ACK;
+    bool crossed;
+
     segment->seq = ewi_net_seq_unwrap(conn->rcv_nxt, segment->tcp.sequence);
     segment->ack = ewi_net_seq_unwrap(conn->runs.una, segment->tcp.acknowledgment);
     if (conn->state == NET_TCP_SYN_SENT) {
         syn_sent(net, conn, segment);
         return;
+    }
+    crossed = conn->state == NET_TCP_SYN_RECEIVED && segment->seq + 1 == conn->rcv_nxt &&
+              (segment->tcp.flags & both) == both;
+    if (crossed) {
+        /* Simultaneous open, RFC 9293 section 3.5, figure 7, line 6: its SYN is known, the ACK is new. */
+        segment->seq += 1;
+        ewi_net_conn_ack_now(conn);
     }
     if (paws_drops(net, conn, segment) || !first_sequence(net, conn, segment)) {
         ewi_net_conn_settle(net, conn);
@@ -232,7 +246,7 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
     }
     take_time(net, conn, segment);
     conn->heard_at = ewi_net_tcp_slow_of(net->now);
-    if (segment->tcp.flags & NET_TCP_SYN) { /* fourth: RFC 5961 section 4.2 */
+    if ((segment->tcp.flags & NET_TCP_SYN) && !crossed) { /* fourth: RFC 5961 section 4.2 */
         net->count.drop_tcp_sequence += 1;
         ewi_net_conn_challenge(net, conn, false);
         ewi_net_conn_settle(net, conn);
@@ -312,7 +326,7 @@ static bool parse(struct ewi_net *net, struct net_arrived *arrived, struct net_s
         net->count.drop_tcp_header += 1;
         return false;
     }
-    if (arrived->is_multicast) { /* RFC 9293 section 3.10.7.2 (MUST-57): silently */
+    if (arrived->is_multicast) { /* RFC 9293 section 3.9.2.3 (MUST-57): silently */
         net->count.drop_tcp_connection += 1;
         return false;
     }

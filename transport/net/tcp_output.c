@@ -4,7 +4,6 @@
 
 #define HOLD_NS      UINT64_C(200000000) /* RFC 9293 section 3.8.6.2.1: 0.1 to 1 s */
 #define NO_RUN_NS    UINT64_C(5000000)   /* look again when the pool of runs was empty */
-#define NO_WAY_NS    UINT64_C(200000000)
 #define PERSIST_NS   UINT64_C(200000000) /* the first probe is not before that */
 
 enum { ECT0 = 2, SACK_ROOM = 28, SACK_ROOM_PLAIN = 36 };
@@ -122,9 +121,9 @@ static void arm_persist(struct turn *turn)
     uint64_t wait = ewi_max_u64(ewi_net_conn_rto(turn->net, conn), PERSIST_NS);
 
     if (conn->runs.una == conn->runs.nxt && conn->rto_at == 0) {
-        conn->rto_at = ewi_net_tcp_tick_of(turn->net->now + wait);
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
+        ewi_net_conn_arm_timeout(turn->net, conn, wait);
     }
 }
 
@@ -238,7 +237,7 @@ static void start_timeout(struct turn *turn, bool restart)
     struct net_conn *conn = turn->conn;
 
     if (conn->rto_at == 0 || restart)
-        conn->rto_at = ewi_net_tcp_tick_of(turn->net->now + ewi_net_conn_rto(turn->net, conn));
+        ewi_net_conn_arm_timeout(turn->net, conn, ewi_net_conn_rto(turn->net, conn));
 }
 
 /* RFC 5681 section 4.1, RFC 7661 */
@@ -265,8 +264,10 @@ static bool book_new(struct turn *turn, const struct next *next)
     struct net_trouble *trouble;
 
     look_at_idle(turn);
-    if (conn->runs.una == conn->runs.nxt)
+    if (conn->runs.una == conn->runs.nxt) {
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
+        conn->retries = 0; /* of keepalive */
+    }
     if (conn->queue.end - conn->runs.nxt <= next->bytes && !(conn->flags & NET_CONN_CWND_LIMITED))
         sent.flags |= NET_RUN_APP_LIMITED;
     if (ewi_net_runs_sent(&turn->net->tcp.runs, &conn->runs, &sent) != EW_OK) {
@@ -315,9 +316,10 @@ static void book_syn(struct turn *turn)
     struct net_sent sent = {.now_ns = turn->net->now, .bytes = 1, .segment_bytes = 1};
 
     conn->flags &= ~(uint32_t)NET_CONN_SYN;
-    if (conn->runs.nxt == conn->runs.una)
+    if (conn->runs.nxt == conn->runs.una) {
+        conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
         (void)ewi_net_runs_sent(&turn->net->tcp.runs, &conn->runs, &sent);
-    else
+    } else
         ewi_net_runs_resent(&turn->net->tcp.runs, &conn->runs, conn->runs.una, &sent);
     start_timeout(turn, true);
 }
@@ -482,7 +484,7 @@ static bool find_way(struct turn *turn)
         if (conn->state == NET_TCP_SYN_SENT)
             ewi_net_conn_close(turn->net, conn, -EHOSTUNREACH);
         else if (conn->hold_at == 0)
-            conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NO_WAY_NS);
+            conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NET_NO_WAY_NS);
         return false;
     }
     mtu = ewi_net_path_mtu(turn->net, &conn->tuple, turn->way.mtu);

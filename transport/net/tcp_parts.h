@@ -21,6 +21,7 @@
 
 #define NET_MS UINT64_C(1000000)
 #define NET_S  UINT64_C(1000000000)
+#define NET_NO_WAY_NS UINT64_C(200000000) /* look for a way again after so long */
 
 enum {
     NET_SLOT_LISTENER = 1 << 30, /* bits 31, 30 of a handle's slot: 0 a connection, 2 UDP */
@@ -224,6 +225,8 @@ void ewi_net_conn_duplicate(struct ewi_net *net, struct net_conn *conn,
 /* ---- tcp_timer.c ---- */
 
 void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn);
+/* rto_at: the nearest of the next timeout and the end of the user's patience (RFC 5482). */
+void ewi_net_conn_arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait);
 /* How long data, or a byte that the window has no room for, has been waiting. */
 uint64_t ewi_net_conn_stuck_for(const struct ewi_net *net, const struct net_conn *conn);
 void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn);

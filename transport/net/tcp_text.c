@@ -4,6 +4,7 @@
 enum {
     TINY_BYTES = 256,           /* copied to the end of the packet before, when there is room */
     CHALLENGES_PER_SECOND = 10, /* RFC 5961 section 7 */
+    SQUEEZE_STEPS = 64,       /* connections looked at */
     ANSWERS_PER_SECOND = 200,   /* to text that is out of the window */
 };
 
@@ -30,7 +31,9 @@ uint32_t ewi_net_conn_first_window(const struct ewi_net *net, const struct net_c
 uint64_t ewi_net_conn_edge(const struct ewi_net *net, const struct net_conn *conn)
 {
     uint64_t edge = ewi_net_seq_unwrap(conn->rcv_nxt, conn->rcv_edge);
-    uint64_t offered = edge - conn->rcv_nxt, window = free_window(net, conn);
+    uint8_t scale = (conn->flags & NET_CONN_SCALED) ? conn->receive_scale : 0;
+    uint64_t offered = edge - conn->rcv_nxt;
+    uint64_t window = ewi_min_u64(free_window(net, conn), (uint64_t)UINT16_MAX << scale);
     uint64_t step = ewi_min_u64(ewi_net_tcp_mss_of(conn->tuple.family, conn->path_mtu),
                                 ewi_net_conn_settings(net, conn)->recv_bytes / 4);
 
@@ -99,7 +102,9 @@ static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t by
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
     conn->rcv_unacked += bytes;
-    conn->rcv_mss = (uint16_t)ewi_max_u32(conn->rcv_mss, ewi_min_u32(bytes, UINT16_MAX));
+    conn->rcv_mss = (uint16_t)ewi_max_u32( /* one that a device joined counts as many */
+        conn->rcv_mss,
+        ewi_min_u32(bytes, ewi_net_tcp_mss_of(conn->tuple.family, conn->path_mtu)));
     if (settings->quick_ack || settings->delay_ack_ns == 0 ||
         conn->rcv_unacked >= 2u * conn->rcv_mss) {
         ewi_net_conn_ack_now(conn);
@@ -121,8 +126,9 @@ void ewi_net_conn_duplicate(struct ewi_net *net, struct net_conn *conn,
     struct net_taken taken;
 
     if (!(conn->flags & NET_CONN_SACK) || (conn->flags & NET_CONN_FIN_SEEN) ||
-        ewi_net_segment_end(segment) > conn->rcv_nxt)
+        segment->seq >= conn->rcv_nxt)
         return;
+    arrival.bytes = (uint32_t)ewi_min_u64(arrival.bytes, conn->rcv_nxt - segment->seq);
     trouble = ewi_net_conn_need_trouble(net, conn);
     if (trouble != NULL)
         ewi_net_reorder_arrive(&net->tcp.reorder, &trouble->reorder, &arrival, &taken);
@@ -187,6 +193,28 @@ static bool join_last(struct ewi_net *net, struct net_conn *conn, const uint8_t 
     return true;
 }
 
+/* Bytes that came too early make room for those that can be read: RFC 2018 section 8 allows it, and else
+ * all of the memory could wait for holes that nobody can fill. The own ones first. */
+static void squeeze(struct ewi_net *net, struct net_conn *conn)
+{
+    struct net_pool *troubles = &net->tcp.troubles;
+    struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
+    struct net_taken taken;
+
+    for (uint32_t i = 0; i <= SQUEEZE_STEPS; i++) {
+        if (trouble != NULL &&
+            ewi_net_reorder_drop(&net->tcp.reorder, &trouble->reorder, &taken)) {
+            ewi_net_packet_give(net, taken.buffer);
+            net->count.tcp_squeezed += 1;
+            return;
+        }
+        net->tcp.squeeze_next = (net->tcp.squeeze_next + 1) % troubles->slots;
+        trouble = ewi_net_pool_is_taken(troubles, net->tcp.squeeze_next)
+                      ? ewi_net_pool_at(troubles, net->tcp.squeeze_next)
+                      : NULL;
+    }
+}
+
 /* True: taken; rcv_nxt is the caller's. */
 static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
                    uint8_t *at, uint32_t bytes)
@@ -199,6 +227,10 @@ static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_
         2 * (uint64_t)ewi_net_conn_settings(net, conn)->recv_bytes + UINT16_MAX)
         return false;
     index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+    if (index == NET_NONE) { /* a reference comes free with the next reclaim only: then it is sent again */
+        squeeze(net, conn);
+        index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+    }
     if (index == NET_NONE)
         return false;
     link_packet(net, conn, index);
@@ -209,10 +241,10 @@ static void link_taken(struct ewi_net *net, struct net_conn *conn, const struct 
 {
     struct net_packet *packet = ewi_net_packet(net, taken->buffer);
 
+    /* tiny segments may have been copied behind the packet's own bytes, into its room */
+    EWI_ASSERT(taken->offset + taken->bytes <= packet->bytes + packet->room);
     packet->data += taken->offset;
-    packet->room += packet->bytes > taken->offset + taken->bytes
-                        ? packet->bytes - taken->offset - taken->bytes
-                        : 0;
+    packet->room = packet->bytes + packet->room - taken->offset - taken->bytes;
     packet->bytes = taken->bytes;
     link_packet(net, conn, taken->buffer);
 }
@@ -291,6 +323,10 @@ static void take_text(struct ewi_net *net, struct net_conn *conn, struct net_seg
     struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
     bool was_whole = trouble == NULL || ewi_net_reorder_is_empty(&trouble->reorder);
 
+    if (segment->seq < nxt && was_whole) { /* RFC 2883 section 4.2; beside islands arrive() sees it */
+        ewi_net_conn_duplicate(net, conn, segment);
+        ewi_net_conn_ack_now(conn);
+    }
     if (end > edge) { /* the rest comes again, and so does a FIN behind it */
         end = edge;
         segment->tcp.flags &= (uint8_t)~NET_TCP_FIN;
@@ -374,7 +410,7 @@ bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_se
     take_mark(net, conn, segment);
     if (segment->bytes != 0) {
         if ((conn->flags & NET_CONN_FINISHED) &&
-            segment->seq + segment->bytes > conn->rcv_nxt) { /* section 3.6: nobody will read it */
+            segment->seq + segment->bytes > conn->rcv_nxt) { /* section 3.6.1 (SHLD-3): nobody reads */
             ewi_net_conn_reset(net, conn, -ECONNRESET);
             return false;
         }

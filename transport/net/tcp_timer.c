@@ -47,21 +47,24 @@ void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn)
 static void keep_alive(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
-    uint64_t quiet = unheard(net, conn), probed;
+    uint64_t quiet = unheard(net, conn);
+    bool is_busy = conn->runs.una != conn->runs.nxt || conn->rto_at != 0;
 
     if (settings->keepalive_ns == 0)
         return;
-    if (conn->runs.una != conn->runs.nxt || quiet < settings->keepalive_ns) {
+    if (!is_busy && quiet < ewi_max_u64(settings->keepalive_ns, settings->keepalive_interval_ns))
+        conn->retries = 0; /* the last probe, an interval ago, was answered */
+    if (is_busy || quiet < settings->keepalive_ns) {
         /* Not idle: the retransmission timer looks after it. */
         conn->life_at = ewi_net_tcp_slow_of(net->now + settings->keepalive_ns -
                                             ewi_min_u64(quiet, settings->keepalive_ns - 1));
         return;
     }
-    probed = (quiet - settings->keepalive_ns) / settings->keepalive_interval_ns;
-    if (probed >= settings->keepalive_count) {
+    if (conn->retries >= settings->keepalive_count) { /* of probes that were sent, not of time */
         ewi_net_conn_reset(net, conn, -ETIMEDOUT);
         return;
     }
+    conn->retries += 1;
     conn->flags |= NET_CONN_PROBE;
     conn->life_at = ewi_net_tcp_slow_of(net->now + settings->keepalive_interval_ns);
 }
@@ -83,23 +86,21 @@ static bool gives_up(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
+    if (settings->user_timeout_ns != 0 &&
+        ewi_net_conn_stuck_for(net, conn) >= settings->user_timeout_ns)
+        return true;
     if (conn->state < NET_TCP_ESTABLISHED)
         return conn->retries > settings->syn_retries;
-    if (settings->user_timeout_ns != 0)
-        return ewi_net_conn_stuck_for(net, conn) >= settings->user_timeout_ns;
-    return conn->retries > RETRIES_MAX;
+    return settings->user_timeout_ns == 0 && conn->retries > RETRIES_MAX;
 }
 
-/* The nearest of the next time-out and the end of the user's patience. */
-static void arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait)
+void ewi_net_conn_arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait)
 {
-    uint64_t patience = ewi_net_conn_settings(net, conn)->user_timeout_ns, stuck;
+    uint64_t patience = ewi_net_conn_settings(net, conn)->user_timeout_ns, at = net->now + wait;
 
-    if (patience != 0 && conn->state >= NET_TCP_ESTABLISHED) {
-        stuck = ewi_net_conn_stuck_for(net, conn);
-        wait = ewi_min_u64(wait, patience > stuck ? patience - stuck : 0);
-    }
-    conn->rto_at = ewi_net_tcp_tick_of(net->now + wait);
+    if (patience != 0)
+        at = ewi_min_u64(at, ewi_net_tcp_slow_ns(conn->progress_at, net->now) + patience);
+    conn->rto_at = ewi_net_tcp_tick_of(ewi_max_u64(at, net->now));
 }
 
 static void syn_due(struct ewi_net *net, struct net_conn *conn)
@@ -108,7 +109,7 @@ static void syn_due(struct ewi_net *net, struct net_conn *conn)
     if (conn->retries >= 2) /* RFC 3168 section 6.1.1.1: something on the path may not like it */
         conn->flags &= ~(uint32_t)NET_CONN_ECE_SYN;
     ewi_net_rtt_on_timeout(&conn->rtt);
-    conn->rto_at = ewi_net_tcp_tick_of(net->now + ewi_net_conn_rto(net, conn));
+    ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
 }
 
 /* The window is closed: RFC 9293 section 3.8.6.1; the waits double, and it never gives up while the
@@ -119,7 +120,7 @@ static void persist_due(struct ewi_net *net, struct net_conn *conn)
 
     conn->flags |= NET_CONN_PROBE;
     wait = ewi_min_u64(wait << ewi_min_u32(conn->retries, 16), PROBE_WAIT_MAX);
-    arm_timeout(net, conn, wait);
+    ewi_net_conn_arm_timeout(net, conn, wait);
 }
 
 /* RFC 4821 in its simplest form: full segments vanish, so try smaller ones; later where they got
@@ -150,6 +151,9 @@ static void rto_due(struct ewi_net *net, struct net_conn *conn)
         !((conn->flags & NET_CONN_FIN_QUEUED) && !ewi_net_conn_fin_sent(conn)) &&
         conn->state >= NET_TCP_ESTABLISHED)
         return;
+    if (conn->snd_wnd == 0 && conn->state >= NET_TCP_ESTABLISHED &&
+        unheard(net, conn) < 2 * PROBE_WAIT_MAX)
+        conn->retries = (uint8_t)ewi_min_u32(conn->retries, RETRIES_MAX - 1u); /* it answers: SHLD-17 */
     conn->retries = (uint8_t)ewi_min_u32(conn->retries + 1u, UINT8_MAX);
     if (!outstanding && conn->state >= NET_TCP_ESTABLISHED) {
         if (ewi_net_conn_settings(net, conn)->user_timeout_ns != 0 && gives_up(net, conn))
@@ -170,7 +174,7 @@ static void rto_due(struct ewi_net *net, struct net_conn *conn)
     }
     ewi_net_conn_loss_timeout(net, conn);
     black_hole(net, conn);
-    arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
+    ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
 }
 
 /* ---- what is due ---- */

@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "transport/net/ports.h"
 #include "transport/net/whole.h"
 
 /* ---- memory ---- */
+
+enum { PORTS = NET_PORTS_HIGH - NET_PORTS_LOW + 1 };
 
 static uint32_t slots_for(const struct net_config *config) /* none at all would be refused */
 {
@@ -20,11 +23,13 @@ void ewi_net_udp_place(struct net_block *block, const struct net_config *config,
     size_t connected = ewi_net_block_add(block, ewi_net_table_bytes(slots), NET_ALIGN);
     size_t bound = ewi_net_block_add(block, ewi_net_listeners_bytes(slots), NET_ALIGN);
     size_t events = ewi_net_block_add(block, ewi_net_events_bytes(slots), NET_ALIGN);
+    size_t users = ewi_net_block_array(block, PORTS, sizeof(uint32_t), NET_ALIGN);
 
     places->endpoints = ewi_net_block_at(block, endpoints);
     places->connected = ewi_net_block_at(block, connected);
     places->bound = ewi_net_block_at(block, bound);
     places->events = ewi_net_block_at(block, events);
+    places->users = ewi_net_block_at(block, users);
 }
 
 static struct net_rows rows_at(const struct net_pool *pool, size_t offset)
@@ -47,6 +52,8 @@ void ewi_net_udp_init(struct ewi_net *net, const struct net_udp_places *places)
     ewi_net_listeners_init(&udp->bound, places->bound, slots,
                            rows_at(&udp->endpoints, offsetof(struct net_udp_endpoint, listen)));
     ewi_net_events_init(&udp->events, places->events, slots);
+    udp->users = places->users;
+    memset(udp->users, 0, PORTS * sizeof(uint32_t));
     ewi_net_key(udp->key, net->seed, NET_KEY_UDP);
 }
 

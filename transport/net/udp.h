@@ -48,11 +48,12 @@ struct net_udp_all {
     struct net_table connected;
     struct net_listeners bound;
     struct net_events events;
+    uint32_t *users; /* of each port from NET_PORTS_LOW on: endpoints that have it */
     uint8_t key[16];
 };
 
 struct net_udp_places {
-    void *endpoints, *connected, *bound, *events;
+    void *endpoints, *connected, *bound, *events, *users;
 };
 
 void ewi_net_udp_place(struct net_block *block, const struct net_config *config,

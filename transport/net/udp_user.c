@@ -45,30 +45,23 @@ static uint16_t scope_of(const struct stack_addr *local, const struct stack_addr
 
 /* ---- names of endpoints ---- */
 
-static bool has_port(const struct ewi_net *net, uint16_t port)
-{
-    const struct net_pool *pool = &net->udp.endpoints;
-
-    for (uint32_t i = 0; i < pool->fresh; i++)
-        if (ewi_net_pool_is_taken(pool, i) && ewi_net_udp_at(net, i)->listen.port == port)
-            return true;
-    return false;
-}
-
 /* RFC 6056 section 3.3.1: from a random place on, the first that no endpoint has. 0: none */
 static uint16_t choose_port(struct ewi_net *net)
 {
     uint32_t count = NET_PORTS_HIGH - NET_PORTS_LOW + 1;
     uint32_t from = (uint32_t)ewi_net_random_below(&net->random, count);
 
-    for (uint32_t i = 0; i < count; i++) {
-        uint16_t port = (uint16_t)(NET_PORTS_LOW + (from + i) % count);
-
-        if (!has_port(net, port))
-            return port;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        if (net->udp.users[(from + i) % count] == 0)
+            return (uint16_t)(NET_PORTS_LOW + (from + i) % count);
     net->count.full_ports += 1;
     return 0;
+}
+
+static void use_port(struct ewi_net *net, uint16_t port, bool begins)
+{
+    if (port >= NET_PORTS_LOW)
+        net->udp.users[port - NET_PORTS_LOW] += begins ? 1 : UINT32_MAX;
 }
 
 static int choose_local_port(struct ewi_net *net, const struct stack_addr *local, uint16_t *port)
@@ -167,6 +160,7 @@ int ewi_net_udp_open(struct ewi_net *net, const struct stack_addr *local,
         ewi_net_pool_give(pool, index);
         return code;
     }
+    use_port(net, ewi_net_udp_at(net, index)->listen.port, true);
     *out = ewi_net_udp_handle(net, index);
     return 0;
 }
@@ -190,6 +184,7 @@ int ewi_net_udp_close(struct ewi_net *net, ewi_stream stream)
                              ewi_net_tuple_hash(net->udp.key, &endpoint->tuple), index);
     else
         ewi_net_listeners_remove(&net->udp.bound, index);
+    use_port(net, endpoint->listen.port, false);
     ewi_net_events_clear(&net->udp.events, index, UINT32_MAX >> 1);
     ewi_net_pool_give(&net->udp.endpoints, index);
     return 0;
@@ -405,7 +400,7 @@ uint32_t ewi_net_udp_events(struct ewi_net *net, struct stack_event *events, uin
 const char *ewi_net_udp_check(const struct ewi_net *net)
 {
     const struct net_udp_all *udp = &net->udp;
-    uint32_t connected = 0;
+    uint32_t connected = 0, users = 0;
 
     for (uint32_t i = 0; i < udp->endpoints.fresh; i++) {
         const struct net_udp_endpoint *endpoint = ewi_net_udp_at(net, i);
@@ -417,7 +412,12 @@ const char *ewi_net_udp_check(const struct ewi_net *net)
         if ((endpoint->first == NET_NONE) != (endpoint->last == NET_NONE))
             return "a UDP endpoint's queue has one end only";
         connected += endpoint->is_connected;
+        users += endpoint->listen.port >= NET_PORTS_LOW;
     }
+    for (uint32_t i = 0; i <= NET_PORTS_HIGH - NET_PORTS_LOW; i++)
+        users -= udp->users[i];
+    if (users != 0)
+        return "the ports of UDP endpoints do not add up";
     if (connected != udp->connected.used || connected + udp->bound.used != udp->endpoints.used)
         return "the names of UDP endpoints do not add up";
     return NULL;

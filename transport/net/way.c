@@ -308,7 +308,8 @@ static enum net_way_code way_by_neighbour(struct ewi_net *net, uint32_t index,
 
     way_by_port(net, way, neighbour->name.local_port);
     way->hop = index;
-    ewi_net_use(net, index);
+    if (!ewi_net_neighbour_is_fresh(neighbour, net->now))
+        ewi_net_use(net, index);
     if (ewi_net_neighbour_is_known(neighbour)) {
         way_header(net, way, tuple->family, neighbour->mac);
         return NET_WAY_READY;

@@ -1,0 +1,422 @@
+/* tests/sim/net_watch.h - somebody who sees every segment and knows what TCP may do.
+ *
+ * Purpose    Judge what the stacks send from outside, without looking into them.
+ * Shape      flow   two ends; side[s]: what end s has sent and been given
+ *            watch_sent(frame)    as a stack gave it to its device, behind offloads
+ *            watch_given(frame)   as a stack got it, whole
+ *            Positions are u64 as in transport/net/seq.h.
+ * Owner      flows are malloc'ed; watch_clear() frees them all
+ * Threads    one
+ * Trust      the stacks are under test: what they send has to be perfect
+ * Errors     SIM_CHECK fails
+ * Invariants I1  every header and checksum that is sent is right, and no packet is above the MTU.
+ *            I2  the right edge of the window, the ACK number and TSval never go back.
+ *            I3  nothing leaves beyond the edge that was given, but for one byte of a probe;
+ *                nothing with a gap in front, behind the FIN, or longer than the peer's MSS.
+ *            I4  what leaves is what the application gave, at its place in the stream.
+ *            I5  what was negotiated is kept: timestamps in every segment but RST, scale, SACK.
+ * Ordering   none
+ * Source     RFC 9293 sections 3.4, 3.7.1, 3.8.6; RFC 7323 sections 2.2, 3.2; RFC 2018; RFC 6691
+ */
+#ifndef TESTS_SIM_NET_WATCH_H
+#define TESTS_SIM_NET_WATCH_H
+
+#include "tests/sim/net_wire.h"
+#include "transport/net/seq.h"
+
+enum { WATCH_HEADS = 1024 };
+
+struct watch_name { /* both ends; the one that compares less first */
+    uint8_t ip[2][16];
+    uint16_t port[2];
+    uint16_t family;
+};
+
+/* What an application says about one direction. */
+struct watch_source {
+    uint64_t seed;
+    const uint64_t *accepted; /* bytes that send() took */
+};
+
+struct watch_side {
+    bool syn_sent, fin_sent, has_edge, reset, scaled, times, sack, has_acked;
+    uint8_t scale;
+    uint16_t mss; /* that it wants */
+    uint32_t time;
+    uint64_t first;      /* position of the SYN */
+    uint64_t next;       /* behind the last that was sent */
+    uint64_t fin;        /* its position */
+    uint64_t acked;      /* the highest it has acknowledged */
+    uint64_t edge;       /* of the window that it has offered */
+    uint64_t edge_given; /* that it has been told of */
+    uint64_t una;        /* the highest that it has been told was acknowledged */
+    uint64_t segments, data_segments, data_bytes, resent_segments, pure_acks, probes;
+    uint64_t ce_given, ece_sent, cwr_sent;
+};
+
+struct watch_flow {
+    struct watch_name name;
+    struct watch_side side[2];
+    struct watch_source source[2]; /* of each side's bytes */
+    struct watch_flow *next;
+};
+
+struct watch_segment {
+    struct watch_flow *flow;
+    int from; /* which side of the flow sent it */
+    struct net_tcp tcp;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+    uint8_t ecn;
+};
+
+static struct {
+    struct watch_flow *head[WATCH_HEADS];
+    uint64_t flows, segments, bytes, resets, not_tcp;
+    bool traces;
+    bool may_shrink; /* somebody else than our stack offers windows */
+} watch;
+
+static inline void watch_clear(void)
+{
+    for (int i = 0; i < WATCH_HEADS; i++) {
+        while (watch.head[i] != NULL) {
+            struct watch_flow *flow = watch.head[i];
+
+            watch.head[i] = flow->next;
+            free(flow);
+        }
+    }
+    memset(&watch, 0, sizeof(watch));
+    watch.traces = getenv("SIM_TRACE") != NULL;
+}
+
+static inline uint32_t watch_hash(const struct watch_name *name)
+{
+    const uint8_t *bytes = (const uint8_t *)name;
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < sizeof(*name); i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return hash % WATCH_HEADS;
+}
+
+/* The flow of a name given as source and destination; *from: which side the source is. */
+static inline struct watch_flow *watch_flow(struct watch_name name, int *from)
+{
+    int order = memcmp(name.ip[0], name.ip[1], 16);
+    struct watch_flow *flow;
+    uint32_t head;
+
+    *from = order > 0 || (order == 0 && name.port[0] > name.port[1]);
+    if (*from == 1) {
+        struct watch_name turned = {.port = {name.port[1], name.port[0]}, .family = name.family};
+
+        memcpy(turned.ip[0], name.ip[1], 16);
+        memcpy(turned.ip[1], name.ip[0], 16);
+        name = turned;
+    }
+    head = watch_hash(&name);
+    for (flow = watch.head[head]; flow != NULL; flow = flow->next)
+        if (memcmp(&flow->name, &name, sizeof(name)) == 0)
+            return flow;
+    flow = calloc(1, sizeof(*flow));
+    CHECK(flow != NULL);
+    flow->name = name;
+    flow->next = watch.head[head];
+    watch.head[head] = flow;
+    watch.flows += 1;
+    return flow;
+}
+
+/* ---- from bytes to a segment ---- */
+
+/* The IP header at ip; NET_OK and what TCP needs, or NET_UNKNOWN: it is not TCP. */
+static inline enum net_code watch_ip(const uint8_t *ip, uint32_t bytes, struct watch_name *name,
+                                     uint32_t *addresses, uint32_t *header, uint32_t *payload,
+                                     uint8_t *ecn)
+{
+    struct net_ip6_chain chain;
+    struct net_ip4 four;
+    struct net_ip6 six;
+    enum net_code code;
+
+    memset(name, 0, sizeof(*name));
+    if (ip[0] >> 4 == 4) {
+        code = ewi_net_ip4_parse(ip, bytes, &four);
+        if (code != NET_OK)
+            return code;
+        memcpy(name->ip[0], ip + 12, 4);
+        memcpy(name->ip[1], ip + 16, 4);
+        name->family = 4;
+        *addresses = ewi_net_sum_ip4(four.source, four.destination);
+        *header = four.header_bytes;
+        *payload = four.payload_bytes;
+        *ecn = four.traffic_class & 3;
+        return four.protocol == NET_TCP && !four.more_fragments && four.fragment_at == 0
+                   ? NET_OK
+                   : NET_UNKNOWN;
+    }
+    code = ewi_net_ip6_parse(ip, bytes, &six);
+    if (code == NET_OK)
+        code = ewi_net_ip6_walk(ip, bytes, &six, &chain);
+    if (code != NET_OK)
+        return code;
+    memcpy(name->ip[0], six.source, 16);
+    memcpy(name->ip[1], six.destination, 16);
+    name->family = 6;
+    *addresses = ewi_net_sum_ip6(six.source, six.destination);
+    *header = chain.header_bytes;
+    *payload = chain.payload_bytes;
+    *ecn = six.traffic_class & 3;
+    return chain.protocol == NET_TCP && !chain.is_fragment ? NET_OK : NET_UNKNOWN;
+}
+
+/* False: no TCP segment. blank: do not look at its checksum. */
+static inline bool watch_parse(const uint8_t *ip, uint32_t bytes, bool blank,
+                               struct watch_segment *out)
+{
+    uint32_t addresses = 0, header = 0, payload = 0;
+    struct watch_name name;
+    enum net_code code = watch_ip(ip, bytes, &name, &addresses, &header, &payload, &out->ecn);
+
+    if (code == NET_UNKNOWN)
+        return false;
+    SIM_CHECK(code == NET_OK, "IP header: %s", ewi_net_code_name(code));
+    code = ewi_net_tcp_parse(ip + header, payload, blank ? NET_SUM_BY_DEVICE : addresses,
+                             &out->tcp);
+    SIM_CHECK(code == NET_OK, "TCP header: %s", ewi_net_code_name(code));
+    name.port[0] = out->tcp.source_port;
+    name.port[1] = out->tcp.destination_port;
+    out->payload = ip + header + out->tcp.header_bytes;
+    out->payload_bytes = payload - out->tcp.header_bytes;
+    out->flow = watch_flow(name, &out->from);
+    return true;
+}
+
+/* ---- rules for what is sent ---- */
+
+static inline void watch_about(const struct watch_segment *s, const char *what)
+{
+    const struct watch_side *me = &s->flow->side[s->from], *peer = &s->flow->side[!s->from];
+
+    fprintf(stderr,
+            "\n    at %" PRIu64 " ns, ports %u > %u: %s\n    flags %02x seq +%" PRIu64 " (%" PRId64
+            " before next) payload %u ack +%" PRIu64 " window %u, edge given +%" PRIu64
+            ", next +%" PRIu64 ", peer next +%" PRIu64 "\n",
+            sim.now, s->tcp.source_port, s->tcp.destination_port, what, s->tcp.flags,
+            ewi_net_seq_unwrap(me->next, s->tcp.sequence) - me->first,
+            (int64_t)(me->next - ewi_net_seq_unwrap(me->next, s->tcp.sequence)), s->payload_bytes,
+            ewi_net_seq_unwrap(me->acked, s->tcp.acknowledgment) - peer->first, s->tcp.window,
+            me->edge_given - me->first, me->next - me->first, peer->next - peer->first);
+}
+
+#define WATCH_CHECK(segment, condition, what)                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            watch_about(segment, what);                                                            \
+            harness_fail(__FILE__, __LINE__, #condition);                                          \
+        }                                                                                          \
+    } while (0)
+
+static inline bool is_scaled(const struct watch_flow *flow)
+{
+    return flow->side[0].scaled && flow->side[1].scaled;
+}
+
+static inline uint64_t watch_edge(const struct watch_segment *s, uint64_t ack)
+{
+    const struct watch_side *me = &s->flow->side[s->from];
+    bool has_scale = is_scaled(s->flow) && (s->tcp.flags & NET_TCP_SYN) == 0;
+
+    return ack + ((uint64_t)s->tcp.window << (has_scale ? me->scale : 0));
+}
+
+static inline void watch_syn(const struct watch_segment *s)
+{
+    struct watch_flow *flow = s->flow;
+    struct watch_side *me = &flow->side[s->from];
+    uint64_t first = NET_SEQ_FIRST + s->tcp.sequence;
+    bool is_answer = (s->tcp.flags & NET_TCP_ACK) != 0;
+
+    if (me->syn_sent && me->first == first && !me->reset) {
+        me->resent_segments += 1;
+        return;
+    }
+    if (!is_answer && (me->syn_sent || flow->side[!s->from].has_acked))
+        memset(flow->side, 0, sizeof(flow->side)); /* the name's next life */
+    memset(me, 0, sizeof(*me));
+    me->syn_sent = true;
+    me->first = first;
+    me->next = first + 1;
+    me->scaled = (s->tcp.has & NET_TCP_HAS_SCALE) != 0;
+    me->scale = s->tcp.scale;
+    me->times = (s->tcp.has & NET_TCP_HAS_TIMES) != 0;
+    me->sack = (s->tcp.has & NET_TCP_HAS_SACK_PERMITTED) != 0;
+    me->mss = (s->tcp.has & NET_TCP_HAS_MSS) != 0 ? s->tcp.mss : 536;
+    WATCH_CHECK(s, !me->scaled || !is_answer || flow->side[!s->from].scaled, "scale not offered");
+    WATCH_CHECK(s, !me->times || !is_answer || flow->side[!s->from].times, "times not offered");
+    WATCH_CHECK(s, !me->sack || !is_answer || flow->side[!s->from].sack, "SACK not offered");
+    WATCH_CHECK(s, s->ecn == 0, "ECT in a SYN");
+}
+
+static inline void watch_ack(const struct watch_segment *s)
+{
+    struct watch_side *me = &s->flow->side[s->from], *peer = &s->flow->side[!s->from];
+    uint64_t ack, edge;
+
+    if ((s->tcp.flags & NET_TCP_ACK) == 0 || !peer->syn_sent)
+        return;
+    ack = ewi_net_seq_unwrap(me->has_acked ? me->acked : peer->first, s->tcp.acknowledgment);
+    WATCH_CHECK(s, ack <= peer->next, "ACK of what was never sent");
+    WATCH_CHECK(s, ack > peer->first, "ACK below the SYN");
+    WATCH_CHECK(s, !me->has_acked || ack >= me->acked, "ACK goes back");
+    me->acked = ack;
+    me->has_acked = true;
+    if (peer->fin_sent && ack > peer->fin)
+        return; /* its window says nothing any more */
+    edge = watch_edge(s, ack);
+    WATCH_CHECK(s, !me->has_edge || edge >= me->edge || watch.may_shrink, "window shrinks");
+    me->edge = edge;
+    me->has_edge = true;
+}
+
+static inline void watch_options(const struct watch_segment *s)
+{
+    struct watch_side *me = &s->flow->side[s->from], *peer = &s->flow->side[!s->from];
+    bool has_times = (s->tcp.has & NET_TCP_HAS_TIMES) != 0;
+    uint32_t options = s->tcp.header_bytes - NET_TCP_BYTES;
+
+    if (!me->syn_sent || !peer->syn_sent)
+        return;
+    WATCH_CHECK(s, has_times == (me->times && peer->times), "timestamps are not as negotiated");
+    if (has_times)
+        WATCH_CHECK(s, me->time == 0 || !ewi_net_seq_before(s->tcp.time, me->time),
+                    "TSval goes back");
+    if (has_times)
+        me->time = s->tcp.time;
+    WATCH_CHECK(s, s->tcp.sacks == 0 || (me->sack && peer->sack), "SACK was not negotiated");
+    WATCH_CHECK(s, s->payload_bytes == 0 || s->payload_bytes + options <= peer->mss,
+                "longer than the peer's MSS");
+}
+
+static inline void watch_content(const struct watch_segment *s, uint64_t position)
+{
+    const struct watch_source *source = &s->flow->source[s->from];
+    uint64_t at = position - s->flow->side[s->from].first - 1;
+
+    if (source->accepted == NULL)
+        return;
+    WATCH_CHECK(s, at + s->payload_bytes <= *source->accepted, "bytes that nobody gave");
+    at = pattern_wrong(s->payload, source->seed, at, s->payload_bytes);
+    WATCH_CHECK(s, at == s->payload_bytes, "not the bytes that were given");
+}
+
+static inline void watch_data(const struct watch_segment *s)
+{
+    struct watch_side *me = &s->flow->side[s->from], *peer = &s->flow->side[!s->from];
+    uint64_t from = ewi_net_seq_unwrap(me->next, s->tcp.sequence);
+    uint64_t end = from + s->payload_bytes;
+
+    WATCH_CHECK(s, from <= me->next, "a gap in front of it");
+    if (s->payload_bytes > 0 && from > me->first) {
+        WATCH_CHECK(s, end <= me->edge_given + (s->payload_bytes == 1), "beyond the window");
+        watch_content(s, from);
+        me->data_segments += 1;
+        me->data_bytes += s->payload_bytes;
+        me->resent_segments += from < me->next;
+        me->probes += end > me->edge_given;
+        WATCH_CHECK(s, s->ecn != 3, "CE from a host");
+    }
+    WATCH_CHECK(s, !me->fin_sent || end <= me->fin + (s->payload_bytes == 0), "behind the FIN");
+    if ((s->tcp.flags & NET_TCP_FIN) != 0) {
+        WATCH_CHECK(s, !me->fin_sent || end == me->fin, "a second FIN elsewhere");
+        WATCH_CHECK(s, end >= me->next || me->fin_sent, "FIN in front of sent bytes");
+        me->resent_segments += me->fin_sent && s->payload_bytes == 0;
+        me->fin_sent = true;
+        me->fin = end++;
+    }
+    me->next = end > me->next ? end : me->next;
+    me->pure_acks += s->payload_bytes == 0 && (s->tcp.flags & (NET_TCP_FIN | NET_TCP_SYN)) == 0 &&
+                     peer->syn_sent;
+    me->ece_sent += (s->tcp.flags & NET_TCP_ECE) != 0;
+    me->cwr_sent += (s->tcp.flags & NET_TCP_CWR) != 0;
+}
+
+/* SIM_TRACE=1 in the environment: every segment, as it leaves. */
+static inline void watch_trace(const struct watch_segment *s)
+{
+    const struct watch_side *me = &s->flow->side[s->from], *peer = &s->flow->side[!s->from];
+
+    printf("%" PRIu64 " %u>%u %s%s%s%s%s +%" PRIu64 " (%u)%s ack +%" PRIu64 " win %u", sim.now / US,
+           s->tcp.source_port, s->tcp.destination_port, s->tcp.flags & NET_TCP_SYN ? "S" : "",
+           s->tcp.flags & NET_TCP_FIN ? "F" : "", s->tcp.flags & NET_TCP_RST ? "R" : "",
+           s->tcp.flags & NET_TCP_ECE ? "E" : "", s->tcp.flags & NET_TCP_CWR ? "C" : "",
+           ewi_net_seq_unwrap(me->next, s->tcp.sequence) - me->first, s->payload_bytes,
+           ewi_net_seq_unwrap(me->next, s->tcp.sequence) < me->next ? " again" : "",
+           ewi_net_seq_unwrap(peer->next, s->tcp.acknowledgment) - peer->first, s->tcp.window);
+    for (int i = 0; i < s->tcp.sacks; i++)
+        printf(" sack +%" PRIu64 "-%" PRIu64,
+               ewi_net_seq_unwrap(peer->next, s->tcp.sack[i].left) - peer->first,
+               ewi_net_seq_unwrap(peer->next, s->tcp.sack[i].right) - peer->first);
+    printf("\n");
+}
+
+/* A stack sends this IP packet. */
+static inline void watch_sent(const uint8_t *ip, uint32_t bytes, bool blank)
+{
+    struct watch_segment s = {0};
+    struct watch_side *me;
+
+    if (!watch_parse(ip, bytes, blank, &s)) {
+        watch.not_tcp += 1;
+        return;
+    }
+    watch.segments += 1;
+    watch.bytes += s.payload_bytes;
+    me = &s.flow->side[s.from];
+    me->segments += 1;
+    if (watch.traces)
+        watch_trace(&s);
+    if ((s.tcp.flags & NET_TCP_RST) != 0) {
+        me->reset = s.flow->side[!s.from].reset = true;
+        watch.resets += 1;
+        return;
+    }
+    if ((s.tcp.flags & NET_TCP_SYN) != 0)
+        watch_syn(&s);
+    else if (me->reset)
+        return;
+    watch_ack(&s);
+    if ((s.tcp.flags & NET_TCP_SYN) == 0 && me->syn_sent) {
+        WATCH_CHECK(&s, (s.tcp.flags & NET_TCP_ACK) != 0, "no ACK flag");
+        watch_options(&s);
+        watch_data(&s);
+    }
+}
+
+/* A stack is given this IP packet, as somebody sent it. */
+static inline void watch_given(const uint8_t *ip, uint32_t bytes, bool blank)
+{
+    struct watch_segment s = {0};
+    struct watch_side *to, *from;
+    uint64_t ack, edge;
+
+    if (!watch_parse(ip, bytes, blank, &s))
+        return;
+    from = &s.flow->side[s.from];
+    to = &s.flow->side[!s.from];
+    to->ce_given += s.ecn == 3;
+    if ((s.tcp.flags & (NET_TCP_RST | NET_TCP_ACK)) != NET_TCP_ACK || !to->syn_sent)
+        return;
+    ack = ewi_net_seq_unwrap(to->next, s.tcp.acknowledgment);
+    if (ack > to->next || ack <= to->first || !from->syn_sent)
+        return; /* of an earlier life */
+    edge = watch_edge(&s, ack);
+    if (edge > to->edge_given)
+        to->edge_given = edge;
+    if (ack > to->una)
+        to->una = ack;
+}
+
+#endif
