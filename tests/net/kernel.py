@@ -138,19 +138,29 @@ class Peer:
     """Our stack: a running tun_peer on the device of a host."""
 
     def __init__(
-        self, host: Host, *options: str, mtu: int = 1500, tap: bool = False, addresses: bool = True
+        self,
+        host: Host,
+        *options: str,
+        mtu: int = 1500,
+        tap: bool = False,
+        descriptor: int | None = None,
     ) -> None:
         self._lines: list[Event] = []
         self._news = threading.Condition()
         self._is_over = False
         ours = [f"-a{OURS[4]}/24", *([f"-a{OURS[6]}/64"] if mtu >= 1280 else [])]
-        program = os.environ.get(PROGRAM_VARIABLE, str(PROGRAM))
+        command = [os.environ.get(PROGRAM_VARIABLE, str(PROGRAM)), f"-m{mtu}", *options]
+        if descriptor is None:
+            command += ["-k", "-e" if tap else "-t", DEVICE, *ours]
+        else:
+            command += ["-f", str(descriptor)]
         with host.inside():
             self._process = subprocess.Popen(
-                [program, "-e" if tap else "-t", DEVICE, f"-m{mtu}", "-k",
-                 *(ours if addresses else []), *options],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )  # fmt: skip
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[] if descriptor is None else [descriptor],
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.wait("ready")

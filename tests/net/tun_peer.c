@@ -611,13 +611,14 @@ static void parse(int argc, char **argv, bool is_second, const char **device)
     int c;
 
     optind = 1;
-    while ((c = getopt(argc, argv, "t:e:m:a:r:s:n:p:ckq")) != -1) {
+    while ((c = getopt(argc, argv, "t:e:f:m:a:r:s:n:p:ckq")) != -1) {
         if ((c == 'a' || c == 'r') != is_second)
             continue;
         switch (c) {
         case 'a': add_address(optarg); break;
         case 'r': add_route(optarg); break;
         case 't': *device = optarg; break;
+        case 'f': peer.fd = (int)number(optarg); break;
         case 'e': *device = optarg; peer.is_tap = true; break;
         case 'm': peer.mtu = (uint16_t)number(optarg); break;
         case 's': peer.seed = number(optarg); break;
@@ -627,7 +628,7 @@ static void parse(int argc, char **argv, bool is_second, const char **device)
         case 'k': peer.checks = true; break;
         case 'q': peer.streams.is_quiet = true; break;
         default:
-            usage("(-t TUN | -e TAP) [-m MTU] [-a [?]ADDRESS/BITS]... [-r NETWORK/BITS,GATEWAY]... "
+            usage("(-t TUN | -e TAP | -f DESCRIPTOR) [-m MTU] [-a [?]ADDRESS/BITS]... [-r NETWORK/BITS,GATEWAY]... "
                   "[-s SEED] [-n CONNECTIONS] [-p PCAP] [-c: copy] [-k: check] [-q: quiet]");
         }
     }
@@ -637,14 +638,15 @@ int main(int argc, char **argv)
 {
     const char *device = NULL;
 
+    peer.fd = -1;
     peer.mtu = 1500;
     peer.conns = 1024;
     parse(argc, argv, false, &device);
-    if (device == NULL)
-        usage("no device");
-    peer.fd = tun_open(device, peer.is_tap);
+    if (device != NULL)
+        peer.fd = tun_open(device, peer.is_tap);
     if (peer.fd < 0)
-        usage(strerror(-peer.fd));
+        usage(device == NULL ? "no device" : strerror(-peer.fd));
+    fcntl(peer.fd, F_SETFL, fcntl(peer.fd, F_GETFL) | O_NONBLOCK);
     wire_open(&peer.in, peer.seed * 2 + 1);
     wire_open(&peer.out, peer.seed * 2 + 2);
     open_net();
