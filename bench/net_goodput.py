@@ -4,10 +4,10 @@ kernel   kernel to kernel, CUBIC on both
 ours     our stack (tests/net/tun_peer.c, CUBIC) to the kernel
 both     our stack at both ends
 
-All go through bench/c/net_relay.c: 200 Mbit/s, a queue of one bandwidth-delay product (at least 64 KiB),
-seeded loss of data packets, two namespaces. A value is what the receiver got in the first seconds after
-it accepted, in Mbit/s; round N has the same seed for each. Not a peak: two processes and the relay share
-the machine's cores, so the rate is one that they carry.
+All go through bench/c/net_relay.c: 200 Mbit/s, a queue of one bandwidth-delay product (at least
+64 KiB), seeded loss of data packets, two namespaces. A value is what the receiver got in the first
+seconds after it accepted, in Mbit/s; round N has the same seed for each. Not a peak: two processes
+and the relay share the machine's cores, so the rate is one that they carry.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ QUICK = ((1.0, 10),)
 WHO = ("kernel", "ours", "both")
 PORT, DEVICE, SOCKET_BYTES = 80, "t0", 8 << 20
 ENDLESS = 1 << 40
+RECV_BYTES = 6 << 20
 SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 
 
@@ -119,7 +120,7 @@ def sending(way: Way) -> Iterator[None]:
         peer.connect(4, PORT, "source", ENDLESS)
         yield
         return
-    with way.hosts[0].socket(4) as sock:
+    with way.hosts[0].open_socket(4) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
         sender = Doing(lambda: kernel_source(sock))
         yield
@@ -159,6 +160,7 @@ def goodput(who: str, loss: float, ms: int, seed: int, seconds: float) -> tuple[
         way = Way(stack, who, loss, ms, seed)
         receiver, sender = way.peers[1], way.peers[0]
         if receiver is not None:
+            receiver.ask(f"set * recv_bytes {RECV_BYTES}")  # the kernel grows to as much by itself
             receiver.ask(f"listen {KERNEL[4]}:{PORT} sink")
             with sending(way):
                 got = received_by_ours(receiver, seconds)
@@ -195,7 +197,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.net_goodput", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1 %% and 10 ms only, two rounds")
     parser.add_argument("--rounds", type=int, help="default 3")
-    parser.add_argument("--seconds", type=float, help="of each measurement, default 3")
+    parser.add_argument("--seconds", type=float, help="of each measurement, default 2")
     parser.add_argument("--loss", type=float, action="append", help="percent, instead of all")
     parser.add_argument("--rtt", type=int, action="append", help="ms, instead of all")
     parser.add_argument("--who", action="append", choices=WHO, help="instead of all")
@@ -208,7 +210,7 @@ def main() -> None:
     """Measure all cells, interleaved."""
     options = parse()
     rounds = options.rounds or (2 if options.quick else 3)
-    seconds = options.seconds or (2.0 if options.quick else 3.0)
+    seconds = options.seconds or 2.0
     cells = [(loss, ms) for loss in options.loss or LOSSES for ms in options.rtt or ROUND_TRIPS]
     if options.quick:
         cells = list(QUICK)
@@ -220,7 +222,9 @@ def main() -> None:
                 value, facts = goodput(each, loss, ms, number + 1, seconds)
                 series[name_of(each, loss, ms)].values.append(value)
                 if options.facts:
-                    print(name_of(each, loss, ms), round(value, 2), json.dumps(facts), file=sys.stderr)
+                    print(
+                        name_of(each, loss, ms), round(value, 2), json.dumps(facts), file=sys.stderr
+                    )
     if options.table:
         print(table(series, cells, who))
     else:

@@ -59,6 +59,8 @@ class Host:
             finally:
                 checked(libc.setns(before.fileno(), CLONE_NEWNET), "setns")
         self.ip("link set lo up")
+        for name in ("all", "default"):  # its own link-local addresses: usable at once
+            self.sysctl(f"ipv6/conf/{name}/accept_dad", "0")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -80,7 +82,9 @@ class Host:
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         with self.inside():
-            done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=SOON)
+            done = subprocess.run(
+                command, capture_output=True, text=True, input=stdin, timeout=SOON
+            )
         assert done.returncode == 0, f"{command} {stdin}: {done.stderr}"
         return done.stdout
 
@@ -97,7 +101,9 @@ class Host:
         with self.inside():
             Path("/proc/sys/net", name).write_text(value)
 
-    def socket(self, family: int, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    def open_socket(
+        self, family: int, kind: int = socket.SOCK_STREAM, protocol: int = 0
+    ) -> socket.socket:
         with self.inside():
             made = socket.socket(FAMILIES[family], kind, protocol)
         made.settimeout(SOON)
@@ -105,7 +111,7 @@ class Host:
 
     def connect(self, family: int, port: int, source: int = 0) -> socket.socket:
         """Connect to our stack."""
-        made = self.socket(family)
+        made = self.open_socket(family)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((KERNEL[family], source))
         try:
@@ -116,7 +122,7 @@ class Host:
         return made
 
     def listen(self, family: int, port: int, backlog: int = 1024) -> socket.socket:
-        made = self.socket(family)
+        made = self.open_socket(family)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((KERNEL[family], port))
         made.listen(backlog)
@@ -149,11 +155,12 @@ class Peer:
         self._news = threading.Condition()
         self._is_over = False
         ours = [f"-a{OURS[4]}/24", *([f"-a{OURS[6]}/64"] if mtu >= 1280 else [])]
-        command = [os.environ.get(PROGRAM_VARIABLE, str(PROGRAM)), f"-m{mtu}", *options]
+        command = [os.environ.get(PROGRAM_VARIABLE, str(PROGRAM)), f"-m{mtu}"]
         if descriptor is None:
             command += ["-k", "-e" if tap else "-t", DEVICE, *ours]
         else:
             command += ["-f", str(descriptor)]
+        command += options  # routes need addresses
         with host.inside():
             self._process = subprocess.Popen(
                 command,
@@ -163,7 +170,11 @@ class Peer:
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.wait("ready")
+        try:
+            self.wait("ready")
+        except AssertionError:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         self._process.kill()

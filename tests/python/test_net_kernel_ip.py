@@ -56,7 +56,7 @@ def until(wanted: Callable[[], bool]) -> None:
 
 def ip_sum(data: bytes) -> int:
     words = struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
-    total = sum(words)
+    total: int = sum(words)
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -64,7 +64,7 @@ def ip_sum(data: bytes) -> int:
 
 def ping(pair: Pair, family: int, data: bytes, sequence: int) -> bytes:
     """Send an echo request; return the data of the answer."""
-    with pair.host.socket(family, socket.SOCK_RAW, ICMP[family]) as sock:
+    with pair.host.open_socket(family, socket.SOCK_RAW, ICMP[family]) as sock:
         request, answer = ECHO[family]
         head = struct.pack("!BBHHH", request, 0, 0, 77, sequence)
         if family == 4:
@@ -107,7 +107,7 @@ def test_ping_over_a_bad_wire(pair: Pair, family: int, rng: random.Random) -> No
 def test_datagrams_come_back(pair: Pair, family: int, rng: random.Random) -> None:
     pair.start()
     pair.peer.ask(f"udp {at(family, OURS[family], 7)} echo")
-    with pair.host.socket(family, socket.SOCK_DGRAM) as sock:
+    with pair.host.open_socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect((OURS[family], 7))
         for size in (0, 1, 1472, 1473, 9000, 60000):
             data = rng.randbytes(size)
@@ -120,7 +120,7 @@ def test_datagrams_come_back(pair: Pair, family: int, rng: random.Random) -> Non
 @BOTH
 def test_datagrams_of_ours_arrive(pair: Pair, family: int) -> None:
     pair.start()
-    with pair.host.socket(family, socket.SOCK_DGRAM) as sock:
+    with pair.host.open_socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind((KERNEL[family], 9))
         there = at(family, KERNEL[family], 9)
         ours = pair.peer.ask(f"udp {at(family, OURS[family], 0)} sink {there}")["id"]
@@ -136,7 +136,7 @@ def test_datagrams_of_ours_arrive(pair: Pair, family: int) -> None:
 @BOTH
 def test_no_such_port_of_ours(pair: Pair, family: int) -> None:
     pair.start()
-    with pair.host.socket(family, socket.SOCK_DGRAM) as sock:
+    with pair.host.open_socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect((OURS[family], 9))
         sock.send(b"anybody there?")
         with pytest.raises(ConnectionRefusedError):
@@ -154,9 +154,9 @@ def test_no_such_port_of_the_kernel(pair: Pair, family: int) -> None:
 
 @BOTH
 def test_a_trace_ends_at_our_host(pair: Pair, family: int) -> None:
-    """A hop limit of 1 reaches us; what comes back is the end of a trace, a port that is nobody's."""
+    """A hop limit of 1 reaches us; a port that is nobody's is the end of a trace."""
     pair.start()
-    with pair.host.socket(family, socket.SOCK_DGRAM) as sock:
+    with pair.host.open_socket(family, socket.SOCK_DGRAM) as sock:
         if family == 4:
             sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
@@ -203,7 +203,7 @@ ROUTES = (f"-r10.10.0.0/24,{KERNEL[4]}", f"-rfd10::/64,{KERNEL[6]}")
 
 
 def send_beyond(pair: Pair, host: Host, family: int, size: int) -> Event:
-    with host.socket(family) as door:
+    with host.open_socket(family) as door:
         door.bind((BEYOND[family], 80))
         door.listen()
         there = at(family, BEYOND[family], 80)
@@ -236,7 +236,7 @@ def test_a_black_hole_is_found(pair: Pair, family: int) -> None:
 
 @BOTH
 def test_a_narrow_way_to_us(pair: Pair, family: int, rng: random.Random) -> None:
-    """The kernel's route has a lower MTU, then its device: what it sends is shorter, or in pieces."""
+    """The kernel's route has a lower MTU, then its device: it sends less, or in pieces."""
     pair.start()
     pair.host.ip(f"route add {OURS[family]} dev {DEVICE} mtu 1300")
     pair.from_kernel(family, rng.randbytes(300_000))
@@ -249,7 +249,7 @@ def test_a_narrow_way_to_us(pair: Pair, family: int, rng: random.Random) -> None
 @BOTH
 def test_a_hop_limit_that_ends_at_the_kernel(pair: Pair, family: int) -> None:
     pair.start(*ROUTES)
-    with beyond(pair, 1500) as host, host.socket(family, socket.SOCK_DGRAM) as sock:
+    with beyond(pair, 1500) as host, host.open_socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind((BEYOND[family], 9))
         there = at(family, BEYOND[family], 9)
         ours = pair.peer.ask(f"udp {at(family, OURS[family], 0)} sink {there}")["id"]
