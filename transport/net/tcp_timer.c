@@ -132,7 +132,7 @@ static void black_hole(struct ewi_net *net, struct net_conn *conn)
     uint8_t patience = (conn->flags & NET_CONN_FULL_GOOD) ? BLACK_HOLE_LATE : BLACK_HOLE_EARLY;
 
     if (conn->retries % patience != 0 || conn->path_mtu <= least ||
-        conn->runs.nxt - conn->runs.una < conn->mss)
+        conn->runs.nxt - conn->runs.una < conn->mss || conn->snd_wnd == 0) /* closed: the peer drops it */
         return;
     if (conn->path_mtu > 1500)
         mtu = 1500;
