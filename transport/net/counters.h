@@ -66,6 +66,7 @@
     ROW(drop_tcp_backlog,      "SYN to a listener with a full queue")                              \
     ROW(drop_tcp_memory,       "segment without room to keep it")                                  \
     ROW(tcp_memory_dropped,    "segments of a connection without room to keep them")                  \
+    ROW(tcp_squeezed,          "packets out of order given up for some in order")                   \
     ROW(tcp_reset_sent,        "RST segments sent")                                                \
     ROW(tcp_reset_limited,     "RST segments not sent: rate limit")                                \
     ROW(tcp_challenge_sent,    "challenge ACKs sent (RFC 5961)")                                   \

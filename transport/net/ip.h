@@ -10,7 +10,7 @@
  *            quotes, and never lowers a path MTU below the least of its family.
  * Errors     counters
  * Invariants I1  every packet is counted once: accepted, or a drop_ counter.
- *            I2  reassembly holds at most reassemblies_max datagrams, each for at most 30 s.
+ *            I2  reassembly holds at most reassemblies_max datagrams, each for at most 60 s.
  *            I3  never more than a bounded number of ICMP messages per second leaves.
  * Ordering   single threaded
  * Source     RFC 791, 792, 815, 1122 section 3, 1191, 4443, 5722, 5927, 6864, 6946, 8200, 8201

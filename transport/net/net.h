@@ -186,9 +186,9 @@ enum net_option { /* of one stream; of a listener: of what it accepts; of stream
     NET_OPTION_QUICK_ACK,     /* 1: no delayed ACK */
     NET_OPTION_RECV_BYTES,    /* memory that what was received may pin; the window follows. 1 MiB */
     NET_OPTION_SEND_BYTES,    /* bytes accepted and not released. 4 MiB */
-    NET_OPTION_CONGESTION,    /* enum net_cc_kind. CUBIC */
+    NET_OPTION_CONGESTION,    /* before connect or listen: enum net_cc_kind. CUBIC */
     NET_OPTION_TIMEOUTS,      /* enum net_timeouts. NET_TIMEOUTS_FABRIC */
-    NET_OPTION_ECN,           /* 1: ask for and accept it. 0: accept only; -> 2: never. Default 0 */
+    NET_OPTION_ECN,           /* before connect or listen. 1: ask for and accept it. 0: accept only; -> 2: never. Default 0 */
     NET_OPTION_TIMESTAMPS,    /* before connect or listen. Default 1 */
     NET_OPTION_SACK,          /* before connect or listen. Default 1 */
     NET_OPTION_SCALE,         /* 1: the least scale that RECV_BYTES needs; 0: none. Default 1 */
@@ -198,13 +198,13 @@ enum net_option { /* of one stream; of a listener: of what it accepts; of stream
     NET_OPTION_KEEPALIVE_COUNT,       /* 9 */
     NET_OPTION_USER_TIMEOUT_NS,       /* RFC 5482: data unacknowledged, or no window, so long. 0: after
                                        * 15 retransmissions, R2 of RFC 9293 section 3.8.3 */
-    NET_OPTION_SYN_RETRIES,           /* 6 */
+    NET_OPTION_SYN_RETRIES,           /* 7: three minutes, RFC 9293 section 3.8.3 */
     NET_OPTION_FIN_WAIT_NS,   /* how long a finished stream waits for the peer's FIN. 60 s */
     NET_OPTION_TIME_WAIT_NS,  /* 60 s; of stream 0 only */
     NET_OPTION_DELAY_ACK_NS,  /* 40 ms; RFC 9293 section 3.8.6.3: below 500 ms */
     NET_OPTION_SYN_ORDER,     /* enum net_tcp_order */
     NET_OPTION_SYN_COOKIES,   /* 0: never, 1: when the SYN queue is full, 2: always. Stream 0 only; 1 */
-    NET_OPTION_HYSTART,       /* 1 */
+    NET_OPTION_HYSTART,       /* before connect or listen. 1 */
     NET_OPTION_CLASS,         /* traffic class: DSCP in the upper six bits */
     NET_OPTION_HOP_LIMIT,     /* 64 */
     NET_OPTIONS
@@ -237,6 +237,7 @@ struct net_tcp_info { /* as Linux's tcp_info, in bytes and ns */
     uint64_t bytes_sent, bytes_acked, bytes_received; /* of the stream, without SYN and FIN */
     uint64_t segments_resent, timeouts, undone, spurious;
     uint64_t since_heard;
+    int soft_error; /* what the network says, while TCP goes on trying; 0: nothing */
 };
 int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info *out);
 enum stack_silence ewi_net_silence(struct ewi_net *net, ewi_stream stream, uint64_t *since);

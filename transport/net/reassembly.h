@@ -38,7 +38,7 @@ enum {
     NET_REASSEMBLY_BUFFER_BYTES = NET_REASSEMBLY_HEADER_ROOM + 65536,
     NET_REASSEMBLY_SHARE = 4, /* a source may have one of so many slots */
 };
-#define NET_REASSEMBLY_NS (UINT64_C(30) * 1000000000)
+#define NET_REASSEMBLY_NS (UINT64_C(60) * 1000000000) /* RFC 1122 section 3.3.2, RFC 8200 section 4.5 */
 
 enum net_reassembly_code {
     NET_FRAGMENT_HELD,  /* or it was there already */

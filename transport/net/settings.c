@@ -46,7 +46,7 @@ static const struct rule rules[NET_OPTIONS] = {
     [NET_OPTION_KEEPALIVE_COUNT] = {AT(keepalive_count), .low = 1, .high = UINT8_MAX,
                                     .standard = 9},
     [NET_OPTION_USER_TIMEOUT_NS] = {AT(user_timeout_ns), .high = NET_SETTINGS_NS_MAX},
-    [NET_OPTION_SYN_RETRIES] = {AT(syn_retries), .high = 127, .standard = 6},
+    [NET_OPTION_SYN_RETRIES] = {AT(syn_retries), .high = 127, .standard = 7},
     [NET_OPTION_FIN_WAIT_NS] = {AT(fin_wait_ns), .high = NET_SETTINGS_NS_MAX, .standard = S(60)},
     [NET_OPTION_DELAY_ACK_NS] = {AT(delay_ack_ns), .high = NET_SETTINGS_DELAY_ACK_NS_END - 1,
                                  .standard = MS(40)},

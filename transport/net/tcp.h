@@ -171,6 +171,7 @@ struct net_half {
     uint8_t scale, has;       /* of the SYN: enum net_tcp_has */
     uint8_t settings, retries;
     bool ecn;
+    uint8_t challenges;
 };
 
 struct net_listener {
@@ -196,6 +197,7 @@ struct net_tcp_all {
     struct net_settings_table settings;
     uint32_t ready_first, ready_last;
     uint8_t table_key[16], isn_key[16], cookie_key[16], times_key[16];
+    uint32_t squeeze_next;    /* whose bytes out of order are given up next */
     uint64_t resets_at;       /* rate limit of RSTs */
     uint32_t resets;
     uint64_t cookie_until;    /* SYN cookies were sent: ACKs may bring them until then */

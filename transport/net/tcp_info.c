@@ -65,7 +65,8 @@ int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info
         .bytes_received = conn->bytes_received,
         .segments_resent = conn->resent,
         .timeouts = conn->timeouts,
-        .undone = conn->undone};
+        .undone = conn->undone,
+        .soft_error = conn->soft_error};
     if (conn->recovery == NET_OPEN && conn->runs.sacked_bytes != 0)
         out->recovery = NET_DISORDER;
     windows(net, conn, out);

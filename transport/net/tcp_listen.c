@@ -5,7 +5,7 @@
 #define SYN_ACK_WAIT_MAX UINT64_C(60000000000)
 #define COOKIES_FOR      ((NET_COOKIE_AGE_MAX + 1) * NET_COOKIE_STEP_NS)
 
-enum { SYN_ACK_RETRIES = 5, DUE = 64, NO_SAMPLE = 255 };
+enum { SYN_ACK_RETRIES = 5, DUE = 64, NO_SAMPLE = 255, CHALLENGES = 10 };
 
 static struct net_listener *listener_at(struct ewi_net *net, uint32_t index)
 {
@@ -256,6 +256,10 @@ static void complete(struct ewi_net *net, const struct net_half *half, struct ne
     }
     link_waiting(net, half->listener, conn);
     ewi_net_conn_input(net, conn, segment);
+    if (conn->state == NET_TCP_SYN_RECEIVED) { /* what it said is no good, so it is asked again */
+        conn->rto_at = ewi_net_tcp_tick_of(net->now + ewi_net_conn_rto(net, conn));
+        ewi_net_conn_rearm(net, conn);
+    }
 }
 
 /* ---- ACK to a listener: a cookie? ---- */
@@ -338,8 +342,14 @@ void ewi_net_half_give(struct ewi_net *net, uint32_t index)
     ewi_net_pool_give(&tcp->halves, index);
 }
 
+static bool has_times(const struct ewi_net *net, const struct net_half *half)
+{
+    return (half->has & NET_TCP_HAS_TIMES) &&
+           ewi_net_settings_at(&net->tcp.settings, half->settings)->timestamps;
+}
+
 /* An ACK of what is wrong: RFC 9293 section 3.10.7.4, first; RFC 5961. */
-static void half_challenge(struct ewi_net *net, const struct net_half *half)
+static void half_challenge(struct ewi_net *net, struct net_half *half)
 {
     const struct net_settings *settings = ewi_net_settings_at(&net->tcp.settings, half->settings);
     bool scaled = (half->has & NET_TCP_HAS_SCALE) && settings->scale != 0;
@@ -352,9 +362,14 @@ static void half_challenge(struct ewi_net *net, const struct net_half *half)
                           .time = half_time(net, half),
                           .time_echo = half->ts_recent};
 
-    if ((half->has & NET_TCP_HAS_TIMES) && settings->timestamps)
-        tcp.has = NET_TCP_HAS_TIMES;
     net->count.drop_tcp_sequence += 1;
+    if (half->challenges >= CHALLENGES) { /* RFC 5961 section 7; it does not live long */
+        net->count.tcp_challenge_limited += 1;
+        return;
+    }
+    half->challenges += 1;
+    if (has_times(net, half))
+        tcp.has = NET_TCP_HAS_TIMES;
     net->count.tcp_challenge_sent += 1;
     ewi_net_tcp_reply(net, &half->tuple, &tcp, half->settings, 0);
 }
@@ -387,8 +402,9 @@ static bool half_judge(struct ewi_net *net, uint32_t index, struct net_half *hal
         half_challenge(net, half);
         return false;
     }
-    if ((half->has & NET_TCP_HAS_TIMES) && (tcp->has & NET_TCP_HAS_TIMES) &&
-        ewi_net_seq_before(tcp->time, half->ts_recent)) { /* RFC 7323 section 5.3 */
+    if (has_times(net, half) && (!(tcp->has & NET_TCP_HAS_TIMES) ||
+                                 ewi_net_seq_before(tcp->time, half->ts_recent))) {
+        /* RFC 7323 sections 3.2, 5.3 */
         net->count.drop_tcp_paws += 1;
         return false;
     }

@@ -82,11 +82,19 @@ static void leave(struct ewi_net *net, struct net_conn *conn, struct net_trouble
     ewi_net_conn_drop_trouble(net, conn);
 }
 
-static void undo(struct ewi_net *net, struct net_conn *conn, struct net_trouble *trouble)
+/* acked_bytes: of the ACK that told. */
+static void undo(struct ewi_net *net, struct net_conn *conn, struct net_trouble *trouble,
+                 uint32_t acked_bytes)
 {
+    uint32_t flight = (uint32_t)(conn->runs.nxt - conn->runs.una);
+
     if (!ewi_net_undo_apply(&trouble->undo, &conn->cc))
         return;
     conn->undone += 1;
+    if (conn->recovery == NET_LOSS) /* RFC 4015 section 3.2: not the whole window in one burst */
+        conn->cc.cwnd = ewi_min_u32(conn->cc.cwnd,
+                                    ewi_max_u32(ewi_net_undo_burst(flight, acked_bytes, conn->mss),
+                                                conn->mss));
     if (conn->recovery >= NET_RECOVERY) {
         conn->recovery = NET_OPEN;
         conn->flags &= ~(uint32_t)(NET_CONN_FORCE | NET_CONN_SEND_NEW);
@@ -95,6 +103,18 @@ static void undo(struct ewi_net *net, struct net_conn *conn, struct net_trouble 
     }
     trouble->undo_until = 0;
     ewi_net_conn_drop_trouble(net, conn);
+}
+
+/* RFC 4015 section 3.3: the timeout came before the ACK of the original. One that reports a duplicate
+ * answers what was sent again, so it does not say how long the original took. */
+static void learn_from_early(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp,
+                             const struct net_acked *acked)
+{
+    uint64_t sample;
+
+    if (conn->recovery == NET_LOSS && acked->dsack_end == 0 && tcp->time_echo != 0 &&
+        ewi_net_rtt_of_timestamp(ewi_net_conn_time(net, conn), tcp->time_echo, NET_MS, &sample))
+        ewi_net_rtt_on_spurious(&conn->rtt, sample);
 }
 
 /* True: it was needless, and everything is as before. */
@@ -114,7 +134,9 @@ static bool look_back(struct ewi_net *net, struct net_conn *conn, const struct n
         needless = ewi_net_undo_on_dsack(&trouble->undo, ewi_net_seq_wrap(acked->dsack_from),
                                          ewi_net_seq_wrap(acked->dsack_end));
     if (needless) {
-        undo(net, conn, trouble);
+        if (times)
+            learn_from_early(net, conn, &segment->tcp, acked);
+        undo(net, conn, trouble, acked->acked_bytes);
         return true;
     }
     if (trouble->undo_until != 0 && conn->runs.una >= trouble->undo_until) {
@@ -160,7 +182,7 @@ static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net
         conn->frto_rounds = 2;
         break;
     case NET_FRTO_SPURIOUS:
-        undo(net, conn, trouble);
+        undo(net, conn, trouble, acked->acked_bytes);
         break;
     case NET_FRTO_LOST_LATE:
         conn->cc.cwnd = 3u * conn->mss; /* two are under way: RFC 5682 section 2.1, step 3a */

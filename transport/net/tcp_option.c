@@ -45,7 +45,6 @@ void ewi_net_conn_agree(struct ewi_net *net, struct net_conn *conn, const struct
     if ((syn->has & NET_TCP_HAS_SCALE) && settings->scale) {
         conn->flags |= NET_CONN_SCALED;
         conn->send_scale = syn->scale;
-        conn->receive_scale = ewi_net_tcp_scale_for(settings);
     }
     if ((syn->has & NET_TCP_HAS_SACK_PERMITTED) && settings->sack)
         conn->flags |= NET_CONN_SACK;
@@ -70,7 +69,7 @@ void ewi_net_conn_offer(struct ewi_net *net, const struct net_conn *conn, struct
     syn->mss = (uint16_t)(settings->mss != 0 ? ewi_min_u32(mss, settings->mss) : mss);
     if (answers ? conn->flags & NET_CONN_SCALED : settings->scale) {
         syn->has |= NET_TCP_HAS_SCALE;
-        syn->scale = ewi_net_tcp_scale_for(settings);
+        syn->scale = conn->receive_scale; /* as it was when the first SYN left */
     }
     if (answers ? conn->flags & NET_CONN_SACK : settings->sack)
         syn->has |= NET_TCP_HAS_SACK_PERMITTED;

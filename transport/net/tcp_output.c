@@ -4,7 +4,6 @@
 
 #define HOLD_NS      UINT64_C(200000000) /* RFC 9293 section 3.8.6.2.1: 0.1 to 1 s */
 #define NO_RUN_NS    UINT64_C(5000000)   /* look again when the pool of runs was empty */
-#define NO_WAY_NS    UINT64_C(200000000)
 #define PERSIST_NS   UINT64_C(200000000) /* the first probe is not before that */
 
 enum { ECT0 = 2, SACK_ROOM = 28, SACK_ROOM_PLAIN = 36 };
@@ -485,7 +484,7 @@ static bool find_way(struct turn *turn)
         if (conn->state == NET_TCP_SYN_SENT)
             ewi_net_conn_close(turn->net, conn, -EHOSTUNREACH);
         else if (conn->hold_at == 0)
-            conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NO_WAY_NS);
+            conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NET_NO_WAY_NS);
         return false;
     }
     mtu = ewi_net_path_mtu(turn->net, &conn->tuple, turn->way.mtu);

@@ -21,6 +21,7 @@
 
 #define NET_MS UINT64_C(1000000)
 #define NET_S  UINT64_C(1000000000)
+#define NET_NO_WAY_NS UINT64_C(200000000) /* look for a way again after so long */
 
 enum {
     NET_SLOT_LISTENER = 1 << 30, /* bits 31, 30 of a handle's slot: 0 a connection, 2 UDP */

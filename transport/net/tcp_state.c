@@ -57,6 +57,7 @@ struct net_conn *ewi_net_conn_new(struct ewi_net *net, const struct net_conn_bir
     conn->listener = conn->hop = conn->accept_next = conn->trouble = NET_NONE;
     conn->mss_peer = conn->tuple.family == 4 ? NET_MSS_DEFAULT4 : NET_MSS_DEFAULT6;
     conn->rcv_mss = NET_MSS_DEFAULT4;
+    conn->receive_scale = ewi_net_tcp_scale_for(ewi_net_conn_settings(net, conn));
     conn->heard_at = ewi_net_tcp_slow_of(net->now);
     conn->watch = STACK_READABLE | STACK_WRITABLE;
     ewi_net_runs_init(&conn->runs, NET_SEQ_FIRST + birth->iss);
@@ -146,8 +147,14 @@ void ewi_net_tcp_way_changed(struct ewi_net *net, uint32_t parked, bool is_ready
                 continue;
             }
         }
-        if (is_ready)
-            ewi_net_conn_readyup(net, conn);
+        if (!is_ready) { /* try again, and count towards R2: RFC 9293 section 3.8.3 (MUST-20) */
+            conn->hold_at = ewi_net_tcp_tick_of(net->now + NET_NO_WAY_NS);
+            if (conn->rto_at == 0) {
+                conn->progress_at = ewi_net_tcp_slow_of(net->now);
+                ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
+            }
+        }
+        ewi_net_conn_settle(net, conn);
     }
 }
 
@@ -278,6 +285,11 @@ void ewi_net_conn_reset(struct ewi_net *net, struct net_conn *conn, int error)
         conn->state != NET_TCP_TIME_WAIT) {
         tcp.flags |= NET_TCP_ACK;
         tcp.acknowledgment = ewi_net_seq_wrap(conn->rcv_nxt);
+        if (conn->flags & NET_CONN_TIMES) { /* RFC 7323 section 3.2 (SHOULD) */
+            tcp.has = NET_TCP_HAS_TIMES;
+            tcp.time = ewi_net_conn_time(net, conn);
+            tcp.time_echo = conn->ts_recent;
+        }
         if (ewi_net_tcp_reply(net, &conn->tuple, &tcp, conn->settings, 0))
             net->count.tcp_reset_sent += 1;
     }

@@ -4,6 +4,7 @@
 enum {
     TINY_BYTES = 256,           /* copied to the end of the packet before, when there is room */
     CHALLENGES_PER_SECOND = 10, /* RFC 5961 section 7 */
+    SQUEEZE_STEPS = 64,       /* connections looked at */
     ANSWERS_PER_SECOND = 200,   /* to text that is out of the window */
 };
 
@@ -101,7 +102,9 @@ static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t by
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
     conn->rcv_unacked += bytes;
-    conn->rcv_mss = (uint16_t)ewi_max_u32(conn->rcv_mss, ewi_min_u32(bytes, UINT16_MAX));
+    conn->rcv_mss = (uint16_t)ewi_max_u32( /* one that a device joined counts as many */
+        conn->rcv_mss,
+        ewi_min_u32(bytes, ewi_net_tcp_mss_of(conn->tuple.family, conn->path_mtu)));
     if (settings->quick_ack || settings->delay_ack_ns == 0 ||
         conn->rcv_unacked >= 2u * conn->rcv_mss) {
         ewi_net_conn_ack_now(conn);
@@ -190,6 +193,28 @@ static bool join_last(struct ewi_net *net, struct net_conn *conn, const uint8_t 
     return true;
 }
 
+/* Bytes that came too early make room for those that can be read: RFC 2018 section 8 allows it, and else
+ * all of the memory could wait for holes that nobody can fill. The own ones first. */
+static void squeeze(struct ewi_net *net, struct net_conn *conn)
+{
+    struct net_pool *troubles = &net->tcp.troubles;
+    struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
+    struct net_taken taken;
+
+    for (uint32_t i = 0; i <= SQUEEZE_STEPS; i++) {
+        if (trouble != NULL &&
+            ewi_net_reorder_drop(&net->tcp.reorder, &trouble->reorder, &taken)) {
+            ewi_net_packet_give(net, taken.buffer);
+            net->count.tcp_squeezed += 1;
+            return;
+        }
+        net->tcp.squeeze_next = (net->tcp.squeeze_next + 1) % troubles->slots;
+        trouble = ewi_net_pool_is_taken(troubles, net->tcp.squeeze_next)
+                      ? ewi_net_pool_at(troubles, net->tcp.squeeze_next)
+                      : NULL;
+    }
+}
+
 /* True: taken; rcv_nxt is the caller's. */
 static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
                    uint8_t *at, uint32_t bytes)
@@ -202,6 +227,10 @@ static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_
         2 * (uint64_t)ewi_net_conn_settings(net, conn)->recv_bytes + UINT16_MAX)
         return false;
     index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+    if (index == NET_NONE) { /* a reference comes free with the next reclaim only: then it is sent again */
+        squeeze(net, conn);
+        index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+    }
     if (index == NET_NONE)
         return false;
     link_packet(net, conn, index);

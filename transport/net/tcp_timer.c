@@ -151,6 +151,9 @@ static void rto_due(struct ewi_net *net, struct net_conn *conn)
         !((conn->flags & NET_CONN_FIN_QUEUED) && !ewi_net_conn_fin_sent(conn)) &&
         conn->state >= NET_TCP_ESTABLISHED)
         return;
+    if (conn->snd_wnd == 0 && conn->state >= NET_TCP_ESTABLISHED &&
+        unheard(net, conn) < 2 * PROBE_WAIT_MAX)
+        conn->retries = (uint8_t)ewi_min_u32(conn->retries, RETRIES_MAX - 1u); /* it answers: SHLD-17 */
     conn->retries = (uint8_t)ewi_min_u32(conn->retries + 1u, UINT8_MAX);
     if (!outstanding && conn->state >= NET_TCP_ESTABLISHED) {
         if (ewi_net_conn_settings(net, conn)->user_timeout_ns != 0 && gives_up(net, conn))

@@ -157,6 +157,21 @@ static int start(struct ewi_net *net, const struct net_tuple *tuple, uint64_t ha
     return 0;
 }
 
+/* RFC 9293 section 3.9.2.3 (MUST-46): TCP talks to single hosts. Ourselves we do not reach by a wire. */
+static int judge_remote(const struct ewi_net *net, const struct net_tuple *tuple, uint16_t port)
+{
+    switch (ewi_net_link_whose(net, port, tuple->family, tuple->remote)) {
+    case NET_MULTICAST:
+    case NET_BROADCAST:
+        return -EINVAL;
+    case NET_OURS:
+    case NET_OURS_TENTATIVE:
+        return -EADDRNOTAVAIL;
+    default:
+        return 0;
+    }
+}
+
 int ewi_net_connect(struct ewi_net *net, const struct stack_addr *local,
                     const struct stack_addr *remote, uint64_t user, uint64_t now, ewi_stream *out)
 {
@@ -178,6 +193,9 @@ int ewi_net_connect(struct ewi_net *net, const struct stack_addr *local,
         return code;
     if (ewi_net_way(net, &tuple, &way) == NET_WAY_NONE)
         return -ENETUNREACH;
+    code = judge_remote(net, &tuple, way.port);
+    if (code != 0)
+        return code;
     code = bind_port(net, local == NULL ? 0 : local->port, &tuple, &hash, &least_iss);
     if (code != 0)
         return code;
@@ -203,7 +221,7 @@ int ewi_net_accept(struct ewi_net *net, ewi_stream stream, uint64_t user, ewi_st
     conn->listener = conn->accept_next = NET_NONE;
     conn->user = user;
     *out = handle_of(net, conn);
-    ewi_net_conn_raise(net, conn, ewi_net_ready(net, *out));
+    ewi_net_conn_raise(net, conn, ewi_net_ready(net, *out) & ~(uint32_t)STACK_CONNECTED);
     return 0;
 }
 
