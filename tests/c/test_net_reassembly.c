@@ -39,7 +39,7 @@ static void two_halves_are_one_datagram(void)
     header[1] = 0xa4;
     header[4] = 0xbe;
     CHECK_EQ(ewi_net_reassembly_add(&all, &second, 5, &slot), NET_FRAGMENT_HELD);
-    CHECK_EQ(ewi_net_reassembly_deadline(&all), 5 + 30 * SECONDS);
+    CHECK_EQ(ewi_net_reassembly_deadline(&all), 5 + NET_REASSEMBLY_NS);
     CHECK_EQ(ewi_net_reassembly_add(&all, &first, 6, &slot), NET_FRAGMENT_WHOLE);
     packet = ewi_net_reassembly_packet(&all, slot, &bytes);
     CHECK_EQ(bytes, 41);

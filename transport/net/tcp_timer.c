@@ -144,7 +144,7 @@ static void black_hole(struct ewi_net *net, struct net_conn *conn)
 static void rto_due(struct ewi_net *net, struct net_conn *conn)
 {
     bool outstanding = conn->runs.una != conn->runs.nxt;
-    int error = conn->soft_error != 0 ? conn->soft_error : -ETIMEDOUT;
+    int error = conn->soft_error != 0 ? -(int)conn->soft_error : -ETIMEDOUT;
 
     conn->rto_at = 0;
     if (!outstanding && conn->queue.end == conn->runs.nxt &&
