@@ -38,6 +38,12 @@ static void wait_for(const struct when *when)
     pkt_no_frames("");
 }
 
+struct loop {
+    const char *from; /* NULL: none */
+    int line;
+    int64_t left;
+};
+
 /* ------------------------------------------------------------------ segments */
 
 static void describe_frame(struct pkt_flow *flow, const struct pkt_frame *frame, char *out,
@@ -421,9 +427,35 @@ static void run_line(struct pkt_flow *flow, const char *text)
     run_event(flow, word, &words, &when);
 }
 
+/* repeat N ... end: the lines between N times. True: the line was one of these two. */
+static bool repeats(struct loop *loop, const char *line_text, const char **next)
+{
+    struct pkt_words words;
+
+    pkt_split(&words, line_text);
+    if (pkt_take(&words, "repeat")) {
+        if (loop->from != NULL)
+            pkt_fail("script: repeat within repeat");
+        *loop = (struct loop){*next, pkt_world.line, pkt_number(pkt_next(&words, "a number"))};
+        return true;
+    }
+    if (!pkt_take(&words, "end"))
+        return false;
+    if (loop->from == NULL)
+        pkt_fail("script: end without repeat");
+    if (--loop->left > 0) {
+        *next = loop->from;
+        pkt_world.line = loop->line;
+    } else {
+        loop->from = NULL;
+    }
+    return true;
+}
+
 void pkt_run(const char *file, const char *text, int family, bool copies)
 {
     char line_text[PKT_LINE_BYTES];
+    struct loop loop = {NULL, 0, 0};
 
     pkt_world_begin(file, family, copies);
     while (*text != '\0') {
@@ -435,8 +467,11 @@ void pkt_run(const char *file, const char *text, int family, bool copies)
             pkt_fail("script: the line is longer than %d bytes", PKT_LINE_BYTES);
         memcpy(line_text, text, length);
         line_text[length] = '\0';
-        run_line(pkt_flow('a'), line_text);
         text += length + (text[length] == '\n');
+        if (!repeats(&loop, line_text, &text))
+            run_line(pkt_flow('a'), line_text);
     }
+    if (loop.from != NULL)
+        pkt_fail("script: repeat without end");
     pkt_world_end();
 }

@@ -41,7 +41,7 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
                         bool advanced)
 {
     uint32_t seq = ewi_net_seq_wrap(segment->seq);
-    bool is_older = ewi_net_seq_before(seq, conn->snd_wl1), was_closed = conn->snd_wnd == 0;
+    bool was_closed = conn->snd_wnd == 0, is_older = ewi_net_seq_before(seq, conn->snd_wl1);
 
     if (is_older && !advanced)
         return;
@@ -57,9 +57,12 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
         conn->rto_at = 0;
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(net->now);
-    } else if (was_closed && conn->retries != 0) { /* what a taken window kept out may go again: 3.8.6 */
-        conn->retries = 1;
-        conn->rto_at = ewi_net_tcp_tick_of(net->now);
+    } else if (was_closed && conn->snd_wnd != 0 && conn->retries != 0) {
+        /* It was taken back with data in flight: what was sent meanwhile had no chance. */
+        conn->retries = 0;
+        conn->progress_at = ewi_net_tcp_slow_of(net->now);
+        ewi_net_runs_lose_first(&net->tcp.runs, &conn->runs);
+        conn->flags |= NET_CONN_FORCE;
     }
 }
 

@@ -190,7 +190,9 @@ static void second_reset(struct ewi_net *net, struct net_conn *conn, const struc
     net->count.accepted += 1;
     if (conn->state == NET_TCP_SYN_RECEIVED)
         error = -ECONNREFUSED;
-    if (conn->state == NET_TCP_CLOSING || conn->state == NET_TCP_LAST_ACK)
+    /* In CLOSING and LAST_ACK nobody need be told, unless bytes of the user never arrived. */
+    if ((conn->state == NET_TCP_CLOSING || conn->state == NET_TCP_LAST_ACK) &&
+        conn->runs.una >= conn->queue.end)
         error = 0;
     ewi_net_conn_close(net, conn, error);
 }
