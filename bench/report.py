@@ -57,6 +57,7 @@ COMMANDS = {
     "python-waiting": module("waiting"),
     "python-scale": module("scale"),
     "aio-roundtrip": module("aio_roundtrip"),
+    "net-goodput": [sys.executable, "-m", "bench.net_goodput"],
 }
 CALLS = "python-calls"  # pytest-benchmark
 
@@ -206,6 +207,19 @@ TARGETS = (
         "hot-streams",
         "<=",
         1.0,
+    ),
+    *(
+        Target(
+            "net-goodput",
+            f"our TCP / the kernel's, {loss:g} % loss, {ms} ms",
+            f"ours/{loss:g}%/{ms}ms",
+            f"kernel/{loss:g}%/{ms}ms",
+            ">=",
+            1,
+            (loss, ms) == (1, 10),
+        )
+        for loss in (0, 0.1, 1, 3, 10)
+        for ms in (1, 10, 50)
     ),
 )
 

@@ -454,7 +454,7 @@ static void rfc8985_7_3_one_probe_at_a_time_and_one_per_measurement(void)
     departs(&f.s, 1000);
     ewi_net_tlp_sent(&f.rack, &f.s.runs, NET_TLP_NEW);
     CHECK_EQ(ewi_net_tlp_choose(&f.rack, &f.s.pool, &f.s.runs, true), NET_TLP_NONE);
-    ewi_net_rack_rtt(&f.rack, RTT); /* of something else: the probe is still out */
+    ewi_net_rack_rtt(&f.rack); /* of something else: the probe is still out */
     CHECK_EQ(ewi_net_tlp_choose(&f.rack, &f.s.pool, &f.s.runs, true), NET_TLP_NONE);
     f.rack.tlp_has_rtt = false;
     ewi_net_tlp_reset(&f.rack);

@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Host:
             finally:
                 checked(libc.setns(before.fileno(), CLONE_NEWNET), "setns")
         self.ip("link set lo up")
+        for name in ("all", "default"):  # its own link-local addresses: usable at once
+            self.sysctl(f"ipv6/conf/{name}/accept_dad", "0")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -73,9 +75,16 @@ class Host:
             finally:
                 checked(libc.setns(before.fileno(), CLONE_NEWNET), "setns")
 
+    @property
+    def path(self) -> str:
+        """Return what names it, while it lives, to ip(8)."""
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
     def run(self, *command: str, stdin: str | None = None) -> str:
         with self.inside():
-            done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=SOON)
+            done = subprocess.run(
+                command, capture_output=True, text=True, input=stdin, timeout=SOON
+            )
         assert done.returncode == 0, f"{command} {stdin}: {done.stderr}"
         return done.stdout
 
@@ -92,7 +101,9 @@ class Host:
         with self.inside():
             Path("/proc/sys/net", name).write_text(value)
 
-    def socket(self, family: int, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    def open_socket(
+        self, family: int, kind: int = socket.SOCK_STREAM, protocol: int = 0
+    ) -> socket.socket:
         with self.inside():
             made = socket.socket(FAMILIES[family], kind, protocol)
         made.settimeout(SOON)
@@ -100,7 +111,7 @@ class Host:
 
     def connect(self, family: int, port: int, source: int = 0) -> socket.socket:
         """Connect to our stack."""
-        made = self.socket(family)
+        made = self.open_socket(family)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((KERNEL[family], source))
         try:
@@ -111,7 +122,7 @@ class Host:
         return made
 
     def listen(self, family: int, port: int, backlog: int = 1024) -> socket.socket:
-        made = self.socket(family)
+        made = self.open_socket(family)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((KERNEL[family], port))
         made.listen(backlog)
@@ -133,22 +144,37 @@ class Peer:
     """Our stack: a running tun_peer on the device of a host."""
 
     def __init__(
-        self, host: Host, *options: str, mtu: int = 1500, tap: bool = False, addresses: bool = True
+        self,
+        host: Host,
+        *options: str,
+        mtu: int = 1500,
+        tap: bool = False,
+        descriptor: int | None = None,
     ) -> None:
         self._lines: list[Event] = []
         self._news = threading.Condition()
         self._is_over = False
         ours = [f"-a{OURS[4]}/24", *([f"-a{OURS[6]}/64"] if mtu >= 1280 else [])]
-        program = os.environ.get(PROGRAM_VARIABLE, str(PROGRAM))
+        command = [os.environ.get(PROGRAM_VARIABLE, str(PROGRAM)), f"-m{mtu}"]
+        if descriptor is None:
+            command += ["-k", "-e" if tap else "-t", DEVICE, *ours]
+        else:
+            command += ["-f", str(descriptor)]
+        command += options  # routes need addresses
         with host.inside():
             self._process = subprocess.Popen(
-                [program, "-e" if tap else "-t", DEVICE, f"-m{mtu}", "-k",
-                 *(ours if addresses else []), *options],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )  # fmt: skip
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[] if descriptor is None else [descriptor],
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.wait("ready")
+        try:
+            self.wait("ready")
+        except AssertionError:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         self._process.kill()
@@ -159,7 +185,8 @@ class Peer:
         assert self._process.stdout is not None
         self._process.wait(SOON)
         self._reader.join(SOON)
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
 
     def quit(self) -> Event:
@@ -313,7 +340,12 @@ class Pair:
         return self._peers[-1]
 
     def start(self, *options: str, mtu: int = 1500, tap: bool = False) -> Peer:
+        """Make the device and start our stack on it."""
         self.host.add_device(mtu, tap)
+        return self.attach(*options, mtu=mtu, tap=tap)
+
+    def attach(self, *options: str, mtu: int = 1500, tap: bool = False) -> Peer:
+        """Start our stack, once more, on the device that there is."""
         self._peers.append(Peer(self.host, *options, mtu=mtu, tap=tap))
         self._stack.callback(self.peer.kill)
         self.host.ip(f"link set {DEVICE} up")

@@ -7,7 +7,8 @@
  *                      next one in the free list, so a slot costs four bytes.
  *            handle    slot in the low half, generation in the high half of a u64
  *            The object given back last is taken first: it is still in the cache.
- * Owner      the caller owns memory and objects; a new object has the bytes of the last life
+ * Owner      the caller owns memory and objects; a new object has the bytes of the last life, but for
+ *            the first four
  * Threads    one caller at a time; nothing blocks or allocates
  * Trust      a handle may be anything, an index is our own
  * Errors     NET_NONE  take: none left, counted in `refused`. find: no such object now.

@@ -96,6 +96,13 @@ void ewi_net_conn_challenge(struct ewi_net *net, struct net_conn *conn, bool has
     ewi_net_conn_ack_now(conn);
 }
 
+/* Where both ends spin, the peer's timer may go off after 5 ms. */
+static uint64_t ack_delay(const struct net_settings *settings)
+{
+    return settings->timeouts == NET_TIMEOUTS_SPIN ? ewi_min_u64(settings->delay_ack_ns, NET_MS)
+                                                   : settings->delay_ack_ns;
+}
+
 /* RFC 9293 section 3.8.6.3: for every second full segment, and never later than the delay. */
 static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t bytes)
 {
@@ -111,7 +118,7 @@ static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t by
     }
     conn->flags |= NET_CONN_ACK_LATER;
     if (conn->ack_at == 0)
-        conn->ack_at = ewi_net_tcp_tick_of(net->now + settings->delay_ack_ns);
+        conn->ack_at = ewi_net_tcp_tick_of(net->now + ack_delay(settings));
 }
 
 /* RFC 2883 section 4: nothing new in it. */
@@ -213,6 +220,17 @@ static void squeeze(struct ewi_net *net, struct net_conn *conn)
     }
 }
 
+static uint32_t keep(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
+                     uint8_t *at, uint32_t bytes, bool in_order)
+{
+    uint32_t index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+
+    if (index != NET_NONE || !in_order)
+        return index;
+    squeeze(net, conn); /* a reference comes free with the next reclaim only: then it is sent again */
+    return ewi_net_packet_keep(net, segment->arrived, at, bytes);
+}
+
 /* True: taken; rcv_nxt is the caller's. */
 static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
                    uint8_t *at, uint32_t bytes)
@@ -224,11 +242,7 @@ static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_
     if (conn->charged + (uint64_t)charge >
         2 * (uint64_t)ewi_net_conn_settings(net, conn)->recv_bytes + UINT16_MAX)
         return false;
-    index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
-    if (index == NET_NONE) { /* a reference comes free with the next reclaim only: then it is sent again */
-        squeeze(net, conn);
-        index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
-    }
+    index = keep(net, conn, segment, at, bytes, true);
     if (index == NET_NONE)
         return false;
     link_packet(net, conn, index);
@@ -260,7 +274,7 @@ static bool queue_piece(struct ewi_net *net, struct net_conn *conn, struct net_t
     struct net_packet *packet;
     struct net_taken taken;
     uint64_t limit = ewi_net_conn_settings(net, conn)->recv_bytes;
-    uint32_t index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+    uint32_t index = keep(net, conn, segment, at, bytes, from == conn->rcv_nxt);
     struct net_arrival arrival = {.from = from,
                                   .bytes = bytes,
                                   .buffer = index,

@@ -9,15 +9,10 @@
 
 enum { PORTS = NET_PORTS_HIGH - NET_PORTS_LOW + 1 };
 
-static uint32_t slots_for(const struct net_config *config) /* none at all would be refused */
-{
-    return config->udp_max != 0 ? config->udp_max : 1;
-}
-
 void ewi_net_udp_place(struct net_block *block, const struct net_config *config,
                        struct net_udp_places *places)
 {
-    uint32_t slots = slots_for(config);
+    uint32_t slots = config->udp_max;
     size_t endpoints = ewi_net_block_add(
         block, ewi_net_pool_bytes(slots, sizeof(struct net_udp_endpoint)), NET_ALIGN);
     size_t connected = ewi_net_block_add(block, ewi_net_table_bytes(slots), NET_ALIGN);
@@ -43,7 +38,7 @@ static struct net_rows rows_at(const struct net_pool *pool, size_t offset)
 void ewi_net_udp_init(struct ewi_net *net, const struct net_udp_places *places)
 {
     struct net_udp_all *udp = &net->udp;
-    uint32_t slots = slots_for(&net->config);
+    uint32_t slots = net->config.udp_max;
 
     *udp = (struct net_udp_all){0};
     ewi_net_pool_init(&udp->endpoints, places->endpoints, slots, sizeof(struct net_udp_endpoint));
@@ -278,6 +273,19 @@ void ewi_net_udp_input(struct ewi_net *net, struct net_arrived *arrived)
     take(net, index, arrived, udp.payload_bytes);
 }
 
+/* A path is TCP's too, so nobody may narrow it by quoting a port that is open: only for where we sent to
+ * last. RFC 8201 section 4 (validate). */
+static bool bound_believes(struct ewi_net *net, const struct net_tuple *tuple,
+                           const struct net_icmp_told *told)
+{
+    uint32_t index = find_bound(&net->udp, tuple);
+
+    if (index == NET_NONE)
+        return false;
+    return told->news != NET_NEWS_TOO_BIG ||
+           ewi_net_tuple_equals(&ewi_net_udp_at(net, index)->sent_to, tuple);
+}
+
 /* RFC 1122 section 4.1.3.3. Who is not connected has no peer whose fate this could be; but the path's
  * MTU serves everybody. */
 bool ewi_net_udp_icmp(struct ewi_net *net, const struct net_tuple *tuple,
@@ -287,7 +295,7 @@ bool ewi_net_udp_icmp(struct ewi_net *net, const struct net_tuple *tuple,
     struct net_udp_endpoint *endpoint;
 
     if (index == NET_NONE)
-        return find_bound(&net->udp, tuple) != NET_NONE;
+        return bound_believes(net, tuple, told);
     if (told->news == NET_NEWS_TOO_BIG) /* the next one is cut */
         return true;
     endpoint = ewi_net_udp_at(net, index);
