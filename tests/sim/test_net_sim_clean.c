@@ -121,12 +121,12 @@ static void long_answers_do_not_wait_for_delayed_acks(void)
     struct outcome out = scene_play(&scene);
 
     SCENE_CHECK(out.bytes == 50 * 10100);
-    SCENE_CHECK(out.ns < 50 * 2 * MS); /* one delayed ACK is 40 ms */
+    SCENE_CHECK(out.ns < 50 * 2 * MS);
 }
 
-/* The peer waits 40 ms with its ACK, and there is nothing else that it could come with. Until a round
- * trip was measured so, a probe may leave, or the least timeout of 20 ms may come first: then it is
- * seen to be needless. */
+/* The peer waits 40 ms with its ACK, and there is nothing that it could come with. Until a round trip
+ * was measured so, a probe may leave, or the least timeout of 20 ms comes first: then it is seen to
+ * be needless. */
 static void seldom_writes_are_hardly_sent_again(void)
 {
     for (int i = 0; i < 2; i++) {
