@@ -14,6 +14,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
+    # A script that starts ./dev test with & has it ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)  # whatever ends ./dev test ends us
     cut = sys.argv.index("--run")
     late, names = sys.argv[2:cut], sys.argv[cut + 1 :]

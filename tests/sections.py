@@ -3,8 +3,10 @@
 usage: python -m tests.sections [SECTION...] [-- PYTEST-ARGUMENT...]
 """
 
+import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -23,14 +26,12 @@ from tests.weaken import notice as weaken
 
 BUILD = Path("build")
 RESULT = BUILD / "beside.pickle"
-NICE = 10  # of what runs beside pytest: a test that wakes up goes first, and on a busy machine
-# there is still a tenth of a processor for the neighbour
+NICE = 10  # beside pytest: a test that wakes up goes first, a tenth of a busy processor is left
 TIDY = "tests/python/test_tidy.py"
 JOBS = os.cpu_count() or 2
 FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
 SECTION_SECONDS_MAX = 1200
 HUGE_PAGES = 64  # 128 MiB
-STARTS_THREAD = " pthread_create"
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -115,10 +116,19 @@ def lint(outcome: Outcome) -> None:
 
 def without_threads(build: Path) -> list[str]:
     """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
-    programs = sorted((build / "tests").glob("*_test_*"))
-    done = subprocess.run(["nm", "-Au", *map(str, programs)], capture_output=True, text=True)
-    starting = {line.split(":")[0] for line in done.stdout.splitlines() if STARTS_THREAD in line}
-    return [path.name for path in programs if starting and str(path) not in starting]
+    command = ["ctest", "--test-dir", str(build), "--show-only=json-v1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    tests = json.loads(done.stdout)["tests"] if done.returncode == 0 else []
+    return [test["name"] for test in tests if not any(map(starts_threads, test["command"]))]
+
+
+@cache
+def starts_threads(word: str) -> bool:
+    """Of a word of a test's command: is it a program, or a shared object, that starts threads?"""
+    if not os.path.isfile(word):
+        return False
+    done = subprocess.run(["nm", "-u", word], capture_output=True, text=True)
+    return re.search(r"\bpthread_create\b", done.stdout) is not None
 
 
 def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
@@ -128,7 +138,7 @@ def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
         if preset == "tsan" and not every and (alone := without_threads(BUILD / preset)):
-            print(f"{len(alone)} programs start no thread: ./dev check-deep runs them as well")
+            print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
             command += ["-E", f"^({'|'.join(alone)})$"]
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
             command = ["setarch", "-R", *command]  # gcc 12: no shadow for a high mmap base
@@ -213,7 +223,7 @@ def count_pytest(outcome: Outcome, status: int, results: Path) -> None:
 
 # Nothing runs beside what measures processors and times; no other tests beside what counts things
 # that all processes share: free huge pages, /dev/shm. The rest of pytest runs in two halves.
-MEASURING = ("tests/integration", "tests/python/test_cli_demo.py")
+MEASURING = ("tests/integration", "tests/moving/test_waiting.py", "tests/python/test_cli_demo.py")
 COUNTING = ("tests/crash",)
 SECOND_HALF = ("tests/conformance",)
 

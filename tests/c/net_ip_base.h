@@ -80,6 +80,8 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *whole, uint16_t port, ui
 
     CHECK(whole == net && port == BASE_PORT && (family == 4 || family == 6));
     if (family == 4) {
+        if (address[0] == 127) /* somebody gave it such an address: IP knows better */
+            return NET_OURS;
         if (base_is4(address, 0x0a000001))
             return NET_OURS;
         if (base_is4(address, 0x0a000009))
@@ -89,6 +91,8 @@ enum net_whose ewi_net_link_whose(const struct ewi_net *whole, uint16_t port, ui
         return base_is4(address, 0xe0000001) ? NET_MULTICAST : NET_NOT_OURS;
     }
     if (memcmp(address, ours6, 16) == 0 || memcmp(address, link6, 16) == 0)
+        return NET_OURS;
+    if (address[0] == 0 && (address[10] == 0xff || address[15] == 1)) /* as 127 */
         return NET_OURS;
     if (memcmp(address, tentative6, 16) == 0)
         return NET_OURS_TENTATIVE;

@@ -96,7 +96,7 @@ static inline struct message advertisement(struct stack_addr target, uint8_t mac
     return m;
 }
 
-static inline void message_arrives(struct ewi_net *net, const struct message *m)
+static inline void message_arrives_at(struct ewi_net *net, uint16_t port, const struct message *m)
 {
     struct net_ip6 ip = {.hop_limit = m->hop_limit, .next = NET_ICMP6};
     uint8_t bytes[14 + NET_IP6_BYTES + NET_NDP_BYTES_MAX], to[6], from[6] = {2, 0, 0, 0, 0, 0x77};
@@ -110,8 +110,13 @@ static inline void message_arrives(struct ewi_net *net, const struct message *m)
     memcpy(ip.source, m->source.ip, 16);
     memcpy(ip.destination, m->destination.ip, 16);
     ewi_net_ip6_build(bytes + 14, &ip);
-    arrive(net, bytes, (uint32_t)(54 + length));
+    arrive_at(net, port, bytes, (uint32_t)(54 + length));
     CHECK(ewi_net_link_check(net) == NULL);
+}
+
+static inline void message_arrives(struct ewi_net *net, const struct message *m)
+{
+    message_arrives_at(net, 0, m);
 }
 
 static inline void ns_arrives(struct ewi_net *net, struct stack_addr source, struct stack_addr target,

@@ -273,6 +273,28 @@ static void one_in_use_is_asked_himself_and_stays(void)
     CHECK_EQ(ewi_net_link_deadline(net), NET_NEVER);
 }
 
+static void a_request_is_no_answer_to_our_question(void)
+{
+    struct ewi_net *net = knows_nine();
+
+    pass(net, 46 * SEC);
+    CHECK_EQ(way4(net, 9), NET_WAY_READY);
+    pass(net, 5500 * MS);
+    CHECK_EQ(entry(net, 9)->state, NET_NEIGHBOUR_PROBE);
+    request_arrives(net, 9, 9, 1);
+    CHECK_EQ(entry(net, 9)->state, NET_NEIGHBOUR_PROBE);
+}
+
+static void an_answer_to_somebody_else_is_none_to_us(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct net_arp reply = arp(NET_ARP_REPLY, 9, host4(9), host4(3));
+
+    CHECK_EQ(way4(net, 9), NET_WAY_PENDING);
+    arp_arrives(net, net_everybody, &reply);
+    CHECK_EQ(entry(net, 9)->state, NET_NEIGHBOUR_STALE);
+}
+
 static void one_who_is_gone_is_forgotten_and_everybody_is_asked(void)
 {
     struct ewi_net *net = knows_nine();
@@ -333,6 +355,8 @@ int main(void)
     RUN(a_request_without_a_slot_is_sent_when_there_is_one);
     RUN(an_idle_neighbour_wakes_nobody);
     RUN(one_in_use_is_asked_himself_and_stays);
+    RUN(a_request_is_no_answer_to_our_question);
+    RUN(an_answer_to_somebody_else_is_none_to_us);
     RUN(one_who_is_gone_is_forgotten_and_everybody_is_asked);
     RUN(news_from_tcp_spares_the_question);
     RUN(news_from_tcp_about_one_without_an_address_changes_nothing);

@@ -82,6 +82,7 @@ static void is_twice_for_good(struct ewi_net *net)
 {
     CHECK_EQ(state_of(net), NET_ADDRESS_TWICE);
     CHECK_EQ(net->count.address_conflicts, 1);
+    CHECK_EQ(net->count.accepted, 1);
     CHECK_EQ(ewi_net_link_whose(net, 0, 4, ip4(10, 0, 0, 1).ip), NET_NOT_OURS);
     CHECK(!ewi_net_link_is_local(net, 4, ip4(10, 0, 0, 1).ip));
     discard(net);
@@ -123,6 +124,7 @@ static void a_probe_for_another_address_is_no_conflict(void)
 
     arp_arrives(net, net_everybody, &probe);
     CHECK_EQ(state_of(net), NET_ADDRESS_TENTATIVE);
+    CHECK_EQ(net->count.drop_neighbour_other, 1);
 }
 
 static void a_probe_for_an_address_in_use_is_answered(void)
@@ -142,7 +144,7 @@ static void a_probe_for_an_address_in_use_is_answered(void)
     CHECK_EQ(state_of(a), NET_ADDRESS_GOOD);
 }
 
-/* RFC 5227 section 2.4 (b) */
+/* RFC 5227 section 2.4 (c) */
 static void an_address_in_use_is_defended_once_in_ten_seconds(void)
 {
     struct ewi_net *net = addressed(1);
@@ -176,6 +178,24 @@ static void who_has_our_lost_address_is_a_neighbour_like_others(void)
     CHECK_EQ(net->count.address_conflicts, 1);
 }
 
+static void a_flood_of_requests_does_not_hold_back_our_probe(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct stack_addr address = ip4(10, 0, 0, 7);
+    uint32_t answers = 0;
+
+    CHECK_EQ(ewi_net_address_add(net, 0, &address, 24, 0), 0);
+    for (int i = 0; i < 40; i++)
+        request_arrives(net, 9, 9, 1);
+    net->now = ewi_net_link_deadline(net) == 0 ? net->now + SEC : net->now;
+    ewi_net_link_tick(net);
+    for (; depart(net, &frame) && arp_of(&frame).operation == NET_ARP_REPLY; answers++)
+        ;
+    CHECK_EQ(answers, 16);
+    CHECK_EQ(arp_of(&frame).target, host4(7));
+    CHECK_EQ(net->link.answers, 0);
+}
+
 static void a_probe_without_a_slot_is_sent_later(void)
 {
     struct ewi_net *net = tentative();
@@ -206,6 +226,7 @@ int main(void)
     RUN(a_probe_for_an_address_in_use_is_answered);
     RUN(an_address_in_use_is_defended_once_in_ten_seconds);
     RUN(who_has_our_lost_address_is_a_neighbour_like_others);
+    RUN(a_flood_of_requests_does_not_hold_back_our_probe);
     RUN(a_probe_without_a_slot_is_sent_later);
     return 0;
 }

@@ -47,7 +47,7 @@ static void round_of(struct script *script, int samples, uint64_t rtt)
 {
     uint32_t end = script->una + (uint32_t)samples;
 
-    script->cc.rounds.end = end; /* what an ACK at the end of the last round would have said */
+    script->cc.u.rounds.end = end; /* what an ACK at the end of the last round would have said */
     for (int i = 0; i < samples; i++) {
         struct net_cc_ack ack = ack_of(1);
 
@@ -65,18 +65,18 @@ static void rfc9406_4_2_rounds_end_when_their_last_byte_is_acked(void)
 
     ewi_net_cc_init(&cc, NET_CC_NEWRENO, MSS, ack.una, false, true);
     ewi_net_cc_on_ack(&cc, &ack);
-    CHECK_EQ(cc.rounds.end, 10);
+    CHECK_EQ(cc.u.rounds.end, 10);
     ack.nxt = 20;
     ack.una = 9; /* the sequence has wrapped */
     ewi_net_cc_on_ack(&cc, &ack);
-    CHECK_EQ(cc.rounds.end, 10);
+    CHECK_EQ(cc.u.rounds.end, 10);
     CHECK_EQ(cc.samples, 2);
     ack.una = 10;
     ewi_net_cc_on_ack(&cc, &ack);
-    CHECK_EQ(cc.rounds.end, 20);
+    CHECK_EQ(cc.u.rounds.end, 20);
     CHECK_EQ(cc.samples, 0);
-    CHECK_EQ(cc.rounds.last_min, 50 * MS);
-    CHECK_EQ(cc.rounds.now_min, UINT32_MAX);
+    CHECK_EQ(cc.u.rounds.last_min, 50 * MS);
+    CHECK_EQ(cc.u.rounds.now_min, UINT32_MAX);
 }
 
 /* last / 8 = 6.25 ms for 50 ms. */
@@ -93,7 +93,7 @@ static void rfc9406_4_2_eight_samples_with_more_delay_begin_css(void)
     round_of(&script, 10, 50 * MS);
     round_of(&script, 10, 56250000);
     CHECK_EQ(script.cc.hystart, NET_HYSTART_CSS);
-    CHECK_EQ(script.cc.rounds.baseline, 56250000);
+    CHECK_EQ(script.cc.u.rounds.baseline, 56250000);
 }
 
 static void threshold_is(uint64_t last, uint64_t threshold)
@@ -130,7 +130,7 @@ static void rfc9406_4_2_css_grows_by_a_quarter(void)
     cwnd = script.cc.cwnd;
     ack.una = script.una;
     script.cc.counted = 0;
-    script.cc.rounds.end = script.una + 1000;
+    script.cc.u.rounds.end = script.una + 1000;
     for (int i = 0; i < 400; i++)
         ewi_net_cc_on_ack(&script.cc, &ack);
     CHECK_EQ(script.cc.cwnd, cwnd + 300); /* nothing of 400 * 3 / 4 is lost by rounding */
@@ -175,7 +175,7 @@ static void rfc9406_4_2_less_delay_in_css_resumes_slow_start(void)
     CHECK_EQ(script.cc.hystart, NET_HYSTART_CSS);
     round_of(&script, 8, 69 * MS);
     CHECK_EQ(script.cc.hystart, NET_HYSTART_SLOW_START);
-    CHECK_EQ(script.cc.rounds.baseline, UINT32_MAX);
+    CHECK_EQ(script.cc.u.rounds.baseline, UINT32_MAX);
     round_of(&script, 8, 90 * MS); /* and five rounds are counted afresh */
     CHECK_EQ(script.cc.hystart, NET_HYSTART_CSS);
     CHECK_EQ(script.cc.css_rounds, 1);
@@ -188,7 +188,7 @@ static void rfc9406_4_2_a_round_of_many_samples_is_judged_to_its_end(void)
 
     round_of(&script, 8, 50 * MS);
     round_of(&script, 8, 70 * MS);
-    script.cc.rounds.end = script.una + 1000;
+    script.cc.u.rounds.end = script.una + 1000;
     ack.una = script.una;
     ack.rtt = 70 * MS;
     for (int i = 0; i < 256; i++)
@@ -205,7 +205,7 @@ static void rfc9406_4_2_acks_without_a_sample_do_not_count(void)
 
     round_of(&script, 8, 50 * MS);
     round_of(&script, 300, 0);
-    CHECK_EQ(script.cc.rounds.last_min, UINT32_MAX);
+    CHECK_EQ(script.cc.u.rounds.last_min, UINT32_MAX);
     round_of(&script, 300, 90 * MS); /* nothing to compare with */
     CHECK_EQ(script.cc.hystart, NET_HYSTART_SLOW_START);
 }

@@ -53,7 +53,7 @@ static void rfc_791_fragments_go_up_as_one(void)
     arrives_made(&part, 4);
     CHECK_EQ(net->count.accepted, 1);
     CHECK_EQ(base.tcp_count, 0);
-    CHECK_EQ(ewi_net_ip_deadline(net), net->now + 30 * SECONDS);
+    CHECK_EQ(ewi_net_ip_deadline(net), net->now + NET_REASSEMBLY_NS);
     cut4(7, 0, 40, true);
     arrives_made(&part, 4);
     CHECK_EQ(base.tcp_count, 1);
@@ -85,6 +85,33 @@ static void rfc_8200_section_4_5_fragments_go_up_as_one(void)
     CHECK_EQ(base.tcp.tuple.zero, 0);
     CHECK_EQ(base.tcp.tuple.local_port, 0);
     CHECK_EQ(base.tcp.addresses, ewi_net_sum_ip6(ours6, peer6));
+}
+
+static void rfc_791_section_3_2_the_protocol_is_part_of_the_name(void)
+{
+    base_begin();
+    make_tcp(4, 100);
+    cut4(7, 0, 40, true);
+    arrives_made(&part, 4);
+    part.bytes[9] = 99;
+    mend_header4(part.bytes);
+    part.bytes[30] ^= 1; /* would contradict */
+    arrives_made(&part, 4);
+    cut4(7, 40, 60, false);
+    arrives_made(&part, 4);
+    CHECK_EQ(base.tcp_count, 1);
+    CHECK_EQ(net->count.drop_fragment, 0);
+}
+
+static void rfc_8200_section_4_5_only_the_first_fragments_next_header_counts(void)
+{
+    base_begin();
+    make_tcp(6, 100);
+    cut6(40, NET_UDP, 7, 40, 60, false);
+    arrives_made(&part, 6);
+    cut6(40, NET_TCP, 7, 0, 40, true);
+    arrives_made(&part, 6);
+    CHECK_EQ(base.tcp_count, 1);
 }
 
 /* Destination options in front of the fragment header, and others behind it. */
@@ -235,7 +262,7 @@ static void rfc_5722_section_4_an_overlap_is_dropped_silently(void)
     CHECK_EQ(net->count.drop_fragment, 2);
     CHECK_EQ(net->count.accepted, 1);
     CHECK_EQ(net->count.fragments_late, 1);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     CHECK_EQ(base.tcp_count, 0);
@@ -278,7 +305,7 @@ static void rfc_1122_section_3_3_2_the_sender_of_a_first_fragment_is_told(void)
     make_tcp(4, 1000);
     cut4(7, 0, 800, true);
     arrives_made(&part, 4);
-    net->now += 30 * SECONDS - 1;
+    net->now += NET_REASSEMBLY_NS - 1;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     net->now += 1;
@@ -303,7 +330,7 @@ static void rfc_8200_section_4_5_the_sender_of_a_first_fragment_is_told(void)
     make_tcp(6, 100);
     cut6(40, NET_TCP, 7, 0, 80, true);
     arrives_made(&part, 6);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     sent = sent_at(0, 6);
     CHECK_EQ(sent.icmp.type, NET_ICMP6_TIME_EXCEEDED);
@@ -311,6 +338,7 @@ static void rfc_8200_section_4_5_the_sender_of_a_first_fragment_is_told(void)
     CHECK_EQ(sent.payload_bytes, part.length);
     CHECK(memcmp(sent.payload, part.bytes, part.length) == 0); /* with its fragment header */
     CHECK_EQ(base.out[0].tuple.local_port, 0);
+    CHECK_EQ(base.out[0].tuple.remote_port, 0);
 }
 
 static void without_the_first_fragment_nobody_is_told(void)
@@ -319,7 +347,7 @@ static void without_the_first_fragment_nobody_is_told(void)
     make_tcp(4, 1000);
     cut4(7, 800, 200, false);
     arrives_made(&part, 4);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     CHECK_EQ(net->count.fragments_late, 1);
@@ -338,7 +366,7 @@ static void nobody_is_told_about_groups_or_errors(void)
     make_icmp(&whole, &tuple, NET_ICMP4_UNREACHABLE, 3, 0, payload, sizeof(payload));
     cut4(8, 0, 64, true);
     arrives_made(&part, 4);
-    net->now += 30 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(base.sent_count, 0);
     CHECK_EQ(net->count.fragments_late, 2);
@@ -419,6 +447,8 @@ int main(int argc, char **argv)
 {
     RUN(rfc_791_fragments_go_up_as_one);
     RUN(rfc_8200_section_4_5_fragments_go_up_as_one);
+    RUN(rfc_791_section_3_2_the_protocol_is_part_of_the_name);
+    RUN(rfc_8200_section_4_5_only_the_first_fragments_next_header_counts);
     RUN(extension_headers_on_both_sides);
     RUN(the_sum_of_what_was_cut_is_always_judged);
     RUN(golden_fragments_are_held);

@@ -316,6 +316,7 @@ static void no_error_about_groups_errors_or_nobody(void)
     arrived.tuple = tuple;
     ewi_net_icmp_report(net, &arrived, NET_ICMP_WHY_TIME, 1, 0); /* about an error */
     arrived.length = 0;
+    packet.bytes[20] = NET_ICMP4_ECHO; /* behind the end */
     ewi_net_icmp_report(net, &arrived, NET_ICMP_WHY_TIME, 1, 0); /* about who knows what */
     make_udp(&packet, &tuple, 10);
     packet.bytes[7] = 3;

@@ -202,6 +202,7 @@ static void a_port_without_ethernet_takes_bare_packets(void)
     arrive(net, packet, 20);
     CHECK_EQ(station_of(net)->packet_family, 4);
     CHECK_EQ(station_of(net)->packet_bytes, 20);
+    CHECK(!station_of(net)->packet_to_all);
     packet[0] = 0x60;
     arrive(net, packet, 20);
     CHECK_EQ(station_of(net)->packet_family, 6);

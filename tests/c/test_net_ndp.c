@@ -84,6 +84,42 @@ static void a_question_without_a_hardware_address_is_answered_by_the_cache(void)
     CHECK(same_mac(frame.bytes, 9));
 }
 
+static void an_answer_leaves_by_the_port_of_the_question(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct net_port_config second = ether_port(0x11);
+    struct message local = solicitation(link6(9), link6(1), 0);
+    struct message global = solicitation(ip6(0, 9), ip6(0, 101), 0);
+
+    CHECK_EQ(ewi_net_port_add(net, &second), 1);
+    give_address(net, 1, ip6(0, 101), 64); /* the same network by both ports */
+    give_address(net, 1, link6(1), 64);
+    message_arrives_at(net, 1, &local);
+    CHECK(depart(net, &frame));
+    CHECK_EQ(frame.out.port, 1);
+    message_arrives_at(net, 1, &global);
+    CHECK(depart(net, &frame));
+    CHECK_EQ(frame.out.port, 1);
+    CHECK(same_mac(frame.bytes + 6, 0x11));
+}
+
+static void a_question_without_a_slot_is_sent_when_there_is_one(void)
+{
+    struct ewi_net *net = addressed(1);
+    uint32_t slot[128];
+
+    for (uint32_t i = 0; i < 128; i++)
+        slot[i] = ewi_net_slot_take(net);
+    CHECK_EQ(way6(net, ip6(0, 9)), NET_WAY_PENDING);
+    pass(net, 20 * SEC);
+    CHECK_EQ(way6(net, ip6(0, 9)), NET_WAY_PENDING);
+    for (uint32_t i = 0; i < 128; i++)
+        ewi_net_slot_give(net, slot[i]);
+    net->now += 11 * MS;
+    ewi_net_link_tick(net);
+    departs_question_for(net, ip6(0, 9), ip6(0, 1));
+}
+
 /* ---- RFC 4861 section 7.2.5, case by case ---- */
 
 static void an_incomplete_one_needs_a_hardware_address(void)
@@ -201,6 +237,8 @@ int main(void)
     RUN(a_link_local_gateway_is_asked_for_without_a_link_local_address);
     RUN(the_answer_is_solicited_and_overrides);
     RUN(a_question_without_a_hardware_address_is_answered_by_the_cache);
+    RUN(an_answer_leaves_by_the_port_of_the_question);
+    RUN(a_question_without_a_slot_is_sent_when_there_is_one);
     RUN(an_incomplete_one_needs_a_hardware_address);
     RUN(an_incomplete_one_is_reachable_by_a_solicited_answer);
     RUN(an_incomplete_one_is_stale_by_an_unsolicited_one);

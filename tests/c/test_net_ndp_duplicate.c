@@ -47,6 +47,7 @@ static void is_twice_for_good(struct ewi_net *net)
 {
     CHECK_EQ(state_of(net), NET_ADDRESS_TWICE);
     CHECK_EQ(net->count.address_conflicts, 1);
+    CHECK_EQ(net->count.accepted, 1);
     pass(net, 100 * SEC);
     CHECK_EQ(state_of(net), NET_ADDRESS_TWICE);
     CHECK_EQ(ewi_net_link_whose(net, 0, 6, ip6(0, 1).ip), NET_NOT_OURS);
@@ -68,6 +69,15 @@ static void a_question_from_nobody_for_a_tentative_address_shows_a_duplicate(voi
 
     ns_arrives(net, nobody, ip6(0, 1), 0);
     is_twice_for_good(net);
+}
+
+static void a_question_from_nobody_for_another_address_is_no_conflict(void)
+{
+    struct ewi_net *net = tentative();
+
+    ns_arrives(net, nobody, ip6(0, 2), 0);
+    CHECK_EQ(state_of(net), NET_ADDRESS_TENTATIVE);
+    CHECK_EQ(net->count.drop_neighbour_other, 1);
 }
 
 static void a_question_from_somebody_for_a_tentative_address_is_ignored(void)
@@ -141,6 +151,7 @@ int main(void)
     RUN(an_address_is_asked_for_once_and_used_a_second_later);
     RUN(an_advertisement_of_a_tentative_address_shows_a_duplicate);
     RUN(a_question_from_nobody_for_a_tentative_address_shows_a_duplicate);
+    RUN(a_question_from_nobody_for_another_address_is_no_conflict);
     RUN(a_question_from_somebody_for_a_tentative_address_is_ignored);
     RUN(who_looks_for_our_address_is_told_that_it_is_ours);
     RUN(two_who_look_at_the_same_time_both_lose);

@@ -187,6 +187,36 @@ static void the_dead_are_a_quarter_and_one(void)
     is_sound();
 }
 
+static void those_with_parked_connections_stay_longer(void)
+{
+    start(8, 14);
+    for (uint32_t i = 0; i < 4; i++)
+        make(i, NET_LIST_UNKNOWN);
+    at(0)->parked = at(1)->parked = at(3)->parked = 7;
+    make(4, NET_LIST_UNKNOWN);
+    CHECK_EQ(find(2), NET_NONE);
+    make(5, NET_LIST_UNKNOWN);
+    CHECK_EQ(find(4), NET_NONE);
+    CHECK(find(0) != NET_NONE && find(1) != NET_NONE && find(3) != NET_NONE);
+    at(5)->parked = 7;
+    make(6, NET_LIST_UNKNOWN);
+    CHECK_EQ(find(0), NET_NONE);
+    is_sound();
+}
+
+static void only_the_oldest_few_are_looked_at_for_a_victim(void)
+{
+    start(40, 15);
+    for (uint32_t i = 0; i < 20; i++)
+        make(i, NET_LIST_UNKNOWN);
+    for (uint32_t i = 0; i < 16; i++)
+        at(i)->parked = 7;
+    make(20, NET_LIST_UNKNOWN);
+    CHECK_EQ(find(0), NET_NONE); /* though 16 has none */
+    make(21, NET_LIST_UNKNOWN);
+    CHECK_EQ(find(16), NET_NONE);
+}
+
 /* Nobody may be able to aim at a place of the table. */
 static void the_key_comes_from_the_seed(void)
 {
@@ -225,6 +255,8 @@ int main(void)
     RUN(static_ones_are_never_pushed_out);
     RUN(the_dead_are_not_found_and_their_place_is_kept_until_they_are_buried);
     RUN(the_dead_are_a_quarter_and_one);
+    RUN(those_with_parked_connections_stay_longer);
+    RUN(only_the_oldest_few_are_looked_at_for_a_victim);
     RUN(the_key_comes_from_the_seed);
     RUN(nobody_dies_when_there_is_no_place_for_the_dead);
     return 0;

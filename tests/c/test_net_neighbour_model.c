@@ -46,6 +46,26 @@ static struct model *oldest(int list)
     return best;
 }
 
+static struct model *oldest_unknown(void)
+{
+    struct model *first = oldest(NET_LIST_UNKNOWN), *found = NULL;
+
+    for (int i = 0; i < MODELS; i++) {
+        struct model *model = &models[i];
+        uint32_t older = 0;
+
+        if (!model->exists || model->is_dead || model->list != NET_LIST_UNKNOWN)
+            continue;
+        for (int n = 0; n < MODELS; n++)
+            older += models[n].exists && !models[n].is_dead &&
+                     models[n].list == NET_LIST_UNKNOWN && models[n].order < model->order;
+        if (older < 16 && model->parked == NET_NONE &&
+            (found == NULL || model->order < found->order))
+            found = model;
+    }
+    return found != NULL ? found : first;
+}
+
 static struct model *either(struct model *a, struct model *b)
 {
     return a != NULL ? a : b;
@@ -62,16 +82,16 @@ static struct model *model_victim(int list, bool *refused)
     uint32_t half = places < 2 ? 1 : places / 2;
 
     if (list == NET_LIST_UNKNOWN && count_of(NET_LIST_UNKNOWN, false) >= half)
-        victim = oldest(NET_LIST_UNKNOWN);
+        victim = oldest_unknown();
     else if (list == NET_LIST_UNKNOWN && model_is_full())
         victim = either(oldest(NET_LIST_GUESTS),
-                        either(oldest(NET_LIST_SURE), oldest(NET_LIST_UNKNOWN)));
+                        either(oldest(NET_LIST_SURE), oldest_unknown()));
     else if (list == NET_LIST_GUESTS &&
              (model_is_full() || count_of(NET_LIST_GUESTS, false) >= places / 4))
         victim = oldest(NET_LIST_GUESTS);
     else if (list == NET_LIST_STATIC && model_is_full())
         victim = either(oldest(NET_LIST_GUESTS),
-                        either(oldest(NET_LIST_UNKNOWN), oldest(NET_LIST_SURE)));
+                        either(oldest_unknown(), oldest(NET_LIST_SURE)));
     *refused = victim == NULL
                    ? model_is_full() || (list == NET_LIST_GUESTS && places / 4 == 0)
                    : victim->parked != NET_NONE &&
@@ -363,7 +383,7 @@ static void compare_with_the_model(uint64_t seed)
     uint64_t seen[NET_NEIGHBOUR_STATES] = {0};
 
     for (int round = 0; round < 30; round++) {
-        places = (uint32_t)harness_between(&random, 1, 24);
+        places = (uint32_t)harness_between(&random, 1, 40);
         memset(models, 0, sizeof(models));
         start(places, seed + (uint64_t)round);
         for (int i = 0; i < 600; i++) {

@@ -122,7 +122,7 @@ static void a_worn_slot_comes_back_last(void)
     for (uint32_t i = 0; i < 3; i++)
         CHECK(ewi_net_pool_take(&pool) == i);
     ewi_net_pool_give(&pool, 2);
-    pool.slot[1].generation = UINT32_MAX; /* in its last life */
+    pool.generation[1] = UINT32_MAX; /* in its last life */
     old = ewi_net_pool_handle(&pool, 1);
     CHECK(ewi_net_pool_find(&pool, old) == 1);
     ewi_net_pool_give(&pool, 1);
@@ -143,7 +143,7 @@ static void a_worn_slot_alone_is_the_whole_list(void)
 
     for (int life = 0; life < 3; life++) {
         CHECK(ewi_net_pool_take(&pool) == 0);
-        pool.slot[0].generation = UINT32_MAX;
+        pool.generation[0] = UINT32_MAX;
         ewi_net_pool_give(&pool, 0);
     }
     CHECK(ewi_net_pool_take(&pool) == 0);

@@ -124,6 +124,11 @@ static void sizes_out_of_range_are_refused(void)
         }
         *field[i] = good;
     }
+    config.slots_max = NET_SLOTS_MIN;
+    config.slot_bytes = 1280;
+    ewi_net_block_layout(&block);
+    ewi_net_link_place(&block, &config, &places);
+    CHECK(ewi_net_block_bytes(&block) != 0);
 }
 
 int main(void)

@@ -39,7 +39,7 @@ static void two_halves_are_one_datagram(void)
     header[1] = 0xa4;
     header[4] = 0xbe;
     CHECK_EQ(ewi_net_reassembly_add(&all, &second, 5, &slot), NET_FRAGMENT_HELD);
-    CHECK_EQ(ewi_net_reassembly_deadline(&all), 5 + 30 * SECONDS);
+    CHECK_EQ(ewi_net_reassembly_deadline(&all), 5 + NET_REASSEMBLY_NS);
     CHECK_EQ(ewi_net_reassembly_add(&all, &first, 6, &slot), NET_FRAGMENT_WHOLE);
     packet = ewi_net_reassembly_packet(&all, slot, &bytes);
     CHECK_EQ(bytes, 41);
@@ -82,8 +82,8 @@ static void rfc_5722_section_4_an_overlap_spoils_all(void)
     CHECK_EQ(add_simple(16, 8, false), NET_FRAGMENT_BAD); /* and what was not yet there */
     CHECK_EQ(add_simple(0, 16, true), NET_FRAGMENT_BAD);
     CHECK_EQ(all.pool.used, 1);
-    CHECK_EQ(ewi_net_reassembly_expire(&all, 30 * SECONDS - 1), NET_NONE);
-    ewi_net_reassembly_give(&all, ewi_net_reassembly_expire(&all, 30 * SECONDS));
+    CHECK_EQ(ewi_net_reassembly_expire(&all, NET_REASSEMBLY_NS - 1), NET_NONE);
+    ewi_net_reassembly_give(&all, ewi_net_reassembly_expire(&all, NET_REASSEMBLY_NS));
     CHECK_EQ(all.late, 1);
     CHECK_EQ(all.pool.used, 0);
 }

@@ -432,54 +432,6 @@ static void one_byte_in_order_is_not_reordered(void)
     CHECK(!s.acked.reordered);
 }
 
-/* ---- was it needless? ---- */
-
-static void rfc2883_5_all_duplicates_show_a_needless_recovery(void)
-{
-    BEGIN(s);
-    departs(&s, 4000);
-    ARRIVES(&s, 0, 1000, 4000);
-    ewi_net_runs_recovery_begins(&s.runs);
-    CHECK(!ewi_net_runs_was_needless(&s.runs)); /* nothing sent again so far */
-    departs_again(&s, 0, 1000);
-    CHECK(!ewi_net_runs_was_needless(&s.runs));
-    ARRIVES(&s, 4000, 0);
-    CHECK(!ewi_net_runs_was_needless(&s.runs));
-    ARRIVES(&s, 4000, 0, 500);
-    CHECK(!ewi_net_runs_was_needless(&s.runs));
-    ARRIVES(&s, 4000, 500, 1000);
-    CHECK(ewi_net_runs_was_needless(&s.runs));
-}
-
-static void duplicates_of_before_the_recovery_do_not_count(void)
-{
-    BEGIN(s);
-    departs(&s, 4000);
-    ARRIVES(&s, 2000, 0);
-    ewi_net_runs_recovery_begins(&s.runs);
-    departs_again(&s, 2000, 1000);
-    ARRIVES(&s, 2000, 0, 1000);
-    CHECK(s.acked.dsack_end != 0);
-    CHECK(!ewi_net_runs_was_needless(&s.runs));
-}
-
-static void rfc3522_an_echo_from_before_shows_the_original(void)
-{
-    BEGIN(s);
-    departs(&s, 2000);
-    ewi_net_runs_recovery_begins(&s.runs);
-    s.now_ns += 10 * MS;
-    departs_again(&s, 0, 1000);
-    s.sent_by_ns = s.now_ns - 1; /* SEG.TSecr is of the original */
-    s.now_ns += MS;
-    departs_again(&s, 1000, 1000); /* the first retransmission counts */
-    ARRIVES(&s, 1000, 0);
-    CHECK(s.acked.was_early);
-    s.sent_by_ns = s.now_ns - MS; /* later echoes say nothing */
-    ARRIVES(&s, 2000, 0);
-    CHECK(!s.acked.was_early);
-}
-
 int main(void)
 {
     RUN(a_burst_is_one_run);
@@ -506,9 +458,6 @@ int main(void)
     RUN(rfc6298_3_a_retransmission_gives_no_round_trip);
     RUN(the_round_trip_is_that_of_the_newest);
     RUN(delivered_at_the_time_of_sending_is_remembered);
-    RUN(rfc2883_5_all_duplicates_show_a_needless_recovery);
-    RUN(duplicates_of_before_the_recovery_do_not_count);
-    RUN(rfc3522_an_echo_from_before_shows_the_original);
     RUN(a_sample_of_a_retransmission_is_of_its_own_time);
     RUN(retransmissions_of_two_times_stay_apart);
     RUN(lost_runs_of_two_times_are_one_without_a_sample);

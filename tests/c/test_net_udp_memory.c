@@ -66,7 +66,7 @@ static void an_endpoint_pins_at_most_its_limit(void)
     uint32_t i;
 
     base_begin();
-    net->packets.charge_max = UINT64_C(1) << 32;
+    net->packets.charge_max = UINT64_C(1) << 40;
     stream = open_bound(NULL, 4, 80, 1);
     make_udp(&packet, &tuple, 10);
     for (i = 0; i < 4; i++)
@@ -265,7 +265,7 @@ static void any_life_gives_everything_back(struct harness_random *random)
     for (int i = 0; i < 6; i++)
         if (stream[i] != 0)
             CHECK_EQ(ewi_net_udp_close(net, stream[i]), 0);
-    net->now += 60 * SECONDS;
+    net->now += NET_REASSEMBLY_NS;
     ewi_net_ip_tick(net);
     CHECK_EQ(net->packets.packets.used, 0);
     CHECK_EQ(net->packets.copies.used, 0);

@@ -149,6 +149,9 @@ static void the_last_free_port_is_found(void)
     CHECK_EQ(local.family, 0);
     CHECK_EQ(ewi_net_udp_open(net, NULL, NULL, 0, 0, &stream), -EADDRINUSE);
     CHECK_EQ(net->count.full_ports, 1);
+    CHECK_EQ(ewi_net_udp_close(net, stream), 0); /* and is free again */
+    CHECK_EQ(ewi_net_udp_open(net, NULL, NULL, 0, 0, &stream), 0);
+    base_check();
 }
 
 static void an_endpoint_knows_its_addresses(void)

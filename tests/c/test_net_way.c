@@ -26,7 +26,7 @@ static void a_static_neighbour_is_ready_at_once(void)
 static void a_port_without_ethernet_needs_no_neighbour(void)
 {
     struct net_config config = small_config();
-    struct net_port_config port = {.mtu = 9000, .caps = NET_PORT_TX_SUM};
+    struct net_port_config port = {.mtu = 9000, .caps = NET_PORT_TX_SUM, .tso_max = 65000};
     struct ewi_net *net = start_station(1, &config);
     struct stack_addr neighbour = ip4(10, 0, 0, 2);
     struct net_way way;
@@ -40,6 +40,7 @@ static void a_port_without_ethernet_needs_no_neighbour(void)
     CHECK_EQ(way.header_bytes, 0);
     CHECK_EQ(way.hop, NET_NONE);
     CHECK_EQ(way.mtu, 9000);
+    CHECK_EQ(way.tso_max, 65000);
     CHECK_EQ(way.port_caps, NET_PORT_TX_SUM);
     CHECK_EQ(ewi_net_neighbour_add(net, 0, &neighbour, mac_a), -EINVAL);
 }
@@ -74,6 +75,24 @@ static void a_later_longer_route_is_taken_though_another_was_remembered(void)
                                  NET_ADDRESS_SURE),
              0);
     way_to(net, ip4(8, 8, 8, 8), NET_WAY_PENDING); /* on the link now */
+}
+
+static void the_next_hop_is_remembered_by_address_family_and_scope(void)
+{
+    struct ewi_net *net = addressed(1);
+    struct stack_addr same = {.family = 6, .ip = {10, 0, 0, 9}}, local = link6(9);
+
+    fix(net, ip4(10, 0, 0, 9), mac_a);
+    fix(net, link6(9), mac_b);
+    way_to(net, ip4(10, 0, 0, 9), NET_WAY_READY);
+    way_to(net, same, NET_WAY_NONE); /* the same bytes */
+    local.scope = 1;
+    way_to(net, local, NET_WAY_READY);
+    local.scope = 2;
+    way_to(net, local, NET_WAY_NONE);
+    net->link.routes.count = net->link.routes.first6 = 0; /* so nothing else can know */
+    CHECK(memcmp(way_to(net, ip4(10, 0, 0, 9), NET_WAY_READY).header, mac_a, 6) == 0);
+    way_to(net, ip4(10, 0, 0, 8), NET_WAY_NONE);
 }
 
 static void no_route_is_no_way(void)
@@ -236,7 +255,7 @@ static void an_address_belongs_to_its_port(void)
     CHECK(!ewi_net_link_is_local(net, 4, ip4(10, 0, 0, 255).ip));
 }
 
-/* RFC 3021 section 2.2 */
+/* RFC 3021 */
 static void a_point_to_point_network_has_no_broadcast(void)
 {
     struct ewi_net *net = station(1);
@@ -311,6 +330,7 @@ int main(void)
     RUN(a_port_without_ethernet_needs_no_neighbour);
     RUN(a_gateway_takes_what_is_behind_it);
     RUN(a_later_longer_route_is_taken_though_another_was_remembered);
+    RUN(the_next_hop_is_remembered_by_address_family_and_scope);
     RUN(no_route_is_no_way);
     RUN(our_own_address_is_no_way);
     RUN(without_an_address_nobody_is_asked);

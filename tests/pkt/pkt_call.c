@@ -5,7 +5,7 @@
 
 #include "tests/pkt/pkt_script.h"
 
-static const struct pkt_name option_names[] = {
+const struct pkt_name pkt_options[] = {
     {"nodelay", NET_OPTION_NODELAY},
     {"cork", NET_OPTION_CORK},
     {"quick_ack", NET_OPTION_QUICK_ACK},
@@ -41,7 +41,8 @@ static const struct pkt_name option_words[] = {
 };
 
 /* `fails ENAME` behind a call; what it returned otherwise must be `wanted`. */
-static void judge_result(struct pkt_words *words, const char *call, int64_t result, int64_t wanted)
+static void judge_range(struct pkt_words *words, const char *call, int64_t result,
+                        struct pkt_range wanted)
 {
     int64_t error;
 
@@ -57,8 +58,14 @@ static void judge_result(struct pkt_words *words, const char *call, int64_t resu
     }
     if (result < 0)
         pkt_fail("%s failed: %s", call, pkt_name_of(pkt_errors, -result));
-    if (wanted >= 0 && result != wanted)
-        pkt_fail("%s gave %lld, want %lld", call, (long long)result, (long long)wanted);
+    if (!pkt_in(wanted, result))
+        pkt_fail("%s gave %lld, want %lld..%lld", call, (long long)result, (long long)wanted.low,
+                 (long long)wanted.high);
+}
+
+static void judge_result(struct pkt_words *words, const char *call, int64_t result, int64_t wanted)
+{
+    judge_range(words, call, result, (struct pkt_range){wanted, wanted});
 }
 
 static ewi_stream stream_of(const struct pkt_flow *flow)
@@ -186,6 +193,7 @@ static void call_recv(struct pkt_flow *flow, struct pkt_words *words)
                        : pkt_number(pkt_next(words, "a number of bytes"));
     uint8_t *memory = malloc((size_t)room);
     struct stack_room into = {.base = memory, .bytes = (size_t)room};
+    struct pkt_range wanted;
     int64_t got = ewi_net_recv_into(pkt_world.net, stream_of(flow), &into, 1);
 
     if (got > room)
@@ -193,9 +201,10 @@ static void call_recv(struct pkt_flow *flow, struct pkt_words *words)
     if (got > 0)
         judge_bytes(flow, memory, (uint64_t)got);
     free(memory);
+    wanted.low = wanted.high = eof ? 0 : room;
     if (pkt_take(words, "gives"))
-        room = pkt_number(pkt_next(words, "a number of bytes"));
-    judge_result(words, "recv", got, eof ? 0 : room);
+        wanted = pkt_range(pkt_next(words, "a number of bytes"));
+    judge_range(words, "recv", got, wanted);
 }
 
 /* lend N: tokens of N bytes in all are taken and kept. */
@@ -255,7 +264,7 @@ static void call_set(struct pkt_flow *flow, struct pkt_words *words)
     else if (pkt_take(words, "listener"))
         stream = pkt_world.listener;
     name = pkt_next(words, "an option");
-    if (!pkt_lookup(option_names, name, &option))
+    if (!pkt_lookup(pkt_options, name, &option))
         pkt_fail("script: '%s' is no option", name);
     text = pkt_next(words, "a value");
     if (!pkt_lookup(option_words, text, &value))

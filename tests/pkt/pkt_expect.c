@@ -151,6 +151,21 @@ static void expect_released(const struct pkt_flow *flow, struct pkt_words *words
     judge_number("released", words, (int64_t)released);
 }
 
+static void expect_option(const struct pkt_flow *flow, struct pkt_words *words)
+{
+    const char *name = pkt_next(words, "an option");
+    uint64_t value = 0;
+    int64_t option;
+    int result;
+
+    if (!pkt_lookup(pkt_options, name, &option))
+        pkt_fail("script: '%s' is no option", name);
+    result = ewi_net_get(pkt_world.net, flow->stream, (enum net_option)option, &value);
+    if (result != 0)
+        pkt_fail("get failed: %s", pkt_name_of(pkt_errors, -result));
+    judge_number(name, words, (int64_t)value);
+}
+
 static void expect_congestion(struct pkt_flow *flow, struct pkt_words *words)
 {
     const char *word = pkt_next(words, "a name");
@@ -184,6 +199,8 @@ void pkt_expect(struct pkt_flow *flow, struct pkt_words *words)
         expect_counter(words);
     else if (strcmp(word, "congestion") == 0)
         expect_congestion(flow, words);
+    else if (strcmp(word, "option") == 0)
+        expect_option(flow, words);
     else if (strcmp(word, "iss_grew") == 0) /* since `again` */
         judge_number("iss_grew", words, (int32_t)(flow->stack_iss - flow->stack_iss_before));
     else if (strcmp(word, "icmp_sent") == 0)

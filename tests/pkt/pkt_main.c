@@ -25,11 +25,12 @@ static const char help[] =
     "  --self          the scripts must fail: each has a line `fails TEXT`, and its failure says so\n"
     "  --trace         print every segment, not only the last ten of a script that fails\n"
     "  --here          run in this process, for a debugger; stops at the first failure\n"
+    "  --stop          stop at the first script that fails\n"
     "  --list          only print the scripts\n"
     "  --help          this text\n";
 
 static struct {
-    bool self, here, list, copies;
+    bool self, here, list, copies, stop;
     int family; /* 0: both */
     char *script[SCRIPTS_MAX];
     int scripts, passed, failed;
@@ -223,6 +224,8 @@ static void read_arguments(int argc, char **argv)
             pkt_trace = true;
         } else if (strcmp(argv[i], "--here") == 0) {
             run.here = true;
+        } else if (strcmp(argv[i], "--stop") == 0) {
+            run.stop = true;
         } else if (strcmp(argv[i], "--list") == 0) {
             run.list = true;
         } else if (argv[i][0] == '-') {
@@ -245,7 +248,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < run.scripts; i++) {
         if (run.list)
             puts(run.script[i]);
-        else
+        else if (!run.stop || run.failed == 0)
             run_script(run.script[i]);
         free(run.script[i]);
     }

@@ -38,6 +38,12 @@ static void wait_for(const struct when *when)
     pkt_no_frames("");
 }
 
+struct loop {
+    const char *from; /* NULL: none */
+    int line;
+    int64_t left;
+};
+
 /* ------------------------------------------------------------------ segments */
 
 static void describe_frame(struct pkt_flow *flow, const struct pkt_frame *frame, char *out,
@@ -333,18 +339,18 @@ static void ignore(struct pkt_words *words)
     pkt_forget_frames();
 }
 
-static bool before_start(const char *word, struct pkt_words *words)
+static bool before_start(struct pkt_words *words)
 {
-    if (strcmp(word, "only") == 0) {
+    if (pkt_take(words, "only")) {
         const char *family = pkt_next(words, "ipv4 or ipv6");
 
         if (strcmp(family, pkt_world.family == 4 ? "ipv4" : "ipv6") != 0)
             _exit(PKT_EXIT_NOT_HERE);
         return true;
     }
-    if (strcmp(word, "fails") == 0) /* read by the caller: tests/pkt/self */
+    if (pkt_take(words, "fails")) /* read by the caller: tests/pkt/self */
         return true;
-    if (strcmp(word, "world") == 0) {
+    if (pkt_take(words, "world")) {
         set_world(words);
         return true;
     }
@@ -403,11 +409,8 @@ static void run_line(struct pkt_flow *flow, const char *text)
         flow = pkt_flow(word[0]);
         words.at++;
     }
-    word = pkt_peek(&words);
-    if (word != NULL && before_start(word, (words.at++, &words))) {
+    if (before_start(&words))
         return;
-    }
-    words.at -= word != NULL;
     pkt_world_start();
     when = read_when(&words);
     word = pkt_peek(&words);
@@ -424,9 +427,35 @@ static void run_line(struct pkt_flow *flow, const char *text)
     run_event(flow, word, &words, &when);
 }
 
+/* repeat N ... end: the lines between N times. True: the line was one of these two. */
+static bool repeats(struct loop *loop, const char *line_text, const char **next)
+{
+    struct pkt_words words;
+
+    pkt_split(&words, line_text);
+    if (pkt_take(&words, "repeat")) {
+        if (loop->from != NULL)
+            pkt_fail("script: repeat within repeat");
+        *loop = (struct loop){*next, pkt_world.line, pkt_number(pkt_next(&words, "a number"))};
+        return true;
+    }
+    if (!pkt_take(&words, "end"))
+        return false;
+    if (loop->from == NULL)
+        pkt_fail("script: end without repeat");
+    if (--loop->left > 0) {
+        *next = loop->from;
+        pkt_world.line = loop->line;
+    } else {
+        loop->from = NULL;
+    }
+    return true;
+}
+
 void pkt_run(const char *file, const char *text, int family, bool copies)
 {
     char line_text[PKT_LINE_BYTES];
+    struct loop loop = {NULL, 0, 0};
 
     pkt_world_begin(file, family, copies);
     while (*text != '\0') {
@@ -438,8 +467,11 @@ void pkt_run(const char *file, const char *text, int family, bool copies)
             pkt_fail("script: the line is longer than %d bytes", PKT_LINE_BYTES);
         memcpy(line_text, text, length);
         line_text[length] = '\0';
-        run_line(pkt_flow('a'), line_text);
         text += length + (text[length] == '\n');
+        if (!repeats(&loop, line_text, &text))
+            run_line(pkt_flow('a'), line_text);
     }
+    if (loop.from != NULL)
+        pkt_fail("script: repeat without end");
     pkt_world_end();
 }

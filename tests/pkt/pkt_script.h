@@ -25,6 +25,6 @@ bool pkt_call(struct pkt_flow *flow, const char *word, struct pkt_words *words);
 /* pkt_expect.c: behind the word `expect`. */
 void pkt_expect(struct pkt_flow *flow, struct pkt_words *words);
 
-extern const struct pkt_name pkt_states[], pkt_bits[];
+extern const struct pkt_name pkt_states[], pkt_bits[], pkt_options[];
 
 #endif

@@ -199,6 +199,13 @@ static inline void node_put(struct node *node, struct frame *frame)
     node->inbox[node->inbox_count++] = frame;
 }
 
+/* The bits that were flipped are such that nobody looks at: it counts. */
+static inline bool is_harmless(const struct frame *frame)
+{
+    return frame->bytes >= NET_ETHER_BYTES + NET_IP4_BYTES &&
+           sum_is_good(frame->data + NET_ETHER_BYTES, frame->bytes - NET_ETHER_BYTES);
+}
+
 static inline void node_input_some(struct node *node, struct frame **frames, uint32_t count)
 {
     struct net_rx rx[SIM_BATCH];
@@ -211,7 +218,7 @@ static inline void node_input_some(struct node *node, struct frame **frames, uin
         holder = buffer_free(node);
         index[i] = (uint32_t)(holder - node->buffers);
         rx_make(node, frame, &rx[i], holder);
-        if (!frame->corrupt && frame_is_ip(frame))
+        if (frame_is_ip(frame) && (!frame->corrupt || is_harmless(frame)))
             watch_given(frame->data + NET_ETHER_BYTES, frame->bytes - NET_ETHER_BYTES,
                         frame->blank);
         free(frame);

@@ -33,7 +33,7 @@ struct world {
     struct net_run run[RUNS + 1];
     struct net_runs runs;
     struct net_rack rack;
-    uint64_t srtt_ns, timer_ns, rto_ns, recovery_end, rto_back;
+    uint64_t srtt_ns, min_rtt_ns, timer_ns, rto_ns, recovery_end, rto_back;
     enum timer timer;
     bool in_recovery;
     uint32_t sent_segments, resent_segments, timeouts, probes;
@@ -99,7 +99,7 @@ static void data_arrives(const struct packet *packet)
 
 static uint64_t reo_wnd(void)
 {
-    return ewi_net_rack_reo_wnd(&w.rack, &w.runs, w.in_recovery, w.srtt_ns);
+    return ewi_net_rack_reo_wnd(&w.rack, &w.runs, w.in_recovery, w.min_rtt_ns, w.srtt_ns);
 }
 
 static void arm(enum timer timer, uint64_t at_ns)
@@ -163,7 +163,6 @@ static void lost_some(uint32_t lost_bytes)
         return;
     w.in_recovery = true;
     w.recovery_end = w.runs.nxt;
-    ewi_net_runs_recovery_begins(&w.runs);
     ewi_net_tlp_reset(&w.rack);
 }
 
@@ -183,7 +182,7 @@ static void ack_arrives(const struct packet *packet)
 {
     struct net_ack ack = {.position = packet->position,
                           .now_ns = w.now_ns,
-                          .min_rtt_ns = w.rack.min_rtt_ns,
+                          .min_rtt_ns = w.min_rtt_ns,
                           .sent_by_ns = UINT64_MAX,
                           .sacks = packet->sacks,
                           .sacks_count = packet->sacks_count};
@@ -197,7 +196,8 @@ static void ack_arrives(const struct packet *packet)
     if (acked.acked_bytes > 0)
         w.rto_ns = w.now_ns + RTO_NS;
     if (acked.rtt_ns != 0) {
-        ewi_net_rack_rtt(&w.rack, acked.rtt_ns);
+        ewi_net_rack_rtt(&w.rack);
+        w.min_rtt_ns = w.min_rtt_ns == 0 ? acked.rtt_ns : ewi_min_u64(w.min_rtt_ns, acked.rtt_ns);
         w.srtt_ns = w.srtt_ns == 0 ? acked.rtt_ns : (7 * w.srtt_ns + acked.rtt_ns) / 8;
     }
     ewi_net_rack_ack(&w.rack, &w.runs, &acked, w.now_ns);

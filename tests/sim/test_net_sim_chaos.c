@@ -51,8 +51,8 @@ static void any_options(int node)
     set_of(node, NET_OPTION_RECV_BYTES, DRAWN(8192, 32768, 200000, 1 << 20));
     set_of(node, NET_OPTION_SEND_BYTES, DRAWN(4096, 32768, 200000, 4 << 20));
     set_of(node, NET_OPTION_MSS, DRAWN(0, 0, 0, 300, 1000));
-    if (chance(SIM_CHANCE / 3))
-        set_of(node, NET_OPTION_KEEPALIVE_NS, DRAWN(50 * MS, SEC));
+    /* always: a peer that gave up may have said so in a segment that was lost */
+    set_of(node, NET_OPTION_KEEPALIVE_NS, DRAWN(50 * MS, SEC, 100 * SEC));
 }
 
 static struct app_plan any_app(void)

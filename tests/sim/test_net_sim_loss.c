@@ -254,6 +254,11 @@ static void blackouts_are_survived(void)
     }
 }
 
+static void dark_when_open(void)
+{
+    call_at(sim.now + 30 * MS, darken, 0);
+}
+
 static void silence_for_ever_ends_the_stream(void)
 {
     struct wire_plan wire = {.rate = 100 * MBIT, .delay = 5 * MS};
@@ -261,7 +266,7 @@ static void silence_for_ever_ends_the_stream(void)
                           .back = wire,
                           .app = {{.bytes = 9000000, .may_fail = true},
                                   {.bytes = 9000000, .may_fail = true}},
-                          .prepare = dark_soon,
+                          .prepare = dark_when_open,
                           .limit = 3 * 3600 * SEC};
 
     dark_ns = 10 * 3600 * SEC;

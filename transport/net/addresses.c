@@ -138,7 +138,7 @@ static struct net_name name_of(const struct net_addresses *addresses, uint32_t i
     return name;
 }
 
-/* RFC 1122 section 3.2.1.3 (d); a prefix of 31 bits has none: RFC 3021 section 2.2. */
+/* RFC 1122 section 3.2.1.3; a prefix of 31 bits has none: RFC 3021. */
 static void add_broadcast(struct net_addresses *addresses, uint32_t index)
 {
     struct net_name name = name_of(addresses, index);
@@ -263,7 +263,7 @@ void ewi_net_address_again(struct net_addresses *addresses, uint32_t index, uint
 }
 
 /* RFC 5227 section 2.4 (c): it is kept, and defended once in so many seconds. RFC 4862 section 5.4.4
- * leaves to the administrator what happens to an address that is in use; it is counted. */
+ * leaves open what happens to an address that is in use: it is counted and stays. */
 bool ewi_net_address_conflict(struct net_addresses *addresses, uint32_t index, uint64_t now)
 {
     struct net_address *address = &addresses->address[index];

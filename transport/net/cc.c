@@ -173,7 +173,7 @@ static void slow_start(struct net_cc *cc, uint32_t acked)
         return;
     cc->counted = 0;
     cc->after_rto = false;
-    cc->hystart = NET_HYSTART_OFF;
+    ewi_net_hystart_end(cc);
 }
 
 void ewi_net_cc_on_ack(struct net_cc *cc, const struct net_cc_ack *ack)
@@ -186,7 +186,7 @@ void ewi_net_cc_on_ack(struct net_cc *cc, const struct net_cc_ack *ack)
     if (cc->hystart != NET_HYSTART_OFF && ewi_net_hystart_on_ack(cc, ack))
         cc->counted = 0;
     if (acked == 0 || !ack->cwnd_limited || ack->in_recovery) { /* RFC 7661 4.4, RFC 9438 5.8 */
-        if (ops->hold != NULL)
+        if (ops->hold != NULL && cc->hystart == NET_HYSTART_OFF)
             ops->hold(cc, ack);
         return;
     }
@@ -200,7 +200,7 @@ void ewi_net_cc_on_ack(struct net_cc *cc, const struct net_cc_ack *ack)
 /* RFC 9406 4.2: loss and marks end HyStart++, which serves the first slow start only. */
 static void leave_slow_start(struct net_cc *cc)
 {
-    cc->hystart = NET_HYSTART_OFF;
+    ewi_net_hystart_end(cc);
     cc->after_rto = false;
     cc->counted = 0;
 }
@@ -252,7 +252,7 @@ void ewi_net_cc_on_idle(struct net_cc *cc, uint64_t idle, uint64_t rto, uint64_t
         cc->cwnd = restart_window;
         cc->counted = 0;
     }
-    if (ops->idle != NULL)
+    if (ops->idle != NULL && cc->hystart == NET_HYSTART_OFF)
         ops->idle(cc, idle, restart, now);
     bound(cc);
 }

@@ -2,7 +2,7 @@
  *
  * Purpose    Turn acknowledgements, losses and marks into a window. NewReno, CUBIC and DCTCP behind
  *            the same events, so that the TCP engine never asks which one it is.
- * Shape      struct net_cc, 80 bytes, no pointers: a copy is the state to go back to (undo).
+ * Shape      struct net_cc, 64 bytes, no pointers: a copy is the state to go back to (undo).
  *            cwnd: bytes, 1 SMSS .. NET_CC_WINDOW_MAX. ssthresh: bytes, 2 SMSS .. the same.
  *            smss: bytes of payload, 1 .. 65535; other values are moved to the nearest.
  *            cwnd < ssthresh: slow start, with HyStart++ before the first loss; else avoidance.
@@ -72,13 +72,13 @@ struct net_cc {
     bool after_rto;      /* slow start after a timeout: L = 1 */
     bool epoch_begun;    /* CUBIC: epoch, k and w_est are of this avoidance stage */
     uint8_t spare[3];
-    struct net_cc_rounds rounds;
     union {
+        struct net_cc_rounds rounds; /* while hystart is not OFF; then zeros */
         struct net_cc_cubic cubic;
         struct net_cc_dctcp dctcp;
     } u;
 };
-static_assert(sizeof(struct net_cc) == 80, "one per connection, a second one while it may be undone");
+static_assert(sizeof(struct net_cc) == 64, "one per connection, a second one while it may be undone");
 
 /* One acknowledgement that was accepted. */
 struct net_cc_ack {

@@ -1,4 +1,6 @@
 /* HyStart++: leave slow start before the queue overflows. RFC 9406 4.2, 4.3. */
+#include <string.h>
+
 #include "transport/net/cc_kinds.h"
 
 enum {
@@ -13,14 +15,22 @@ enum {
 void ewi_net_hystart_begin(struct net_cc *cc)
 {
     cc->hystart = NET_HYSTART_SLOW_START;
-    cc->rounds = (struct net_cc_rounds){0, NONE, NONE, NONE};
+    cc->u.rounds = (struct net_cc_rounds){0, NONE, NONE, NONE};
+}
+
+/* What comes next begins with zeros in the same place. */
+void ewi_net_hystart_end(struct net_cc *cc)
+{
+    if (cc->hystart != NET_HYSTART_OFF)
+        memset(&cc->u, 0, sizeof(cc->u));
+    cc->hystart = NET_HYSTART_OFF;
 }
 
 static void take_sample(struct net_cc *cc, uint64_t rtt)
 {
     if (rtt == 0)
         return;
-    cc->rounds.now_min = (uint32_t)ewi_min_u64(cc->rounds.now_min, ewi_min_u64(rtt, NONE - 1));
+    cc->u.rounds.now_min = (uint32_t)ewi_min_u64(cc->u.rounds.now_min, ewi_min_u64(rtt, NONE - 1));
     if (cc->samples < UINT8_MAX)
         cc->samples += 1;
 }
@@ -29,7 +39,7 @@ static void take_sample(struct net_cc *cc, uint64_t rtt)
  * that nothing exceeds. */
 static void judge_delay(struct net_cc *cc)
 {
-    struct net_cc_rounds *rounds = &cc->rounds;
+    struct net_cc_rounds *rounds = &cc->u.rounds;
     uint64_t threshold;
 
     threshold = ewi_min_u64(rounds->last_min / MIN_RTT_DIVISOR, MAX_RTT_THRESH);
@@ -44,17 +54,17 @@ static void judge_delay(struct net_cc *cc)
 /* ... and fell below it again: that was jitter, go on as before. */
 static void judge_baseline(struct net_cc *cc)
 {
-    if (cc->rounds.now_min < cc->rounds.baseline) {
-        cc->rounds.baseline = NONE;
+    if (cc->u.rounds.now_min < cc->u.rounds.baseline) {
+        cc->u.rounds.baseline = NONE;
         cc->hystart = NET_HYSTART_SLOW_START;
     }
 }
 
 static void begin_round(struct net_cc *cc, uint32_t end)
 {
-    cc->rounds.last_min = cc->rounds.now_min;
-    cc->rounds.now_min = NONE;
-    cc->rounds.end = end;
+    cc->u.rounds.last_min = cc->u.rounds.now_min;
+    cc->u.rounds.now_min = NONE;
+    cc->u.rounds.end = end;
     cc->samples = 0;
 }
 
@@ -64,7 +74,7 @@ static bool end_round(struct net_cc *cc, uint32_t nxt)
     begin_round(cc, nxt);
     if (cc->hystart != NET_HYSTART_CSS || ++cc->css_rounds < CSS_ROUNDS)
         return false;
-    cc->hystart = NET_HYSTART_OFF;
+    ewi_net_hystart_end(cc);
     cc->ssthresh = cc->cwnd;
     return true;
 }
@@ -83,7 +93,7 @@ bool ewi_net_hystart_on_ack(struct net_cc *cc, const struct net_cc_ack *ack)
         else
             judge_baseline(cc);
     }
-    if ((int32_t)(ack->una - cc->rounds.end) < 0)
+    if ((int32_t)(ack->una - cc->u.rounds.end) < 0)
         return false;
     return end_round(cc, ack->nxt);
 }

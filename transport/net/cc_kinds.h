@@ -36,6 +36,7 @@ extern const struct net_cc_ops ewi_net_cc_cubic;
 /* An RTT sample and the rounds of slow start. True: slow start is over, ssthresh was set. */
 bool ewi_net_hystart_on_ack(struct net_cc *cc, const struct net_cc_ack *ack);
 void ewi_net_hystart_begin(struct net_cc *cc);
+void ewi_net_hystart_end(struct net_cc *cc);
 
 /* The integer below or at the cube root. For tests visible here. */
 uint32_t ewi_net_cube_root(uint64_t high, uint64_t low); /* of high * 2^64 + low */

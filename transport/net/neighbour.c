@@ -13,6 +13,7 @@ enum { /* RFC 4861 section 10; RFC 1122 section 2.3.2.1 has the same rate for AR
     DELAY_SECONDS = 5,
     FAILED_SECONDS = 1, /* ours: how long the answer is "nobody there" without asking again */
     AGAIN_MILLISECONDS = 10, /* ours: after there was no slot for a request */
+    VICTIMS = 16, /* ours: unknown ones that are looked at for one without parked connections */
 };
 
 /* ---- memory ---- */
@@ -195,16 +196,30 @@ static uint32_t first_of(uint32_t a, uint32_t b, uint32_t c)
     return b != NET_NONE ? b : c;
 }
 
+/* Connections wait for longer than packets: somebody who makes us answer packets must not break those
+ * that open. So the oldest without any, among the oldest few. */
+static uint32_t oldest_unknown(const struct net_neighbours *neighbours)
+{
+    uint32_t oldest = neighbours->list[NET_LIST_UNKNOWN].oldest, index = oldest;
+
+    for (int i = 0; i < VICTIMS && index != NET_NONE; i++) {
+        if (at(neighbours, index)->parked == NET_NONE)
+            return index;
+        index = at(neighbours, index)->newer;
+    }
+    return oldest;
+}
+
 static uint32_t victim_for_unknown(const struct net_neighbours *neighbours)
 {
     const struct net_neighbour_list_ends *list = neighbours->list;
 
     if (list[NET_LIST_UNKNOWN].count >= unknown_max(neighbours))
-        return list[NET_LIST_UNKNOWN].oldest; /* I2 */
+        return oldest_unknown(neighbours); /* I2 */
     if (!is_full(neighbours))
         return NET_NONE;
     return first_of(list[NET_LIST_GUESTS].oldest, list[NET_LIST_SURE].oldest,
-                    list[NET_LIST_UNKNOWN].oldest);
+                    oldest_unknown(neighbours));
 }
 
 static uint32_t victim_for_guest(const struct net_neighbours *neighbours)
@@ -221,7 +236,7 @@ static uint32_t victim_for_static(const struct net_neighbours *neighbours)
 
     if (!is_full(neighbours))
         return NET_NONE;
-    return first_of(list[NET_LIST_GUESTS].oldest, list[NET_LIST_UNKNOWN].oldest,
+    return first_of(list[NET_LIST_GUESTS].oldest, oldest_unknown(neighbours),
                     list[NET_LIST_SURE].oldest);
 }
 

@@ -21,8 +21,9 @@
  * Errors     NET_NONE  make: no room for that kind of entry
  * Invariants I1  guests are at most a quarter of the table and only ever push out guests.
  *            I2  unknown ones are at most half of the table; at that limit they push out only each
- *                other. So whatever addresses others make us send to, the entries in use stay as long
- *                as they fit into the other half.
+ *                other, those with parked connections last (among the sixteen oldest). So whatever
+ *                addresses others make us send to, entries in use stay as long as they fit into the
+ *                other half.
  *            I3  a static entry is never pushed out.
  *            I4  an entry that is not static is in exactly one list; a state is in one of `unknown`, or
  *                in one of `sure` and `guests`.

@@ -1,5 +1,7 @@
 #include "transport/net/pool.h"
 
+#include <string.h>
+
 static size_t objects_bytes(uint32_t slots, uint32_t object_bytes)
 {
     return (size_t)ewi_align_up((uint64_t)slots * object_bytes, NET_ALIGN);
@@ -7,9 +9,10 @@ static size_t objects_bytes(uint32_t slots, uint32_t object_bytes)
 
 size_t ewi_net_pool_bytes(uint32_t slots, uint32_t object_bytes)
 {
-    if (slots == 0 || slots > NET_ROWS_MAX || object_bytes == 0 || object_bytes > NET_ROW_BYTES_MAX)
+    if (slots == 0 || slots > NET_ROWS_MAX || object_bytes < sizeof(uint32_t) ||
+        object_bytes > NET_ROW_BYTES_MAX)
         return 0;
-    return objects_bytes(slots, object_bytes) + slots * sizeof(struct net_pool_slot);
+    return objects_bytes(slots, object_bytes) + slots * sizeof(uint32_t);
 }
 
 void ewi_net_pool_init(struct net_pool *pool, void *memory, uint32_t slots, uint32_t object_bytes)
@@ -18,11 +21,24 @@ void ewi_net_pool_init(struct net_pool *pool, void *memory, uint32_t slots, uint
     EWI_ASSERT(((uintptr_t)memory & (NET_ALIGN - 1)) == 0);
     *pool = (struct net_pool){
         .objects = {.base = memory, .stride = object_bytes},
-        .slot = (void *)((uint8_t *)memory + objects_bytes(slots, object_bytes)),
+        .generation = (void *)((uint8_t *)memory + objects_bytes(slots, object_bytes)),
         .slots = slots,
         .first = NET_NONE,
         .last = NET_NONE,
     };
+}
+
+static uint32_t get_next(const struct net_pool *pool, uint32_t index)
+{
+    uint32_t next;
+
+    memcpy(&next, ewi_net_pool_at(pool, index), sizeof(next));
+    return next;
+}
+
+static void set_next(struct net_pool *pool, uint32_t index, uint32_t next)
+{
+    memcpy(ewi_net_pool_at(pool, index), &next, sizeof(next));
 }
 
 static uint32_t pop(struct net_pool *pool)
@@ -32,10 +48,10 @@ static uint32_t pop(struct net_pool *pool)
     if (index == NET_NONE) {
         if (pool->fresh == pool->slots)
             return NET_NONE;
-        pool->slot[pool->fresh] = (struct net_pool_slot){.next = NET_NONE};
+        pool->generation[pool->fresh] = 0;
         return pool->fresh++;
     }
-    pool->first = pool->slot[index].next;
+    pool->first = get_next(pool, index);
     if (pool->first == NET_NONE)
         pool->last = NET_NONE;
     return index;
@@ -49,7 +65,7 @@ uint32_t ewi_net_pool_take(struct net_pool *pool)
         pool->refused += 1;
         return NET_NONE;
     }
-    pool->slot[index].generation += 1; /* odd: taken */
+    pool->generation[index] += 1; /* odd: taken */
     pool->taken += 1;
     pool->used += 1;
     if (pool->used > pool->used_max)
@@ -59,7 +75,7 @@ uint32_t ewi_net_pool_take(struct net_pool *pool)
 
 static void push_first(struct net_pool *pool, uint32_t index)
 {
-    pool->slot[index].next = pool->first;
+    set_next(pool, index, pool->first);
     pool->first = index;
     if (pool->last == NET_NONE)
         pool->last = index;
@@ -67,20 +83,20 @@ static void push_first(struct net_pool *pool, uint32_t index)
 
 static void push_last(struct net_pool *pool, uint32_t index)
 {
-    pool->slot[index].next = NET_NONE;
+    set_next(pool, index, NET_NONE);
     if (pool->last == NET_NONE)
         pool->first = index;
     else
-        pool->slot[pool->last].next = index;
+        set_next(pool, pool->last, index);
     pool->last = index;
 }
 
 void ewi_net_pool_give(struct net_pool *pool, uint32_t index)
 {
     EWI_ASSERT(ewi_net_pool_is_taken(pool, index));
-    pool->slot[index].generation += 1; /* even: free */
+    pool->generation[index] += 1; /* even: free */
     pool->used -= 1;
-    if (pool->slot[index].generation == 0) /* I1: its handles begin again */
+    if (pool->generation[index] == 0) /* I1: its handles begin again */
         push_last(pool, index);
     else
         push_first(pool, index);

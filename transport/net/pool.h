@@ -3,10 +3,12 @@
  * Purpose    Take and give back connections, segment runs, neighbours ... in constant time from
  *            memory that was there at start.
  * Shape      objects   slots * object_bytes, from the start of the memory (NET_ALIGN)
- *            slot      generation: odd while taken, even while free; next: in the free list
+ *            generation: odd while taken, even while free. A free object begins with the index of the
+ *                      next one in the free list, so a slot costs four bytes.
  *            handle    slot in the low half, generation in the high half of a u64
  *            The object given back last is taken first: it is still in the cache.
- * Owner      the caller owns memory and objects; a new object has the bytes of the last life
+ * Owner      the caller owns memory and objects; a new object has the bytes of the last life, but for
+ *            the first four
  * Threads    one caller at a time; nothing blocks or allocates
  * Trust      a handle may be anything, an index is our own
  * Errors     NET_NONE  take: none left, counted in `refused`. find: no such object now.
@@ -22,14 +24,9 @@
 
 #include "transport/net/rows.h"
 
-struct net_pool_slot {
-    uint32_t generation;
-    uint32_t next;
-};
-
 struct net_pool {
     struct net_rows objects;
-    struct net_pool_slot *slot;
+    uint32_t *generation;
     uint32_t slots;
     uint32_t fresh;       /* slots from here on were never taken; their memory is untouched */
     uint32_t first, last; /* free list */
@@ -38,7 +35,7 @@ struct net_pool {
     uint64_t refused;
 };
 
-/* 0: out of range. object_bytes is a sizeof, 1 .. NET_ROW_BYTES_MAX; slots 1 .. NET_ROWS_MAX. */
+/* 0: out of range. object_bytes is a sizeof, 4 .. NET_ROW_BYTES_MAX; slots 1 .. NET_ROWS_MAX. */
 size_t ewi_net_pool_bytes(uint32_t slots, uint32_t object_bytes);
 /* memory: ewi_net_pool_bytes() of it, aligned to NET_ALIGN. */
 void ewi_net_pool_init(struct net_pool *pool, void *memory, uint32_t slots, uint32_t object_bytes);
@@ -54,12 +51,12 @@ static inline void *ewi_net_pool_at(const struct net_pool *pool, uint32_t index)
 
 static inline bool ewi_net_pool_is_taken(const struct net_pool *pool, uint32_t index)
 {
-    return index < pool->fresh && (pool->slot[index].generation & 1) != 0;
+    return index < pool->fresh && (pool->generation[index] & 1) != 0;
 }
 
 static inline uint64_t ewi_net_pool_handle(const struct net_pool *pool, uint32_t index)
 {
-    return (uint64_t)pool->slot[index].generation << 32 | index;
+    return (uint64_t)pool->generation[index] << 32 | index;
 }
 
 #endif

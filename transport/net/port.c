@@ -95,7 +95,7 @@ static bool is_there(const struct ewi_net *net, const struct net_address *addres
                                   address->ip) != NULL;
 }
 
-/* RFC 1122 section 3.2.1.3 (d): all ones behind the prefix is everybody. */
+/* RFC 1122 section 3.2.1.3: all ones behind the prefix is everybody. */
 static bool is_everybody(const struct net_address *address)
 {
     if (address->family != 4 || address->bits > 30)

@@ -15,11 +15,8 @@ static bool sent_after(uint64_t a_ns, uint64_t a_end, uint64_t b_ns, uint64_t b_
 
 /* ---- on an ACK ---- */
 
-void ewi_net_rack_rtt(struct net_rack *rack, uint64_t rtt_ns)
+void ewi_net_rack_rtt(struct net_rack *rack)
 {
-    rtt_ns = ewi_max_u64(rtt_ns, 1);
-    if (rack->min_rtt_ns == 0 || rtt_ns < rack->min_rtt_ns)
-        rack->min_rtt_ns = rtt_ns;
     rack->tlp_has_rtt = true;
 }
 
@@ -59,13 +56,13 @@ void ewi_net_rack_recovery_ended(struct net_rack *rack)
 }
 
 uint64_t ewi_net_rack_reo_wnd(const struct net_rack *rack, const struct net_runs *runs,
-                              bool in_recovery, uint64_t srtt_ns)
+                              bool in_recovery, uint64_t min_rtt_ns, uint64_t srtt_ns)
 {
     if (!rack->reordering_seen &&
         (in_recovery || runs->sacked_segments >= NET_RACK_DUP_THRESH))
         return 0;
-    return ewi_min_u64(rack->reo_wnd_mult * rack->min_rtt_ns / 4,
-                       srtt_ns != 0 ? srtt_ns : rack->min_rtt_ns);
+    return ewi_min_u64(rack->reo_wnd_mult * min_rtt_ns / 4,
+                       srtt_ns != 0 ? srtt_ns : min_rtt_ns);
 }
 
 uint64_t ewi_net_rack_detect(const struct net_rack *rack, struct net_run_pool *pool,

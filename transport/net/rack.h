@@ -33,7 +33,6 @@ enum {
 struct net_rack {
     uint64_t xmit_ns, end; /* RACK.segment: the one sent last of those delivered; end 0: none yet */
     uint64_t rtt_ns;       /* its round trip */
-    uint64_t min_rtt_ns;   /* the least measured; 0: none yet */
     uint64_t dsack_round;  /* SND.NXT when the window grew; 0: none */
     uint64_t tlp_end;      /* TLP.end_seq; 0: no probe is under way */
     uint8_t reo_wnd_mult, reo_wnd_persist;
@@ -41,22 +40,22 @@ struct net_rack {
     bool tlp_is_resent;    /* the probe was old data */
     bool tlp_has_rtt;      /* measured since the last probe, or the start: section 7.3 */
 };
-static_assert(sizeof(struct net_rack) == 56, "in every connection");
+static_assert(sizeof(struct net_rack) == 48, "in every connection");
 
 void ewi_net_rack_init(struct net_rack *rack);
 
 /* ---- on an ACK ---- */
 
-/* Step 1: a round trip was measured. */
-void ewi_net_rack_rtt(struct net_rack *rack, uint64_t rtt_ns);
+/* A round trip was measured. Step 1, the least of them, is in transport/net/rtt.h. */
+void ewi_net_rack_rtt(struct net_rack *rack);
 /* Steps 2, 3, and of 4 the part about duplicates. */
 void ewi_net_rack_ack(struct net_rack *rack, const struct net_runs *runs,
                       const struct net_acked *acked, uint64_t now_ns);
 /* Fast or RTO recovery has just ended, by an ACK without a duplicate: section 6.2 step 4. */
 void ewi_net_rack_recovery_ended(struct net_rack *rack);
-/* The rest of step 4: RACK.reo_wnd. srtt_ns 0: not known yet. */
+/* The rest of step 4: RACK.reo_wnd. min_rtt_ns, srtt_ns 0: not known yet. */
 uint64_t ewi_net_rack_reo_wnd(const struct net_rack *rack, const struct net_runs *runs,
-                              bool in_recovery, uint64_t srtt_ns);
+                              bool in_recovery, uint64_t min_rtt_ns, uint64_t srtt_ns);
 /* Step 5: mark what is lost. Returns when to call again though nothing arrives, UINT64_MAX: never.
  * *lost_bytes: newly lost. */
 uint64_t ewi_net_rack_detect(const struct net_rack *rack, struct net_run_pool *pool,

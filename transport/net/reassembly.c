@@ -157,12 +157,11 @@ static uint32_t bucket_of(const struct net_reassemblies *all, const struct net_t
 /* The oldest of this source when it has its share, or of all when there is no other. */
 static uint32_t free_slot(struct net_reassemblies *all, uint32_t bucket)
 {
-    uint32_t slot = NET_NONE;
+    uint32_t slot;
 
     if (all->bucket[bucket].used >= all->share)
         ewi_net_reassembly_give(all, all->bucket[bucket].oldest);
-    if (all->pool.used < all->capacity)
-        slot = ewi_net_pool_take(&all->pool);
+    slot = ewi_net_pool_take(&all->pool);
     if (slot == NET_NONE && all->oldest != NET_NONE) {
         ewi_net_reassembly_give(all, all->oldest);
         slot = ewi_net_pool_take(&all->pool);
@@ -266,10 +265,10 @@ static enum fit judge(const struct net_reassemblies *all, uint32_t slot,
 
     if (units_there(one->got, from, to) != 0)
         return is_repetition(all, slot, piece) ? REPEATS : CONTRADICTS;
-    if (one->total != 0 && (!piece->more || piece->at + piece->bytes > one->total))
-        return CONTRADICTS; /* two ends, or behind the end */
+    if (one->total != 0 && piece->at + piece->bytes > one->total)
+        return CONTRADICTS; /* behind the end */
     if (!piece->more && one->units_end > from)
-        return CONTRADICTS; /* the end lies before what is there */
+        return CONTRADICTS; /* an end before what is there, be that another end */
     return FITS;
 }
 
@@ -317,8 +316,7 @@ static bool has_odd_marks(const struct net_reassembly *one)
 
 static bool is_whole(const struct net_reassembly *one)
 {
-    return one->total != 0 && one->units == one->units_end &&
-           one->units * NET_REASSEMBLY_UNIT >= one->total;
+    return one->total != 0 && one->units * NET_REASSEMBLY_UNIT >= one->total; /* none lies behind */
 }
 
 /* Keep the slot, so that what is still on its way does not begin a new datagram. RFC 5722 section 4 */
@@ -467,7 +465,7 @@ uint32_t ewi_net_reassembly_hold(struct net_reassemblies *all, uint8_t **at, uin
     if (all->held >= (all->capacity + 1) / 2 || bytes > NET_REASSEMBLY_BUFFER_BYTES)
         return NET_NONE;
     if (!lies_in(all, *at, &slot)) {
-        slot = all->pool.used < all->capacity ? ewi_net_pool_take(&all->pool) : NET_NONE;
+        slot = ewi_net_pool_take(&all->pool);
         if (slot == NET_NONE)
             return NET_NONE;
         *at = memcpy(all->buffers + (size_t)slot * NET_REASSEMBLY_BUFFER_BYTES, *at, bytes);

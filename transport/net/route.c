@@ -157,9 +157,11 @@ bool ewi_net_routes_on_link(const struct net_routes *routes, uint8_t family,
 
 unsigned ewi_net_bits_in_common(uint8_t family, const uint8_t a[16], const uint8_t b[16])
 {
-    unsigned bits = 0, bits_max = family_bits(family);
+    unsigned bytes = 0, bits_max = family_bits(family);
 
-    while (bits < bits_max && ((a[bits / 8] ^ b[bits / 8]) & (0x80 >> bits % 8)) == 0)
-        bits++;
-    return bits;
+    while (bytes < bits_max / 8 && a[bytes] == b[bytes])
+        bytes++;
+    if (bytes == bits_max / 8)
+        return bits_max;
+    return bytes * 8 + (unsigned)__builtin_clz((unsigned)(a[bytes] ^ b[bytes])) - 24;
 }

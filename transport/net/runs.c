@@ -135,11 +135,6 @@ void ewi_net_runs_resent(struct net_run_pool *pool, struct net_runs *runs, uint6
 
     check_sent(pool, runs, sent);
     EWI_ASSERT(from >= runs->una && end <= runs->nxt);
-    if (runs->undo_from != 0) {
-        runs->undo_bytes += sent->bytes;
-        if (runs->resent_ns == 0)
-            runs->resent_ns = sent->now_ns;
-    }
     while (from < end)
         from = resend_in(pool, runs, from, end, sent);
 }
@@ -229,20 +224,6 @@ bool ewi_net_runs_is_one_segment(const struct net_run_pool *pool, const struct n
 {
     return runs->head != 0 && runs->head == runs->tail &&
            ewi_net_run(pool, runs->head)->segments == 1;
-}
-
-/* ---- was it needed? ---- */
-
-void ewi_net_runs_recovery_begins(struct net_runs *runs)
-{
-    runs->undo_from = runs->una;
-    runs->undo_bytes = 0;
-    runs->resent_ns = 0;
-}
-
-bool ewi_net_runs_was_needless(const struct net_runs *runs)
-{
-    return runs->undo_from != 0 && runs->resent_ns != 0 && runs->undo_bytes == 0;
 }
 
 /* ---- invariants ---- */

@@ -12,7 +12,7 @@
  *            positions: transport/net/seq.h.  segments of a run: segment_bytes each, the last
  *            may be shorter; of sacked and lost runs only their number is known.
  * Owner      the caller gives the memory of the pool, which connections share; indices are 32 bits,
- *            0: none. struct net_runs is 96 bytes in the connection; all zero is not valid, see
+ *            0: none. struct net_runs is 72 bytes in the connection; all zero is not valid, see
  *            ewi_net_runs_init.
  * Threads    one caller at a time for a pool and all its connections
  * Trust      the ack position and the SACK blocks are the peer's, and judged here. What is told about
@@ -28,7 +28,7 @@
  *                thought in flight (RACK and RTO look after it), never acknowledged.
  *            ewi_net_runs_check checks I1-I4; I5 is what the tests show.
  * Ordering   single threaded
- * Source     RFC 2018, RFC 2883, RFC 6675 section 4, RFC 8985 section 5.2, RFC 3522
+ * Source     RFC 2018, RFC 2883, RFC 6675 section 4, RFC 8985 section 5.2
  */
 #ifndef EWI_TRANSPORT_NET_RUNS_H
 #define EWI_TRANSPORT_NET_RUNS_H
@@ -78,9 +78,6 @@ struct net_runs { /* per connection */
     uint64_t una, nxt;  /* SND.UNA, SND.NXT */
     uint64_t fack;      /* end of the highest byte that was ever acknowledged or sacked */
     uint64_t delivered; /* bytes that reached the peer, as far as ACKs tell */
-    uint64_t undo_from; /* SND.UNA when the current recovery began; 0: none */
-    uint64_t resent_ns; /* first retransmission of that recovery; 0: none */
-    uint32_t undo_bytes; /* retransmitted in that recovery, and not reported as duplicates */
     uint32_t sacked_bytes, lost_bytes;
     uint32_t resent_bytes; /* in flight and sent more than once */
     uint32_t sacked_segments;
@@ -88,7 +85,7 @@ struct net_runs { /* per connection */
     uint32_t head, tail, oldest, newest;
     uint32_t lost_hint; /* no lost run is before this one; 0: not known */
 };
-static_assert(sizeof(struct net_runs) == 96, "in every connection");
+static_assert(sizeof(struct net_runs) == 72, "in every connection");
 
 /* ---- the pool ---- */
 
@@ -159,7 +156,6 @@ struct net_acked {
     uint8_t newest_flags;
     bool resent;    /* some of what arrived had been sent more than once */
     bool reordered; /* a segment sent once arrived after a higher one: RFC 8985 section 6.2 step 3 */
-    bool was_early; /* RFC 3522: the ACK is for an original that had been sent again */
     bool reneged;   /* RFC 2018 section 8: the first byte outstanding was sacked before */
     uint64_t rtt_ns; /* of the newest segment sent once (Karn, RFC 6298 section 3); 0: none */
 };
@@ -186,12 +182,6 @@ bool ewi_net_runs_last_segment(const struct net_run_pool *pool, const struct net
                                uint64_t *from, uint32_t *bytes);
 /* Is exactly one segment outstanding? */
 bool ewi_net_runs_is_one_segment(const struct net_run_pool *pool, const struct net_runs *runs);
-
-/* ---- was the recovery needed? RFC 3522, and RFC 2883 section 5 ---- */
-
-void ewi_net_runs_recovery_begins(struct net_runs *runs);
-/* Everything that was retransmitted since has been reported as a duplicate. */
-bool ewi_net_runs_was_needless(const struct net_runs *runs);
 
 /* ---- for tests and the simulator ---- */
 

@@ -83,14 +83,10 @@ static bool is_dsack(const struct net_runs *runs, const struct net_ack *ack,
            first->end <= second->end && second->end <= runs->nxt;
 }
 
-static void note_dsack(struct net_runs *runs, const struct block *block, struct net_acked *acked)
+static void note_dsack(const struct block *block, struct net_acked *acked)
 {
-    uint64_t bytes = block->end - block->from;
-
     acked->dsack_from = block->from;
     acked->dsack_end = block->end;
-    if (runs->undo_from != 0 && runs->resent_ns != 0 && block->from >= runs->undo_from)
-        runs->undo_bytes -= (uint32_t)ewi_min_u64(bytes, runs->undo_bytes);
 }
 
 /* RFC 2018 section 3: a block lies above SEG.ACK and below SND.NXT. What of it is below una, since a
@@ -125,7 +121,7 @@ static uint32_t judge(struct net_runs *runs, const struct net_ack *ack, struct n
         uint32_t at = kept;
 
         if (i == 0 && is_dsack(runs, ack, &all[0], count > 1 ? &all[1] : NULL)) {
-            note_dsack(runs, &all[0], acked);
+            note_dsack(&all[0], acked);
             continue;
         }
         if (!is_block(runs, ack, &all[i], acked))
@@ -206,8 +202,6 @@ int ewi_net_runs_ack(struct net_run_pool *pool, struct net_runs *runs, const str
     take_cumulative(pool, runs, ack, acked, fack);
     runs->fack = ewi_max_u64(runs->fack, ack->position);
     take_sacks(pool, runs, ack, acked, fack);
-    acked->was_early = runs->undo_from != 0 && runs->resent_ns != 0 && acked->acked_bytes > 0 &&
-                       ack->sent_by_ns < runs->resent_ns;
     acked->reneged =
         runs->head != 0 && (ewi_net_run(pool, runs->head)->flags & NET_RUN_SACKED) != 0;
     return EW_OK;

@@ -2,7 +2,7 @@
 
 #include "transport/net/tcp_parts.h"
 
-static_assert(sizeof(struct net_conn) <= 560, "an idle connection");
+static_assert(sizeof(struct net_conn) <= 488, "an idle connection");
 
 enum { ALIGN = NET_ALIGN, ISLANDS_EACH = 64, RUNS_EACH = 4096 };
 

@@ -96,13 +96,12 @@ struct net_conn {
     uint8_t send_scale;
     uint64_t rcv_nxt;
     uint32_t rcv_edge;        /* right edge of the window that we offered, as on the wire */
-    uint32_t rcv_unacked;     /* bytes taken since our last ACK */
     uint32_t snd_wnd;         /* from SND.UNA */
-    uint32_t snd_wnd_max;
     uint32_t snd_wl1;         /* as on the wire */
+    uint32_t small_end;       /* of the last segment that was not full, as on the wire */
     uint16_t mss;             /* payload of a full segment now, options taken off */
     uint16_t mss_peer;        /* what its SYN said: RFC 6691 */
-    uint32_t ts_recent, ts_recent_at; /* at: ms ticks */
+    uint32_t ts_recent;
     uint32_t ts_offset;
     uint32_t rto_at, aux_at, ack_at, hold_at; /* ticks, 0: none */
     uint32_t life_at;         /* slow ticks, 0: none */
@@ -116,28 +115,30 @@ struct net_conn {
     uint32_t readable, charged;
     /* cold */
     uint32_t next, prev;      /* in the list of ready, of parked, or of those to be accepted */
-    uint32_t ts_sent;         /* Last.ACK.sent, RFC 7323 section 4.3, as on the wire */
-    uint32_t iss;
-    uint32_t listener;        /* until accepted, or NET_NONE */
+    uint32_t acked_to;        /* Last.ACK.sent, RFC 7323 section 4.3, as on the wire */
+    uint32_t iss, irs;
     uint32_t hop;             /* that it is parked on */
-    uint32_t accept_next;     /* while PENDING */
     uint32_t trouble;         /* or NET_NONE */
     uint32_t resent;          /* segments */
-    uint32_t challenge_at;    /* ms tick of the last ACK that a wrong segment caused */
     uint32_t ecn_end;         /* no second reduction for marks before this is acknowledged */
     uint32_t sent_at;         /* ticks, of the last data */
     uint16_t timeouts, undone;
-    int16_t error, soft_error;
+    uint16_t snd_wnd_max;     /* the widest ever offered, as on the wire: to be scaled */
+    uint16_t challenge_at;    /* second in which `challenges` were counted */
+    uint8_t error, soft_error; /* errno */
     uint8_t receive_scale;
     uint8_t aux;              /* enum net_aux: what aux_at is for */
     uint8_t retries;          /* timeouts in a row, probes without an answer */
     uint8_t challenges;
     uint8_t watch;            /* enum stack_event_bits that are reported, low 8 bits */
-    uint8_t frto_rounds;
     uint16_t path_mtu;
     uint16_t rcv_mss;         /* the largest segment that came, for delayed ACKs */
-    uint64_t user;
-    uint64_t bytes_received;
+    union {
+        uint64_t user;
+        struct { /* until accepted */
+            uint32_t listener, accept_next;
+        };
+    };
     struct net_rtt rtt;
     struct net_cc cc;
     union {
@@ -155,7 +156,9 @@ struct net_trouble {
     struct net_frto frto;
     uint64_t recovery_end;    /* SND.NXT when it began */
     uint64_t fin_at;          /* position of a FIN that came before the bytes ahead of it; 0: none */
+    uint64_t resent_ns;       /* the first that was sent again in this recovery; 0: nothing yet */
     uint64_t undo_until;      /* recovery is over: DSACK may still say that it was needless; 0: no */
+    uint8_t frto_rounds;      /* new segments that F-RTO may still send */
     uint32_t inflate;         /* without SACK: bytes that duplicates say have left */
     uint32_t rto_una;         /* SND.UNA at the last timeout, as on the wire */
 };

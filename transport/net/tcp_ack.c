@@ -37,22 +37,32 @@ static int take_ack(struct ewi_net *net, struct net_conn *conn, const struct net
 }
 
 /* RFC 9293 section 3.10.7.4, fifth; SND.WL2 needs no place: an ACK that comes here is not below SND.UNA,
- * which is not below SND.WL2. */
-static void take_window(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+ * which is not below SND.WL2. One that moves SND.UNA is newer than what we know, though it may come with
+ * bytes that were sent again: without its window ours would move to the right by itself. */
+static void take_window(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
+                        bool advanced)
 {
     uint32_t seq = ewi_net_seq_wrap(segment->seq);
+    bool was_closed = conn->snd_wnd == 0, is_older = ewi_net_seq_before(seq, conn->snd_wl1);
 
-    if (ewi_net_seq_before(seq, conn->snd_wl1))
+    if (is_older && !advanced)
         return;
-    conn->snd_wl1 = seq;
+    if (!is_older)
+        conn->snd_wl1 = seq;
     conn->snd_wnd = segment->tcp.window; /* in a SYN never scaled: RFC 7323 section 2.2 */
     if (!(segment->tcp.flags & NET_TCP_SYN))
         conn->snd_wnd <<= conn->send_scale;
-    conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
+    ewi_net_conn_note_window(conn, segment->tcp.window, (segment->tcp.flags & NET_TCP_SYN) != 0);
     if (conn->runs.una == conn->runs.nxt && conn->snd_wnd != 0) { /* the persist timer's time is over */
         conn->rto_at = 0;
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(net->now);
+    } else if (was_closed && conn->snd_wnd != 0 && conn->retries != 0) {
+        /* It was taken back with data in flight: what was sent meanwhile had no chance. */
+        conn->retries = 0;
+        conn->progress_at = ewi_net_tcp_slow_of(net->now);
+        ewi_net_runs_lose_first(&net->tcp.runs, &conn->runs);
+        conn->flags |= NET_CONN_FORCE;
     }
 }
 
@@ -88,7 +98,7 @@ static uint64_t take_rtt(struct ewi_net *net, struct net_conn *conn, const struc
     ewi_net_rtt_sample(&conn->rtt, rtt, ewi_net_rtt_expected(flight, ewi_max_u32(conn->mss, 1)),
                        net->now);
     if (conn->flags & NET_CONN_SACK)
-        ewi_net_rack_rtt(&conn->u.rack, rtt);
+        ewi_net_rack_rtt(&conn->u.rack);
     return rtt;
 }
 
@@ -191,7 +201,7 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
         return true;
     if (take_ack(net, conn, segment, &acked) != EW_OK)
         return true;
-    take_window(net, conn, segment);
+    take_window(net, conn, segment, acked.acked_bytes != 0);
     conn->soft_error = 0;
     /* RFC 5681 section 2 */
     is_duplicate = acked.acked_bytes == 0 && flight != 0 && segment->bytes == 0 &&

@@ -39,7 +39,7 @@ bool ewi_net_tcp_icmp(struct ewi_net *net, const struct net_tuple *tuple,
     else if (told->news == NET_NEWS_HARD && conn->state == NET_TCP_SYN_SENT)
         ewi_net_conn_close(net, conn, told->error < 0 ? told->error : -told->error);
     else /* RFC 5927 section 5.2: hard errors are soft once there is a connection (SHLD-25, MUST-56) */
-        conn->soft_error = (int16_t)(told->error < 0 ? told->error : -told->error);
+        conn->soft_error = (uint8_t)(told->error < 0 ? -told->error : told->error);
     if (conn->state != NET_TCP_CLOSED)
         ewi_net_conn_settle(net, conn);
     return believed;

@@ -41,6 +41,15 @@ static void times(const struct ewi_net *net, const struct net_conn *conn, struct
     out->probes = conn->retries;
 }
 
+/* Between the SYN and the FIN. */
+static uint64_t bytes_received(const struct net_conn *conn)
+{
+    if (conn->rcv_nxt == 0) /* no SYN came */
+        return 0;
+    return conn->rcv_nxt - (NET_SEQ_FIRST + conn->irs + 1) -
+           ((conn->flags & NET_CONN_FIN_SEEN) ? 1 : 0);
+}
+
 int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info *out)
 {
     struct net_conn *conn = find(net, stream);
@@ -62,11 +71,11 @@ int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info
         .receive_scale = conn->receive_scale,
         .bytes_sent = ewi_min_u64(ewi_max_u64(conn->runs.nxt, first), conn->queue.end) - first,
         .bytes_acked = ewi_min_u64(ewi_max_u64(conn->runs.una, first), conn->queue.end) - first,
-        .bytes_received = conn->bytes_received,
+        .bytes_received = bytes_received(conn),
         .segments_resent = conn->resent,
         .timeouts = conn->timeouts,
         .undone = conn->undone,
-        .soft_error = conn->soft_error};
+        .soft_error = -(int)conn->soft_error};
     if (conn->recovery == NET_OPEN && conn->runs.sacked_bytes != 0)
         out->recovery = NET_DISORDER;
     windows(net, conn, out);

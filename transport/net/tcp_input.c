@@ -2,7 +2,7 @@
 #include "transport/net/tcp_parts.h"
 
 /* RFC 7323 section 5.5: a timestamp of the peer is believed for 24 days. */
-#define PAWS_DAYS_MS (UINT32_C(24) * 24 * 3600 * 1000)
+#define PAWS_NS (24 * 86400 * NET_S)
 
 
 /* ---- SYN_SENT: section 3.10.7.3 ---- */
@@ -32,9 +32,10 @@ static void take_syn(struct ewi_net *net, struct net_conn *conn, const struct ne
     ewi_net_conn_agree(net, conn, &segment->tcp);
     conn->rcv_nxt = NET_SEQ_FIRST + segment->tcp.sequence + 1;
     conn->rcv_edge = ewi_net_seq_wrap(conn->rcv_nxt + ewi_net_conn_first_window(net, conn));
-    conn->ts_sent = ewi_net_seq_wrap(conn->rcv_nxt);
+    conn->irs = segment->tcp.sequence;
+    conn->acked_to = ewi_net_seq_wrap(conn->rcv_nxt);
     conn->snd_wnd = segment->tcp.window; /* never scaled in a SYN: RFC 7323 section 2.2 */
-    conn->snd_wnd_max = conn->snd_wnd;
+    ewi_net_conn_note_window(conn, segment->tcp.window, true);
     conn->snd_wl1 = segment->tcp.sequence;
 }
 
@@ -101,6 +102,15 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
 
 /* ---- steps 1 to 4 in the other states: section 3.10.7.4 ---- */
 
+/* Nothing was heard for so long that the peer's clock may have come around. More than 26 days look like
+ * the future. */
+static bool is_stale(const struct ewi_net *net, const struct net_conn *conn)
+{
+    uint64_t heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
+
+    return heard > net->now + NET_S || net->now > heard + PAWS_NS;
+}
+
 /* RFC 7323 section 5.3, R1. True: dropped. */
 static bool paws_drops(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
 {
@@ -114,7 +124,7 @@ static bool paws_drops(struct ewi_net *net, struct net_conn *conn, const struct 
     }
     if (!ewi_net_seq_before(tcp->time, conn->ts_recent))
         return false;
-    if (ewi_net_tcp_ms(net->now) - conn->ts_recent_at > PAWS_DAYS_MS)
+    if (is_stale(net, conn))
         return false;
     net->count.drop_tcp_paws += 1;
     if (segment->bytes != 0 && ewi_net_segment_end(segment) <= conn->rcv_nxt)
@@ -129,12 +139,11 @@ static void take_time(struct ewi_net *net, struct net_conn *conn, const struct n
     if (!(conn->flags & NET_CONN_TIMES) || !(segment->tcp.has & NET_TCP_HAS_TIMES))
         return;
     if (ewi_net_seq_before(segment->tcp.time, conn->ts_recent) &&
-        ewi_net_tcp_ms(net->now) - conn->ts_recent_at <= PAWS_DAYS_MS)
+        !is_stale(net, conn))
         return;
-    if (segment->seq > ewi_net_seq_unwrap(conn->rcv_nxt, conn->ts_sent))
+    if (segment->seq > ewi_net_seq_unwrap(conn->rcv_nxt, conn->acked_to))
         return;
     conn->ts_recent = segment->tcp.time;
-    conn->ts_recent_at = ewi_net_tcp_ms(net->now);
 }
 
 /* Table 6 of section 3.10.7.4. A segment without text may lie just behind the window: a peer that has
@@ -180,7 +189,9 @@ static void second_reset(struct ewi_net *net, struct net_conn *conn, const struc
     net->count.accepted += 1;
     if (conn->state == NET_TCP_SYN_RECEIVED)
         error = -ECONNREFUSED;
-    if (conn->state == NET_TCP_CLOSING || conn->state == NET_TCP_LAST_ACK)
+    /* In CLOSING and LAST_ACK nobody need be told, unless bytes of the user never arrived. */
+    if ((conn->state == NET_TCP_CLOSING || conn->state == NET_TCP_LAST_ACK) &&
+        conn->runs.una >= conn->queue.end)
         error = 0;
     ewi_net_conn_close(net, conn, error);
 }
@@ -201,13 +212,13 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
         conn->snd_wnd = segment->tcp.window;
         if (!(segment->tcp.flags & NET_TCP_SYN))
             conn->snd_wnd <<= conn->send_scale;
-        conn->snd_wnd_max = ewi_max_u32(conn->snd_wnd_max, conn->snd_wnd);
+        ewi_net_conn_note_window(conn, segment->tcp.window, false);
         conn->snd_wl1 = ewi_net_seq_wrap(segment->seq);
         conn->flags &= ~(uint32_t)NET_CONN_SYN;
         become_established(net, conn);
     }
     /* RFC 5961 section 5.2: not before what the peer could have acknowledged long ago. */
-    if (segment->ack > conn->runs.nxt || segment->ack + conn->snd_wnd_max < conn->runs.una) {
+    if (segment->ack > conn->runs.nxt || segment->ack + ewi_net_conn_widest(conn) < conn->runs.una) {
         net->count.drop_tcp_sequence += 1;
         ewi_net_conn_challenge(net, conn, segment->bytes != 0);
         return false;

@@ -187,6 +187,7 @@ static void link_waiting(struct ewi_net *net, uint32_t index, struct net_conn *c
     struct net_listener *listener = listener_at(net, index);
     uint32_t place = ewi_net_conn_index(net, conn);
 
+    conn->accept_next = NET_NONE;
     if (listener->last == NET_NONE)
         listener->first = place;
     else
@@ -237,7 +238,8 @@ static struct net_conn *open_from(struct ewi_net *net, const struct net_half *ha
     ewi_net_conn_set_mtu(net, conn, mtu);
     conn->rcv_nxt = NET_SEQ_FIRST + half->irs + 1;
     conn->rcv_edge = half->irs + 1 + half->window;
-    conn->ts_sent = half->irs + 1;
+    conn->irs = half->irs;
+    conn->acked_to = half->irs + 1;
     if (!book_syn_ack(net, conn, half)) {
         ewi_net_conn_close(net, conn, -ENOBUFS);
         ewi_net_conn_free(net, conn);

@@ -58,7 +58,7 @@ static void enter(struct ewi_net *net, struct net_conn *conn, const struct net_a
     ewi_net_prr_enter(&trouble->prr, &entry);
     conn->recovery = NET_RECOVERY;
     trouble->recovery_end = conn->runs.nxt;
-    ewi_net_runs_recovery_begins(&conn->runs);
+    trouble->resent_ns = 0;
     if (conn->flags & NET_CONN_SACK)
         ewi_net_tlp_reset(&conn->u.rack);
 }
@@ -155,9 +155,10 @@ static bool can_send_new(const struct net_conn *conn)
 }
 
 /* What was sent since the timeout is on its way. */
-static void lose_the_rest(struct ewi_net *net, struct net_conn *conn)
+static void lose_the_rest(struct ewi_net *net, struct net_conn *conn,
+                          const struct net_trouble *trouble)
 {
-    uint64_t resent_ns = conn->runs.resent_ns;
+    uint64_t resent_ns = trouble->resent_ns;
 
     if (!(conn->flags & NET_CONN_SACK))
         ewi_net_runs_lose_older(&net->tcp.runs, &conn->runs, resent_ns != 0 ? resent_ns : UINT64_MAX);
@@ -179,7 +180,7 @@ static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net
     switch (ewi_net_frto_on_ack(&trouble->frto, &ack)) {
     case NET_FRTO_SEND_NEW:
         conn->flags |= NET_CONN_SEND_NEW;
-        conn->frto_rounds = 2;
+        trouble->frto_rounds = 2;
         break;
     case NET_FRTO_SPURIOUS:
         undo(net, conn, trouble, acked->acked_bytes);
@@ -189,7 +190,7 @@ static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net
         /* fall through */
     case NET_FRTO_LOST:
         conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
-        lose_the_rest(net, conn);
+        lose_the_rest(net, conn, trouble);
         break;
     default:
         break;
@@ -200,7 +201,10 @@ static void after_timeout(struct ewi_net *net, struct net_conn *conn, struct net
 
 static uint64_t reo_wnd(const struct net_conn *conn)
 {
+    uint64_t least = ewi_net_rtt_least(&conn->rtt);
+
     return ewi_net_rack_reo_wnd(&conn->u.rack, &conn->runs, conn->recovery >= NET_RECOVERY,
+                                least == UINT64_MAX ? 0 : least,
                                 ewi_net_rtt_smoothed(&conn->rtt));
 }
 
@@ -332,9 +336,9 @@ void ewi_net_conn_loss_ack(struct ewi_net *net, struct net_conn *conn,
         return;
     if (acked->reneged)
         ewi_net_runs_forget_sacks(&net->tcp.runs, &conn->runs);
-    if (conn->recovery == NET_LOSS && trouble != NULL && trouble->frto.step != NET_FRTO_OFF)
+    if (!look_back(net, conn, segment, acked) && conn->recovery == NET_LOSS && trouble != NULL &&
+        trouble->frto.step != NET_FRTO_OFF)
         after_timeout(net, conn, trouble, acked, is_duplicate);
-    look_back(net, conn, segment, acked);
     trouble = ewi_net_conn_trouble(net, conn);
     if (trouble != NULL && conn->recovery >= NET_RECOVERY &&
         conn->runs.una >= trouble->recovery_end &&
@@ -391,7 +395,6 @@ void ewi_net_conn_loss_timeout(struct ewi_net *net, struct net_conn *conn)
         ewi_net_runs_lose_all(&net->tcp.runs, &conn->runs);
     if (!(conn->flags & NET_CONN_SACK))
         ewi_net_dupack_timeout(&conn->u.dupack, conn->runs.nxt);
-    ewi_net_runs_recovery_begins(&conn->runs);
     conn->flags = (conn->flags & ~(uint32_t)NET_CONN_SEND_NEW) | NET_CONN_FORCE;
     if (conn->flags & NET_CONN_ECN)
         conn->flags |= NET_CONN_CWR;
@@ -403,6 +406,7 @@ void ewi_net_conn_loss_timeout(struct ewi_net *net, struct net_conn *conn)
     conn->recovery = NET_LOSS;
     trouble->recovery_end = conn->runs.nxt;
     trouble->inflate = 0;
+    trouble->resent_ns = 0;
     ewi_net_frto_begin(&trouble->frto, ewi_net_seq_wrap(conn->runs.nxt),
                        ewi_net_seq_wrap(ewi_min_u64(conn->runs.una + conn->mss, conn->runs.nxt)),
                        may_frto);

@@ -51,7 +51,6 @@ void ewi_net_conn_agree(struct ewi_net *net, struct net_conn *conn, const struct
     if ((syn->has & NET_TCP_HAS_TIMES) && settings->timestamps) {
         conn->flags |= NET_CONN_TIMES;
         conn->ts_recent = syn->time;
-        conn->ts_recent_at = ewi_net_tcp_ms(net->now);
     }
     if (conn->flags & NET_CONN_SACK)
         ewi_net_rack_init(&conn->u.rack);

@@ -92,7 +92,15 @@ static void hold(struct turn *turn)
         turn->conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + HOLD_NS);
 }
 
-/* RFC 9293 sections 3.7.4 (Nagle), 3.8.6.2.1 (SWS). text: what could leave; unsent: all there is. */
+/* RFC 9293 section 3.7.4 (Nagle) as Minshall changed it: only a small segment that is not acknowledged
+ * holds back the next small one. Behind full ones the tail of an answer does not wait for an ACK that the
+ * peer delays (40 ms where the answer is an odd number of segments long). */
+static bool nagle_lets(const struct net_conn *conn)
+{
+    return ewi_net_seq_unwrap(conn->runs.una, conn->small_end) <= conn->runs.una;
+}
+
+/* RFC 9293 section 3.8.6.2.1 (SWS). text: what could leave; unsent: all there is. */
 static bool is_worth_it(struct turn *turn, uint32_t text, uint32_t unsent)
 {
     struct net_conn *conn = turn->conn;
@@ -106,9 +114,9 @@ static bool is_worth_it(struct turn *turn, uint32_t text, uint32_t unsent)
         hold(turn);
         return false;
     }
-    if (text == unsent && (turn->settings->nodelay || idle))
+    if (text == unsent && (turn->settings->nodelay || nagle_lets(conn)))
         return true;
-    if (text != 0 && text >= conn->snd_wnd_max / 2 && (turn->settings->nodelay || idle))
+    if (text != 0 && text >= ewi_net_conn_widest(conn) / 2 && (turn->settings->nodelay || idle))
         return true;
     if (idle)
         hold(turn);
@@ -135,7 +143,7 @@ static uint32_t cwnd_room(struct turn *turn)
     uint32_t flight = ewi_net_runs_in_flight(&conn->runs);
 
     if (conn->flags & NET_CONN_SEND_NEW) /* F-RTO: two, whatever cwnd says */
-        return conn->frto_rounds != 0 ? turn->full : 0;
+        return turn->full;
     return limit > flight ? limit - flight : 0;
 }
 
@@ -276,9 +284,11 @@ static bool book_new(struct turn *turn, const struct next *next)
         return false;
     }
     conn->sent_at = ewi_net_tcp_tick_of(turn->net->now);
-    if ((conn->flags & NET_CONN_SEND_NEW) && --conn->frto_rounds == 0)
-        conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
+    if (next->bytes % turn->full != 0)
+        conn->small_end = ewi_net_seq_wrap(conn->runs.nxt);
     trouble = ewi_net_conn_trouble(turn->net, conn);
+    if ((conn->flags & NET_CONN_SEND_NEW) && (trouble == NULL || --trouble->frto_rounds == 0))
+        conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
     if (trouble != NULL)
         ewi_net_prr_on_sent(&trouble->prr, bytes);
     start_timeout(turn, false);
@@ -302,6 +312,8 @@ static void book_again(struct turn *turn, const struct next *next)
         conn->flags &= ~(uint32_t)NET_CONN_FORCE;
     if (trouble != NULL) {
         ewi_net_prr_on_sent(&trouble->prr, bytes);
+        if (trouble->resent_ns == 0)
+            trouble->resent_ns = turn->net->now;
         if (!next->is_tlp)
             ewi_net_undo_on_retransmit(&trouble->undo, bytes, (conn->flags & NET_CONN_TIMES) != 0,
                                        ewi_net_conn_time(turn->net, conn));
@@ -377,8 +389,7 @@ static void fill_ack(struct turn *turn, struct net_tcp *tcp)
     }
     conn->flags &= ~(uint32_t)(NET_CONN_ACK_NOW | NET_CONN_ACK_LATER);
     conn->ack_at = 0;
-    conn->rcv_unacked = 0;
-    conn->ts_sent = tcp->acknowledgment;
+    conn->acked_to = tcp->acknowledgment;
 }
 
 /* RFC 3168 section 6.1.1: a SYN that asks has ECE and CWR; asked twice in vain it asks no more. */
@@ -480,7 +491,7 @@ static bool find_way(struct turn *turn)
     }
     if (code == NET_WAY_NONE) {
         turn->net->count.no_route += 1;
-        conn->soft_error = -EHOSTUNREACH;
+        conn->soft_error = EHOSTUNREACH;
         if (conn->state == NET_TCP_SYN_SENT)
             ewi_net_conn_close(turn->net, conn, -EHOSTUNREACH);
         else if (conn->hold_at == 0)

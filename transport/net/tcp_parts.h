@@ -119,6 +119,22 @@ static inline bool ewi_net_conn_is_synchronized(const struct net_conn *conn)
     return conn->state >= NET_TCP_ESTABLISHED;
 }
 
+/* SND.WND's greatest value so far: RFC 9293 section 3.8.6.2.1, RFC 5961 section 5.2. A SYN's is never
+ * scaled; what is noted is then a little more. */
+static inline uint64_t ewi_net_conn_widest(const struct net_conn *conn)
+{
+    return (uint64_t)conn->snd_wnd_max << conn->send_scale;
+}
+
+static inline void ewi_net_conn_note_window(struct net_conn *conn, uint16_t window, bool of_syn)
+{
+    uint32_t scaled = window;
+
+    if (of_syn)
+        scaled = ((uint32_t)window + (1u << conn->send_scale) - 1) >> conn->send_scale;
+    conn->snd_wnd_max = (uint16_t)ewi_max_u32(conn->snd_wnd_max, scaled);
+}
+
 /* Position of our FIN, if one was queued. */
 static inline bool ewi_net_conn_fin_sent(const struct net_conn *conn)
 {

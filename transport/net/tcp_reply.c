@@ -75,5 +75,5 @@ void ewi_net_conn_ack_by_slot(struct ewi_net *net, struct net_conn *conn)
     if (conn->flags & NET_CONN_ECE)
         tcp.flags |= NET_TCP_ECE;
     ewi_net_tcp_reply(net, &conn->tuple, &tcp, conn->settings, 0);
-    conn->ts_sent = tcp.acknowledgment;
+    conn->acked_to = tcp.acknowledgment;
 }

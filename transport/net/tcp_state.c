@@ -51,10 +51,10 @@ struct net_conn *ewi_net_conn_new(struct ewi_net *net, const struct net_conn_bir
     conn->tuple = *birth->tuple;
     ewi_net_timer_init(&conn->timer);
     conn->settings = birth->settings;
-    conn->iss = birth->iss;
+    conn->iss = conn->small_end = birth->iss;
     conn->ts_offset = birth->ts_offset;
     conn->first = conn->last = conn->next = conn->prev = NET_NONE;
-    conn->listener = conn->hop = conn->accept_next = conn->trouble = NET_NONE;
+    conn->hop = conn->trouble = NET_NONE;
     conn->mss_peer = conn->tuple.family == 4 ? NET_MSS_DEFAULT4 : NET_MSS_DEFAULT6;
     conn->rcv_mss = NET_MSS_DEFAULT4;
     conn->receive_scale = ewi_net_tcp_scale_for(ewi_net_conn_settings(net, conn));
@@ -140,7 +140,7 @@ void ewi_net_tcp_way_changed(struct ewi_net *net, uint32_t parked, bool is_ready
         conn->next = conn->prev = NET_NONE;
         conn->flags &= ~(uint32_t)NET_CONN_PARKED;
         if (!is_ready) {
-            conn->soft_error = -EHOSTUNREACH;
+            conn->soft_error = EHOSTUNREACH;
             if (conn->state == NET_TCP_SYN_SENT) { /* RFC 1122 section 4.2.3.9 lets it go on; a
                                                     * neighbour that is not there will not come */
                 ewi_net_conn_close(net, conn, -EHOSTUNREACH);
@@ -271,7 +271,7 @@ void ewi_net_conn_close(struct ewi_net *net, struct net_conn *conn, int error)
 {
     if (conn->state != NET_TCP_CLOSED)
         ewi_net_conn_move(net, conn, NET_TCP_CLOSED);
-    conn->error = (int16_t)error;
+    conn->error = (uint8_t)-error;
     let_go(net, conn);
     tell_the_end(net, conn);
 }

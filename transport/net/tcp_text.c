@@ -81,10 +81,10 @@ void ewi_net_conn_ack_now(struct net_conn *conn)
 
 void ewi_net_conn_challenge(struct ewi_net *net, struct net_conn *conn, bool has_text)
 {
-    uint32_t ms = ewi_net_tcp_ms(net->now);
+    uint16_t second = (uint16_t)(net->now / NET_S);
 
-    if (ms - conn->challenge_at >= 1000) {
-        conn->challenge_at = ms;
+    if (second != conn->challenge_at) {
+        conn->challenge_at = second;
         conn->challenges = 0;
     }
     if (conn->challenges >= (has_text ? ANSWERS_PER_SECOND : CHALLENGES_PER_SECOND)) {
@@ -101,12 +101,11 @@ static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t by
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
-    conn->rcv_unacked += bytes;
     conn->rcv_mss = (uint16_t)ewi_max_u32( /* one that a device joined counts as many */
         conn->rcv_mss,
         ewi_min_u32(bytes, ewi_net_tcp_mss_of(conn->tuple.family, conn->path_mtu)));
     if (settings->quick_ack || settings->delay_ack_ns == 0 ||
-        conn->rcv_unacked >= 2u * conn->rcv_mss) {
+        ewi_net_seq_wrap(conn->rcv_nxt) - conn->acked_to >= 2u * conn->rcv_mss) {
         ewi_net_conn_ack_now(conn);
         return;
     }
@@ -146,7 +145,6 @@ static void take_mark(struct ewi_net *net, struct net_conn *conn, const struct n
     if (ewi_net_conn_settings(net, conn)->congestion == NET_CC_DCTCP) {
         if (is_marked != was_marked && (conn->flags & NET_CONN_ACK_LATER)) {
             ewi_net_conn_ack_by_slot(net, conn); /* what came before, with its own mark */
-            conn->rcv_unacked = 0;
         }
         conn->flags &= ~(uint32_t)(NET_CONN_CE | NET_CONN_ECE);
         if (is_marked)
@@ -215,6 +213,17 @@ static void squeeze(struct ewi_net *net, struct net_conn *conn)
     }
 }
 
+static uint32_t keep(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
+                     uint8_t *at, uint32_t bytes, bool in_order)
+{
+    uint32_t index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+
+    if (index != NET_NONE || !in_order)
+        return index;
+    squeeze(net, conn); /* a reference comes free with the next reclaim only: then it is sent again */
+    return ewi_net_packet_keep(net, segment->arrived, at, bytes);
+}
+
 /* True: taken; rcv_nxt is the caller's. */
 static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
                    uint8_t *at, uint32_t bytes)
@@ -226,11 +235,7 @@ static bool append(struct ewi_net *net, struct net_conn *conn, const struct net_
     if (conn->charged + (uint64_t)charge >
         2 * (uint64_t)ewi_net_conn_settings(net, conn)->recv_bytes + UINT16_MAX)
         return false;
-    index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
-    if (index == NET_NONE) { /* a reference comes free with the next reclaim only: then it is sent again */
-        squeeze(net, conn);
-        index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
-    }
+    index = keep(net, conn, segment, at, bytes, true);
     if (index == NET_NONE)
         return false;
     link_packet(net, conn, index);
@@ -262,7 +267,7 @@ static bool queue_piece(struct ewi_net *net, struct net_conn *conn, struct net_t
     struct net_packet *packet;
     struct net_taken taken;
     uint64_t limit = ewi_net_conn_settings(net, conn)->recv_bytes;
-    uint32_t index = ewi_net_packet_keep(net, segment->arrived, at, bytes);
+    uint32_t index = keep(net, conn, segment, at, bytes, from == conn->rcv_nxt);
     struct net_arrival arrival = {.from = from,
                                   .bytes = bytes,
                                   .buffer = index,
@@ -346,7 +351,6 @@ static void take_text(struct ewi_net *net, struct net_conn *conn, struct net_seg
         ewi_net_conn_ack_now(conn);
         return;
     }
-    conn->bytes_received += conn->rcv_nxt - nxt;
     ewi_net_conn_raise(net, conn, STACK_READABLE);
     if (was_whole)
         ack_in_order(net, conn, (uint32_t)(conn->rcv_nxt - nxt));

@@ -55,9 +55,8 @@ static void keep_alive(struct ewi_net *net, struct net_conn *conn)
     if (!is_busy && quiet < ewi_max_u64(settings->keepalive_ns, settings->keepalive_interval_ns))
         conn->retries = 0; /* the last probe, an interval ago, was answered */
     if (is_busy || quiet < settings->keepalive_ns) {
-        /* Not idle: the retransmission timer looks after it. */
-        conn->life_at = ewi_net_tcp_slow_of(net->now + settings->keepalive_ns -
-                                            ewi_min_u64(quiet, settings->keepalive_ns - 1));
+        /* Not idle: the retransmission timer looks after it, and may do so for longer than this. */
+        conn->life_at = ewi_net_tcp_slow_of(net->now + settings->keepalive_ns - (is_busy ? 0 : quiet));
         return;
     }
     if (conn->retries >= settings->keepalive_count) { /* of probes that were sent, not of time */
@@ -144,7 +143,7 @@ static void black_hole(struct ewi_net *net, struct net_conn *conn)
 static void rto_due(struct ewi_net *net, struct net_conn *conn)
 {
     bool outstanding = conn->runs.una != conn->runs.nxt;
-    int error = conn->soft_error != 0 ? conn->soft_error : -ETIMEDOUT;
+    int error = conn->soft_error != 0 ? -(int)conn->soft_error : -ETIMEDOUT;
 
     conn->rto_at = 0;
     if (!outstanding && conn->queue.end == conn->runs.nxt &&

@@ -218,7 +218,6 @@ int ewi_net_accept(struct ewi_net *net, ewi_stream stream, uint64_t user, ewi_st
         listener->last = NET_NONE;
     listener->waiting -= 1;
     conn->flags &= ~(uint32_t)NET_CONN_PENDING;
-    conn->listener = conn->accept_next = NET_NONE;
     conn->user = user;
     *out = handle_of(net, conn);
     ewi_net_conn_raise(net, conn, ewi_net_ready(net, *out) & ~(uint32_t)STACK_CONNECTED);
@@ -243,7 +242,7 @@ static uint32_t send_room(const struct ewi_net *net, const struct net_conn *conn
 static int may_write(const struct net_conn *conn)
 {
     if (conn->error != 0)
-        return conn->error;
+        return -(int)conn->error;
     if ((conn->flags & NET_CONN_FIN_QUEUED) || conn->state == NET_TCP_CLOSED)
         return -EPIPE;
     return 0;
@@ -300,7 +299,7 @@ static int nothing(const struct net_conn *conn)
     if (conn->flags & NET_CONN_FIN_SEEN)
         return 0;
     if (conn->error != 0)
-        return conn->error;
+        return -(int)conn->error;
     return conn->state == NET_TCP_CLOSED ? 0 : -EAGAIN;
 }
 
@@ -412,7 +411,7 @@ int ewi_net_shutdown(struct ewi_net *net, ewi_stream stream)
     if (conn == NULL)
         return -ESTALE;
     if (conn->error != 0)
-        return conn->error;
+        return -(int)conn->error;
     if (conn->state == NET_TCP_CLOSED && !(conn->flags & NET_CONN_FIN_QUEUED))
         return -ENOTCONN;
     if (conn->state != NET_TCP_CLOSED && conn->state != NET_TCP_TIME_WAIT)
@@ -512,7 +511,7 @@ int ewi_net_error(struct ewi_net *net, ewi_stream stream)
     if (find_listener(net, stream, &index) != NULL)
         return 0;
     conn = find(net, stream);
-    return conn == NULL ? -ESTALE : conn->error;
+    return conn == NULL ? -ESTALE : -(int)conn->error;
 }
 
 int ewi_net_watch(struct ewi_net *net, ewi_stream stream, uint32_t bits)

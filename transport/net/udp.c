@@ -9,15 +9,10 @@
 
 enum { PORTS = NET_PORTS_HIGH - NET_PORTS_LOW + 1 };
 
-static uint32_t slots_for(const struct net_config *config) /* none at all would be refused */
-{
-    return config->udp_max != 0 ? config->udp_max : 1;
-}
-
 void ewi_net_udp_place(struct net_block *block, const struct net_config *config,
                        struct net_udp_places *places)
 {
-    uint32_t slots = slots_for(config);
+    uint32_t slots = config->udp_max;
     size_t endpoints = ewi_net_block_add(
         block, ewi_net_pool_bytes(slots, sizeof(struct net_udp_endpoint)), NET_ALIGN);
     size_t connected = ewi_net_block_add(block, ewi_net_table_bytes(slots), NET_ALIGN);
@@ -43,7 +38,7 @@ static struct net_rows rows_at(const struct net_pool *pool, size_t offset)
 void ewi_net_udp_init(struct ewi_net *net, const struct net_udp_places *places)
 {
     struct net_udp_all *udp = &net->udp;
-    uint32_t slots = slots_for(&net->config);
+    uint32_t slots = net->config.udp_max;
 
     *udp = (struct net_udp_all){0};
     ewi_net_pool_init(&udp->endpoints, places->endpoints, slots, sizeof(struct net_udp_endpoint));

@@ -5,11 +5,7 @@
 #include "transport/net/sum.h"
 #include "transport/net/whole.h"
 
-enum {
-    HOP_LIMIT = 64,
-    PAYLOAD4_MAX = UINT16_MAX - NET_IP4_BYTES - NET_UDP_BYTES,
-    PAYLOAD6_MAX = UINT16_MAX - NET_UDP_BYTES,
-};
+enum { HOP_LIMIT = 64 };
 
 /* ---- addresses ---- */
 
@@ -146,7 +142,7 @@ int ewi_net_udp_open(struct ewi_net *net, const struct stack_addr *local,
                      const struct stack_addr *remote, uint64_t user, uint64_t now, ewi_stream *out)
 {
     struct net_pool *pool = &net->udp.endpoints;
-    uint32_t index = pool->used < net->config.udp_max ? ewi_net_pool_take(pool) : NET_NONE;
+    uint32_t index = ewi_net_pool_take(pool);
     int code;
 
     pass_time(net, now);
@@ -279,8 +275,7 @@ int ewi_net_udp_send(struct ewi_net *net, ewi_stream stream, const struct net_da
     if (code != 0)
         return code;
     most = net->config.slot_bytes - ewi_net_ip_header_bytes(tuple.family) - NET_UDP_BYTES;
-    most = (uint32_t)ewi_min_u64(most, tuple.family == 4 ? PAYLOAD4_MAX : PAYLOAD6_MAX);
-    if (datagram->bytes > most)
+    if (datagram->bytes > most) /* slots are at most as long as an IPv4 packet can be */
         return -EMSGSIZE;
     return send_datagram(net, &tuple, datagram);
 }

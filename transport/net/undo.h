@@ -36,7 +36,7 @@ struct net_undo {
     bool armed;
     bool has_tsval;         /* an echo still decides */
 };
-static_assert(sizeof(struct net_undo) == 112, "one per connection in recovery");
+static_assert(sizeof(struct net_undo) == 96, "one per connection in recovery");
 
 /* Before congestion control hears of the loss or the timeout. again: a further timeout of the same
  * segment, then what was armed stays: the window and the timestamp from before the first one. */

@@ -120,12 +120,14 @@ const uint8_t *ewi_net_source_at(const struct ewi_net *net, uint16_t port, uint8
 
     for (uint32_t i = 0; i < addresses->count; i++) {
         const struct net_address *address = &addresses->address[i];
+        unsigned its_rank;
 
-        if (address->port != port || address->family != family ||
-            address->state != NET_ADDRESS_GOOD || rank(address, remote) <= best_rank)
+        if (address->port != port || address->family != family || address->state != NET_ADDRESS_GOOD)
             continue;
-        best = address->ip;
-        best_rank = rank(address, remote);
+        its_rank = rank(address, remote);
+        if (its_rank > best_rank)
+            best = address->ip;
+        best_rank = its_rank > best_rank ? its_rank : best_rank;
     }
     return best;
 }
@@ -162,11 +164,7 @@ static uint16_t port_of_local(const struct ewi_net *net, const struct net_tuple 
 static bool hop_of_local(const struct ewi_net *net, const struct net_tuple *tuple,
                          struct next_hop *next)
 {
-    *next = (struct next_hop){
-        .address = tuple->remote,
-        .port = port_of_local(net, tuple),
-        .is_tied = true,
-    };
+    *next = (struct next_hop){.address = tuple->remote, .port = port_of_local(net, tuple)};
     return next->port != UINT16_MAX;
 }
 
