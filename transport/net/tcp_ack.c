@@ -47,6 +47,9 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
         return;
     if (!is_older)
         conn->snd_wl1 = seq;
+    conn->snd_wnd = segment->tcp.window; /* in a SYN never scaled: RFC 7323 section 2.2 */
+    if (!(segment->tcp.flags & NET_TCP_SYN))
+        conn->snd_wnd <<= conn->send_scale;
     ewi_net_conn_note_window(conn, segment->tcp.window, (segment->tcp.flags & NET_TCP_SYN) != 0);
     if (conn->snd_wnd == 0)
         return;
@@ -184,6 +187,13 @@ static bool after_fin(struct ewi_net *net, struct net_conn *conn)
     }
 }
 
+/* What was passed long ago must not seem to be ahead 2^31 bytes later. */
+static void follow(uint32_t *end, uint64_t una)
+{
+    if (una > ewi_net_seq_unwrap(una, *end))
+        *end = ewi_net_seq_wrap(una);
+}
+
 bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
 {
     uint64_t una_before = conn->runs.una, rtt;
@@ -210,6 +220,8 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
             conn->flags |= NET_CONN_FULL_GOOD;
         release(net, conn, una_before);
         restart_timeout(net, conn);
+        follow(&conn->ecn_end, una_before);
+        follow(&conn->small_end, una_before);
     }
     if (conn->recovery == NET_CWR &&
         conn->runs.una >= ewi_net_seq_unwrap(conn->runs.una, conn->ecn_end))
