@@ -47,6 +47,9 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
         return;
     if (!is_older)
         conn->snd_wl1 = seq;
+    conn->snd_wnd = segment->tcp.window; /* in a SYN never scaled: RFC 7323 section 2.2 */
+    if (!(segment->tcp.flags & NET_TCP_SYN))
+        conn->snd_wnd <<= conn->send_scale;
     ewi_net_conn_note_window(conn, segment->tcp.window, (segment->tcp.flags & NET_TCP_SYN) != 0);
     if (conn->snd_wnd == 0)
         return;
