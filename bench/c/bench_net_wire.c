@@ -419,7 +419,7 @@ int main(int argc, char **argv)
     if (is_million) {
         uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
 
-        open_a_million(&duo, count > 0 ? (uint32_t)count : duo.quick ? MILLION / 16 : MILLION);
+        open_a_million(&duo, count > 0 ? (uint32_t)count : MILLION);
     } else {
         measure_all(&duo);
     }
