@@ -107,6 +107,8 @@ static inline void watch_ack(const struct watch_segment *s)
     if (peer->fin_sent && ack > peer->fin)
         return; /* its window says nothing any more */
     edge = watch_edge(s, ack);
+    if ((s->tcp.flags & NET_TCP_SYN) != 0 && me->has_edge)
+        return; /* not scaled, so an ACK in between may have had to be rounded */
     WATCH_CHECK(s, !me->has_edge || edge >= me->edge || watch.may_shrink, "window shrinks");
     me->edge = edge;
     me->has_edge = true;
