@@ -170,7 +170,7 @@ static void chaos_moves_every_byte_once(void)
     }
     if (chance(SIM_CHANCE / 2))
         disturb(0);
-    apps_run(6 * 3600 * SEC);
+    apps_run(100 * 3600 * SEC); /* timeouts of a minute, when the dark was long and ACKs get lost */
     apps_settle();
     apps_end();
 }
