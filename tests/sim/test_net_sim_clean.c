@@ -199,6 +199,18 @@ static void nobody_listens_is_refused_at_once(void)
     apps_end();
 }
 
+/* The user is gone no earlier than its bytes: RST in LAST_ACK is no orderly end when some are left. */
+static void reset_behind_both_fins_is_told_when_bytes_are_lost(void)
+{
+    struct scene scene = {
+        .there = LAN,
+        .back = LAN,
+        .app = {{.bytes = 500000, .ring = 1 << 20, .span = 1 << 16, .write_from = MS, .lingers = true},
+                {.read = 20000, .read_every = MS, .abort_at = 100000}}};
+
+    CHECK_EQ(scene_play(&scene).failures, 1);
+}
+
 static void slow_device_takes_frames_as_it_can(void)
 {
     struct scene scene = {.there = {.delay = MS},
@@ -244,6 +256,7 @@ int main(int argc, char **argv)
         RUN(half_closed_streams_carry_the_other_direction);
         RUN(both_open_at_once);
         RUN(nobody_listens_is_refused_at_once);
+        RUN(reset_behind_both_fins_is_told_when_bytes_are_lost);
         RUN(slow_device_takes_frames_as_it_can);
         RUN(host_that_sleeps_between_polls_keeps_up);
     }
