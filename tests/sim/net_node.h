@@ -199,9 +199,13 @@ static inline void node_put(struct node *node, struct frame *frame)
     node->inbox[node->inbox_count++] = frame;
 }
 
-/* The bits that were flipped are such that nobody looks at: it counts. */
-static inline bool is_harmless(const struct frame *frame)
+/* The stack will see a packet that somebody sent: at most bits were flipped that nobody looks at. */
+static inline bool is_given(const struct node *node, const struct frame *frame)
 {
+    if (!frame->corrupt)
+        return frame_is_ip(frame);
+    if ((node->plan.device & SIM_BARE_IP) == 0 && !frame_is_ip(frame))
+        return false;
     return frame->bytes >= NET_ETHER_BYTES + NET_IP4_BYTES &&
            sum_is_good(frame->data + NET_ETHER_BYTES, frame->bytes - NET_ETHER_BYTES);
 }
@@ -218,7 +222,7 @@ static inline void node_input_some(struct node *node, struct frame **frames, uin
         holder = buffer_free(node);
         index[i] = (uint32_t)(holder - node->buffers);
         rx_make(node, frame, &rx[i], holder);
-        if (frame_is_ip(frame) && (!frame->corrupt || is_harmless(frame)))
+        if (is_given(node, frame))
             watch_given(frame->data + NET_ETHER_BYTES, frame->bytes - NET_ETHER_BYTES,
                         frame->blank);
         free(frame);

@@ -66,12 +66,13 @@ static inline void watch_syn(const struct watch_segment *s)
     uint64_t first = NET_SEQ_FIRST + s->tcp.sequence;
     bool is_answer = (s->tcp.flags & NET_TCP_ACK) != 0;
 
-    if (me->syn_sent && me->first == first && !me->reset) {
-        me->resent_segments += 1;
+    if (is_answer && flow->side[!s->from].has_acked && /* to a copy of a SYN that came too late */
+        (me->first != first || me->next > first + 1)) {
+        me->reset = flow->side[!s->from].reset = true;
         return;
     }
-    if (is_answer && flow->side[!s->from].has_acked) { /* to a copy of a SYN that came too late */
-        me->reset = flow->side[!s->from].reset = true;
+    if (me->syn_sent && me->first == first && !me->reset) {
+        me->resent_segments += 1;
         return;
     }
     if (!is_answer && (me->syn_sent || flow->side[!s->from].has_acked))
@@ -107,6 +108,8 @@ static inline void watch_ack(const struct watch_segment *s)
     if (peer->fin_sent && ack > peer->fin)
         return; /* its window says nothing any more */
     edge = watch_edge(s, ack);
+    if ((s->tcp.flags & NET_TCP_SYN) != 0 && me->has_edge)
+        return; /* not scaled, so an ACK in between may have had to be rounded */
     WATCH_CHECK(s, !me->has_edge || edge >= me->edge || watch.may_shrink, "window shrinks");
     me->edge = edge;
     me->has_edge = true;

@@ -170,7 +170,7 @@ static void chaos_moves_every_byte_once(void)
     }
     if (chance(SIM_CHANCE / 2))
         disturb(0);
-    apps_run(6 * 3600 * SEC);
+    apps_run(100 * 3600 * SEC); /* timeouts of a minute, when the dark was long and ACKs get lost */
     apps_settle();
     apps_end();
 }
@@ -178,7 +178,7 @@ static void chaos_moves_every_byte_once(void)
 int main(int argc, char **argv)
 {
     HARNESS_FOR_EACH_SEED(argc, argv, seed) {
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < 25; i++) {
             harness.seed = seed + (uint64_t)i * UINT64_C(1000000007);
             RUN(chaos_moves_every_byte_once);
         }
