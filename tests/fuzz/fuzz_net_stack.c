@@ -139,6 +139,30 @@ static void segment_arrives(void)
     gives(peer_tcp(last, &segment), which >> 4);
 }
 
+/* SYNs, or ACKs that might be cookies, from ends that say nothing else. */
+static void flood_arrives(void)
+{
+    uint32_t count = 1 + u8() % 32, how = u8(), port = 10000 + u16() % 20000;
+    bool is_ip6 = (how & 1) != 0;
+    struct stack_addr from = peer_host(2, is_ip6, 0);
+    struct stack_addr to = peer_host(1, is_ip6, PEER_LISTEN_PORT);
+    uint8_t *bytes = last + peer_header_bytes(&from);
+    struct net_tcp tcp = {.destination_port = to.port,
+                          .sequence = port,
+                          .acknowledgment = peer.flow[0].iss + 1,
+                          .flags = (how & 2) != 0 ? NET_TCP_ACK : NET_TCP_SYN,
+                          .has = (how & 4) != 0 ? NET_TCP_HAS_TIMES : NET_TCP_HAS_MSS,
+                          .mss = 1000};
+
+    while (count-- > 0) {
+        tcp.source_port = (uint16_t)port++;
+        gives(peer_ip(last, &from, &to, NET_TCP, 0,
+                      (uint32_t)ewi_net_tcp_build(bytes, &tcp, NET_TCP_ORDER_LINUX,
+                                                  peer_addresses(&from, &to), 0, 0)),
+              how >> 4 & 15);
+    }
+}
+
 static void packet_again(void)
 {
     if (last_bytes > 0)
@@ -421,6 +445,8 @@ static void step_udp(void)
         return;
     if ((how & 3) == 0) {
         shell.has_datagram = ewi_net_udp_recv(shell.net, stream->handle, &shell.datagram) == 0;
+        for (uint32_t i = 0; shell.has_datagram && !peer.is_wild && i < shell.datagram.bytes; i++)
+            peer_check(shell.datagram.data[i] == user_byte(i));
     } else if ((how & 3) == 3 && (how & 0x70) == 0x70) {
         peer_check(ewi_net_udp_close(shell.net, stream->handle) == 0);
         stream->is_finished = true;
@@ -521,6 +547,7 @@ static void (*const step[])(void) = {
     step_udp_open,   step_output,     step_events,     step_mtu,        step_obliging,
     error_arrives,   error_arrives,   echo_arrives,    pieces_arrive,   pieces_arrive,
     bytes_arrive,    packet_changed,  packet_again,    neighbour_speaks, datagram_arrives,
+    flood_arrives,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -113,9 +113,19 @@ static inline struct shell_stream *accepts(const struct shell_stream *listener)
     return stream;
 }
 
+static inline uint32_t pieces_of_all(void)
+{
+    uint32_t pieces = 0;
+
+    for (uint32_t i = 0; i < shell.streams; i++)
+        pieces += shell.stream[i].pieces;
+    return pieces;
+}
+
 static inline void sends(struct shell_stream *stream, const uint32_t *lengths, uint32_t count)
 {
     struct stack_span spans[4];
+    uint32_t ready = ewi_net_ready(shell.net, stream->handle);
     int64_t taken;
 
     if (stream->pieces + count > SHELL_PIECES)
@@ -129,6 +139,8 @@ static inline void sends(struct shell_stream *stream, const uint32_t *lengths, u
     }
     taken = ewi_net_send(shell.net, stream->handle, spans, count);
     peer_check(taken != 0);
+    if ((ready & STACK_WRITABLE) != 0 && pieces_of_all() < shell.config.spans_max / 2)
+        peer_check(taken != -EAGAIN);
     for (uint32_t i = 0; i < count; i++) {
         uint64_t part = taken <= 0                    ? 0
                         : (uint64_t)taken < lengths[i] ? (uint64_t)taken

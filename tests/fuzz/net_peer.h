@@ -39,7 +39,8 @@ enum {
 struct peer_flow {
     uint16_t local_port; /* the stack's */
     bool is_wild, has_syn, knows_start;
-    bool is_unscaled;    /* some SYN of either side had no window scale */
+    bool is_unscaled;    /* a SYN had no window scale, or a cookie lost it with our timestamps */
+    bool has_times;      /* our SYN */
     bool has_edge;
     uint32_t edge;       /* how far it lets us send */
     uint32_t iss, next;  /* the stack's first and next sequence number */
@@ -47,11 +48,12 @@ struct peer_flow {
     uint32_t window, scale;
     uint32_t time;       /* its TSval */
     uint32_t acked;      /* what we acknowledged */
+    uint32_t sent;       /* most that we ever sent behind our_iss; all, when something lay far away */
     uint32_t our_iss, start; /* start: our first byte, as the stack believes */
     uint32_t frames;
     struct {
         uint32_t iss, bytes;
-    } opened[PEER_OPENED]; /* SYNs of ours */
+    } opened[PEER_OPENED]; /* our SYNs */
     uint32_t opened_count;
 };
 
@@ -65,8 +67,7 @@ static struct {
     uint32_t quotes;
 } peer;
 
-static const uint8_t stack_mac[PEER_MAC_BYTES] = {2, 0, 0, 0, 0, 1};
-static const uint8_t peer_mac[PEER_MAC_BYTES] = {2, 0, 0, 0, 0, 2};
+static const uint8_t stack_mac[] = {2, 0, 0, 0, 0, 1}, peer_mac[] = {2, 0, 0, 0, 0, 2};
 
 static inline void peer_check(bool condition)
 {
@@ -83,8 +84,6 @@ static inline uint8_t peer_byte(uint32_t sequence)
 {
     return (uint8_t)(sequence * 0x85ebca6bu >> 23);
 }
-
-/* ---- who ---- */
 
 static inline bool peer_is_ip6(uint32_t flow)
 {
@@ -184,6 +183,7 @@ static inline uint32_t peer_tcp(uint8_t *out, struct peer_segment *segment)
     struct net_tcp *tcp = &segment->tcp;
     uint8_t *bytes = out + peer_header_bytes(&from), *payload;
     uint32_t first = tcp->sequence + ((tcp->flags & NET_TCP_SYN) != 0 ? 1 : 0);
+    uint32_t end = first + segment->payload_bytes + ((tcp->flags & NET_TCP_FIN) != 0 ? 1 : 0);
     uint32_t header;
 
     tcp->source_port = from.port;
@@ -196,12 +196,16 @@ static inline uint32_t peer_tcp(uint8_t *out, struct peer_segment *segment)
                       peer_addresses(&from, &to), ewi_net_sum(payload, segment->payload_bytes),
                       segment->payload_bytes);
     flow->is_wild |= segment->is_garbage;
+    if (end - flow->our_iss > flow->sent)
+        flow->sent = end - flow->our_iss > 1u << 30 ? UINT32_MAX : end - flow->our_iss;
     if ((tcp->flags & NET_TCP_SYN) != 0) {
         flow->opened[flow->opened_count % PEER_OPENED].iss = tcp->sequence;
         flow->opened[flow->opened_count % PEER_OPENED].bytes = segment->payload_bytes;
         flow->opened_count += 1;
         flow->is_unscaled |= (tcp->has & NET_TCP_HAS_SCALE) == 0;
+        flow->has_times = (tcp->has & NET_TCP_HAS_TIMES) != 0;
     }
+    flow->is_unscaled |= flow->has_times != ((tcp->has & NET_TCP_HAS_TIMES) != 0);
     if ((tcp->flags & NET_TCP_ACK) != 0 && ewi_net_seq_before(flow->acked, tcp->acknowledgment) &&
         !ewi_net_seq_before(flow->next, tcp->acknowledgment))
         flow->acked = tcp->acknowledgment;
@@ -275,7 +279,6 @@ static inline uint32_t peer_piece(uint8_t *out, const uint8_t *packet, uint32_t 
 }
 
 /* ---- frames of the stack ---- */
-
 static inline void peer_keep_quote(const uint8_t *packet, uint32_t bytes)
 {
     uint32_t slot = peer.quotes++ % PEER_QUOTES;
@@ -353,6 +356,8 @@ static inline void peer_sees_tcp(const struct dissected *of)
         return;
     if (!flow->knows_start)
         peer_find_start(flow, tcp->acknowledgment);
+    if (!flow->is_wild && !peer.is_wild) /* nothing is acknowledged that was never sent */
+        peer_check(tcp->acknowledgment - flow->our_iss <= flow->sent);
     flow->want = tcp->acknowledgment;
     flow->window = is_syn ? tcp->window : (uint32_t)tcp->window << flow->scale;
     if (is_syn) /* which cannot say more than 65535; or the same one anew, at the same instant */

@@ -99,7 +99,8 @@ static void call_unlisten(struct pkt_words *words)
 {
     struct pkt_world *world = &pkt_world;
 
-    judge_result(words, "unlisten", ewi_net_finish(world->net, world->listener, false, world->now), 0);
+    judge_result(words, "unlisten",
+                 ewi_net_finish(world->net, world->listener, false, world->now), 0);
     world->listener = 0;
 }
 

@@ -92,7 +92,8 @@ static void judge_payload(const struct pkt_flow *flow, const struct pkt_packet *
     if ((packet->flags & (PKT_SYN | PKT_RST)) != 0)
         pkt_fail("judge: payload in a SYN or RST");
     if ((uint64_t)from + packet->payload_bytes > flow->sent)
-        pkt_fail("judge: bytes %u..%u were never given to send", from, from + packet->payload_bytes);
+        pkt_fail("judge: bytes %u..%u were never given to send", from,
+                 from + packet->payload_bytes);
     for (uint32_t i = 0; i < packet->payload_bytes; i++)
         if (packet->payload[i] != pkt_byte(side, from + i))
             pkt_fail("judge: byte %u of the stream has another value than send gave", from + i);

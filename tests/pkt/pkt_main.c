@@ -22,7 +22,7 @@ static const char help[] =
     "\n"
     "  --ipv4, --ipv6  only this family\n"
     "  --copies        packets are given to the stack without a reference\n"
-    "  --self          the scripts must fail: each has a line `fails TEXT`, and its failure says so\n"
+    "  --self          the scripts must fail, with what their line `fails TEXT` says\n"
     "  --trace         print every segment, not only the last ten of a script that fails\n"
     "  --here          run in this process, for a debugger; stops at the first failure\n"
     "  --stop          stop at the first script that fails\n"
@@ -49,8 +49,8 @@ void pkt_fail(const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     pkt_print_log(log, sizeof(log));
-    printf("%s:%d: [ipv%d] %s\n  at %+.3f ms; the last packets:\n%s", pkt_world.file, pkt_world.line,
-           pkt_world.family, text, ((double)pkt_world.now - (double)PKT_START) / 1e6, log);
+    printf("%s:%d: [ipv%d] %s\n  at %+.3f ms; the last packets:\n%s", pkt_world.file,
+           pkt_world.line, pkt_world.family, text, ((double)pkt_world.now - (double)PKT_START) / 1e6, log);
     fflush(stdout);
     _exit(PKT_EXIT_FAILED);
 }
@@ -108,8 +108,8 @@ static int run_child(const char *path, const char *text, int family, char *outpu
     waitpid(child, &status, 0);
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
-    snprintf(output + length, OUTPUT_BYTES - length, "%s:%d: [ipv%d] ended by signal %d (%s)\n", path,
-             *pkt_line_seen, family, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    snprintf(output + length, OUTPUT_BYTES - length, "%s:%d: [ipv%d] ended by signal %d (%s)\n",
+             path, *pkt_line_seen, family, WTERMSIG(status), strsignal(WTERMSIG(status)));
     return -1;
 }
 

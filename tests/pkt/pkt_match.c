@@ -321,7 +321,8 @@ uint32_t pkt_make(struct pkt_flow *flow, const struct pkt_spec *spec, uint8_t *o
 {
     uint8_t options[120] = {0}, payload[PKT_ROOM];
     struct pkt_packet packet = {
-        .family = pkt_world.family, .hop_limit = (uint8_t)(spec->hop_limit >= 0 ? spec->hop_limit : 64),
+        .family = pkt_world.family,
+        .hop_limit = (uint8_t)(spec->hop_limit >= 0 ? spec->hop_limit : 64),
         .traffic_class = (uint8_t)(spec->traffic_class >= 0 ? spec->traffic_class
                                    : spec->ecn >= 0         ? spec->ecn
                                                             : 0),

@@ -275,8 +275,8 @@ static void establish(struct pkt_flow *flow, struct pkt_words *words)
     } else {
         if (pkt_world.listener == 0)
             line(flow, "listen");
-        line(flow, "< %s 0 win %s (%s%s%s%s%s)", how.flags, how.window, how.mss, how.sack, how.times,
-             how.times[0] != '\0' ? " now ecr 0" : "", how.scale);
+        line(flow, "< %s 0 win %s (%s%s%s%s%s)", how.flags, how.window, how.mss, how.sack,
+             how.times, how.times[0] != '\0' ? " now ecr 0" : "", how.scale);
         line(flow, "> %s 0 ack 1", reply);
         line(flow, "+%s < A 1 ack 1 win %s", how.rtt, how.window);
         if (how.accept)
@@ -378,7 +378,8 @@ static void run_event(struct pkt_flow *flow, const char *word, struct pkt_words 
     } else if (strcmp(word, "established") == 0) {
         establish(flow, words);
     } else if (strcmp(word, "again") == 0) {
-        pkt_flow_again(flow, pkt_peek(words) != NULL ? pkt_number(pkt_next(words, "a number")) : 1000);
+        pkt_flow_again(flow,
+                       pkt_peek(words) != NULL ? pkt_number(pkt_next(words, "a number")) : 1000);
     } else {
         pkt_no_frames_of(flow, "");
         ewi_net_tick(pkt_world.net, pkt_world.now); /* calls mean the last time that was given */

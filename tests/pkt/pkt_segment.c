@@ -270,7 +270,8 @@ static size_t describe_option(const struct pkt_option *option, uint32_t iss, cha
     }
 }
 
-static size_t describe_options(const struct pkt_packet *packet, uint32_t iss, char *out, size_t room)
+static size_t describe_options(const struct pkt_packet *packet, uint32_t iss, char *out,
+                               size_t room)
 {
     struct pkt_option option;
     uint32_t at = 0;

@@ -1,8 +1,9 @@
 /* tests/pkt/pkt_segment.h - how a script writes a segment: read, described, compared, made.
  *
- * Purpose    One notation in both directions:  FLAGS SEQ[+LEN] [ack N] [win N] [(options)] [word ...]
- * Shape      FLAGS: letters of S F R P A U E W, '-' for none, small: may be there. Numbers are relative (struct pkt_flow),
- *            =N absolute. (options): a set; [options]: exactly these, in this order, padding too.
+ * Purpose    One notation in both directions: FLAGS SEQ[+LEN] [ack N] [win N] [(options)] [word ..]
+ * Shape      FLAGS: letters of S F R P A U E W, '-' for none, small: may be there. Numbers are
+ *            relative (struct pkt_flow), =N absolute. (options): a set; [options]: exactly these, in
+ *            this order, padding too.
  * Owner      values
  * Threads    one
  * Trust      scripts are ours

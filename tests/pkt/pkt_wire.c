@@ -25,8 +25,8 @@ static uint32_t pseudo_sum(int family, const uint8_t *source, const uint8_t *des
     return sum_more(sum, destination, address_bytes);
 }
 
-static uint32_t build_ip(uint8_t *out, int family, const uint8_t *source, const uint8_t *destination,
-                         uint8_t protocol, uint32_t length, uint8_t hop_limit, uint8_t class)
+static uint32_t build_ip(uint8_t *out, int family, const uint8_t *source,
+                         const uint8_t *destination, uint8_t protocol, uint32_t length, uint8_t hop_limit, uint8_t class)
 {
     if (family == 4) {
         memset(out, 0, 20);
@@ -59,13 +59,14 @@ uint32_t pkt_build(uint8_t *out, const struct pkt_packet *packet)
     uint32_t ip = build_ip(out, packet->family, packet->source, packet->destination, TCP, length,
                            packet->hop_limit, packet->traffic_class);
     uint8_t *tcp = out + ip;
-    uint32_t sum;
+    uint32_t sum, words;
 
     pkt_put16(tcp, packet->source_port);
     pkt_put16(tcp + 2, packet->destination_port);
     pkt_put32(tcp + 4, packet->sequence);
     pkt_put32(tcp + 8, packet->acknowledgment);
-    tcp[12] = (uint8_t)((packet->data_offset != 0 ? (uint32_t)packet->data_offset : header / 4) << 4);
+    words = packet->data_offset != 0 ? (uint32_t)packet->data_offset : header / 4;
+    tcp[12] = (uint8_t)(words << 4);
     tcp[13] = packet->flags;
     pkt_put16(tcp + 14, packet->window);
     pkt_put16(tcp + 16, 0);
@@ -126,14 +127,14 @@ static const char *parse_ip6(const uint8_t *bytes, uint32_t length, struct pkt_p
 
 static const char *parse_tcp(const uint8_t *tcp, uint32_t length, struct pkt_packet *out)
 {
-    uint32_t header = length < 20 ? 0 : (uint32_t)(tcp[12] >> 4) * 4;
+    uint32_t header = length < 20 ? 0 : (uint32_t)(tcp[12] >> 4) * 4, sum;
 
     if (header < 20 || header > length)
         return "the TCP header is not whole";
     if ((tcp[12] & 0x0f) != 0)
         return "reserved bits of TCP are not zero: RFC 9293 section 3.1";
-    if (sum_more(pseudo_sum(out->family, out->source, out->destination, TCP, length), tcp, length) !=
-        0xffff)
+    sum = pseudo_sum(out->family, out->source, out->destination, TCP, length);
+    if (sum_more(sum, tcp, length) != 0xffff)
         return "the TCP checksum is wrong";
     out->source_port = (uint16_t)pkt_get16(tcp);
     out->destination_port = (uint16_t)pkt_get16(tcp + 2);

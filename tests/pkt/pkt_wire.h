@@ -59,8 +59,9 @@ uint32_t pkt_build_icmp(uint8_t *out, int family, const uint8_t from[16], enum p
 /* The byte of stream `side` at a position: depends on both, without a period. */
 static inline uint8_t pkt_byte(unsigned side, uint64_t position)
 {
-    uint64_t z = (position + 1) * UINT64_C(0x9e3779b97f4a7c15) + side * UINT64_C(0xbf58476d1ce4e5b9);
+    uint64_t z = (position + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
+    z += side * UINT64_C(0xbf58476d1ce4e5b9);
     z ^= z >> 31;
     return (uint8_t)((z * UINT64_C(0x94d049bb133111eb)) >> 56);
 }

@@ -1,9 +1,9 @@
 /* tests/pkt/pkt_world.h - the stack under test with a clock of its own, and both ends of its wire.
  *
- * Purpose    Run one stack in virtual time: give it packets, keep what it sends until the script asks,
- *            remember what is needed to write sequence numbers as small numbers.
+ * Purpose    Run one stack in virtual time: give it packets, keep what it sends until the script
+ *            asks, remember what is needed to write sequence numbers as small numbers.
  * Shape      flow: one connection and its peer, named by a letter; 'a' if the script names none.
- *            relative numbers: the stack's own counted from its SYN, the peer's from the peer's SYN.
+ *            relative numbers: the stack's own count from its SYN, the peer's from the peer's SYN.
  *            frames wait in the queue of their flow, with the time at which they left.
  * Owner      one struct pkt_world for a process, which runs one script
  * Threads    one

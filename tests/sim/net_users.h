@@ -17,6 +17,7 @@
 #define TESTS_SIM_NET_USERS_H
 
 #include "tests/sim/net_apps.h"
+#include "transport/net/whole.h"
 
 enum { SERVER_PORT = 4000 };
 
@@ -320,6 +321,32 @@ static inline void apps_run(uint64_t limit)
     SIM_CHECK(false, "%d applications are not closed", apps.left);
 }
 
+static inline void node_is_empty(const struct node *node)
+{
+    const struct ewi_net *net = node->net;
+    const struct net_tcp_all *tcp = &net->tcp;
+    const struct {
+        const char *name;
+        uint64_t used;
+    } left[] = {{"connections", tcp->conns.used},
+                {"half-open connections", tcp->halves.used},
+                {"listeners", tcp->listeners.used},
+                {"troubles", tcp->troubles.used},
+                {"TIME_WAITs", tcp->time_waits.pool.used},
+                {"runs", tcp->runs.runs_all - tcp->runs.free},
+                {"spans", tcp->spans.spans_all - tcp->spans.free},
+                {"records of disorder", tcp->reorder.records_all - tcp->reorder.free},
+                {"packets", net->packets.packets.used},
+                {"copies", net->packets.copies.used},
+                {"bytes charged", net->packets.charged},
+                {"slots", net->link.slots.used},
+                {"buffers", node->kept}};
+
+    for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
+        SIM_CHECK(left[i].used == 0, "node %d: %" PRIu64 " %s are left\n", node->index,
+                  left[i].used, left[i].name);
+}
+
 /* Close the listeners, let TIME_WAIT pass, and see that nothing is left. */
 static inline void apps_settle(void)
 {
@@ -333,8 +360,7 @@ static inline void apps_settle(void)
     world_run(sim.now + 300 * SEC, NULL);
     for (int j = 0; j < world.nodes; j++) {
         node_check(&world.node[j]);
-        SIM_CHECK(world.node[j].kept == 0, "node %d: %u buffers did not come back", j,
-                  world.node[j].kept);
+        node_is_empty(&world.node[j]);
     }
 }
 

@@ -79,10 +79,10 @@ static void table(void)
 {
     printf("# Goodput of one TCP stream, simulated\n\n"
            "Two stacks of `transport/net` over a wire of 50 Mbit/s in `tests/sim`, virtual time: "
-           "Mbit/s that the\nreader got in the first %d s, connect and slow start included, mean of "
-           "%d seeds. IPv4, MTU 1500 (47.5\nMbit/s at most), 4 MiB of send memory, timeouts of the "
-           "fabric. Loss is drawn for each frame, both ways.\nBuffer: bytes of the queue in front "
-           "of the wire, as a part of rate times round trip, at least ten packets.\n\n"
+           "Mbit/s that the\nreader got in the first %d s, connect and slow start included, mean "
+           "of %d seeds. IPv4, MTU 1500 (47.8\nMbit/s at most), 4 MiB of send memory, timeouts of "
+           "the fabric. Loss is drawn for each frame, both ways.\nBuffer: bytes of the queue in "
+           "front of the wire, as a part of rate times round trip, at least ten packets.\n\n"
            "Made by `build/dev/tests/sim_test_net_sim_goodput --table > "
            "docs/reference/net-goodput.md`.\n\n",
            SECONDS, TABLE_SEEDS);

@@ -250,7 +250,7 @@ static void blackouts_are_survived(void)
         dark_wires = 1 + (int)((harness.seed + i) % 3);
         out = scene_play(&scene);
         SCENE_CHECK(out.bytes == 700000);
-        SCENE_CHECK(out.ns < 3 * dark[i] + 2 * SEC); /* the timeout had backed off to twice at most */
+        SCENE_CHECK(out.ns < 3 * dark[i] + 2 * SEC); /* the timeout was doubled once too often */
     }
 }
 

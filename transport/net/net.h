@@ -194,14 +194,14 @@ enum net_option { /* of one stream; of a listener: of what it accepts; of stream
     NET_OPTION_SCALE,         /* 1: the least scale that RECV_BYTES needs; 0: none. Default 1 */
     NET_OPTION_MSS,           /* 0: what the path allows; else at most so much */
     NET_OPTION_KEEPALIVE_NS,  /* idle time before the first probe, 0: off. Default 0 */
-    NET_OPTION_KEEPALIVE_INTERVAL_NS, /* 75 s */
+    NET_OPTION_KEEPALIVE_INTERVAL_NS, /* 75 s; Linux answers one probe in 500 ms at most */
     NET_OPTION_KEEPALIVE_COUNT,       /* 9 */
     NET_OPTION_USER_TIMEOUT_NS,       /* RFC 5482: data unacknowledged, or no window, so long. 0: after
                                        * 15 retransmissions, R2 of RFC 9293 section 3.8.3 */
     NET_OPTION_SYN_RETRIES,           /* 7: three minutes, RFC 9293 section 3.8.3 */
     NET_OPTION_FIN_WAIT_NS,   /* how long a finished stream waits for the peer's FIN. 60 s */
     NET_OPTION_TIME_WAIT_NS,  /* 60 s; of stream 0 only */
-    NET_OPTION_DELAY_ACK_NS,  /* 40 ms; RFC 9293 section 3.8.6.3: below 500 ms */
+    NET_OPTION_DELAY_ACK_NS,  /* 40 ms, with TIMEOUTS_SPIN at most 1 ms; RFC 9293 section 3.8.6.3: below 500 ms */
     NET_OPTION_SYN_ORDER,     /* enum net_tcp_order */
     NET_OPTION_SYN_COOKIES,   /* 0: never, 1: when the SYN queue is full, 2: always. Stream 0 only; 1 */
     NET_OPTION_HYSTART,       /* before connect or listen. 1 */

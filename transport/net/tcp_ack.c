@@ -1,8 +1,6 @@
 /* Step 5 of RFC 9293 section 3.10.7.4: what an acknowledgment says. */
 #include "transport/net/tcp_parts.h"
 
-enum { CONFIRM_BITS = 10 }; /* slow ticks: about once a second */
-
 /* With timestamps: no segment that this one echoes left after the end of that tick. RFC 3522 */
 static uint64_t sent_by(const struct ewi_net *net, const struct net_conn *conn,
                         const struct net_tcp *tcp)
@@ -53,7 +51,9 @@ static void take_window(struct ewi_net *net, struct net_conn *conn, const struct
     if (!(segment->tcp.flags & NET_TCP_SYN))
         conn->snd_wnd <<= conn->send_scale;
     ewi_net_conn_note_window(conn, segment->tcp.window, (segment->tcp.flags & NET_TCP_SYN) != 0);
-    if (conn->runs.una == conn->runs.nxt && conn->snd_wnd != 0) { /* the persist timer's time is over */
+    if (conn->snd_wnd == 0)
+        return;
+    if (conn->runs.una == conn->runs.nxt) { /* the persist timer's time is over */
         conn->rto_at = 0;
         conn->retries = 0;
         conn->progress_at = ewi_net_tcp_slow_of(net->now);
@@ -121,12 +121,12 @@ static void release(struct ewi_net *net, struct net_conn *conn, uint64_t una_bef
 /* RFC 6298 section 5: (5.2), (5.3). */
 static void restart_timeout(struct ewi_net *net, struct net_conn *conn)
 {
-    uint32_t now = ewi_net_tcp_slow_of(net->now);
-
-    if (now >> CONFIRM_BITS != conn->progress_at >> CONFIRM_BITS)
+    if (conn->flags & NET_CONN_TELL_WAY) {
+        conn->flags &= ~(uint32_t)NET_CONN_TELL_WAY;
         ewi_net_way_confirm(net, &conn->tuple); /* RFC 4861 section 7.3.1 */
+    }
     conn->retries = 0;
-    conn->progress_at = now;
+    conn->progress_at = ewi_net_tcp_slow_of(net->now);
     conn->rto_at = 0;
     if (conn->runs.una != conn->runs.nxt)
         ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
@@ -194,6 +194,13 @@ static bool after_fin(struct ewi_net *net, struct net_conn *conn)
     }
 }
 
+/* What was passed long ago must not seem to be ahead 2^31 bytes later. */
+static void follow(uint32_t *end, uint64_t una)
+{
+    if (una > ewi_net_seq_unwrap(una, *end))
+        *end = ewi_net_seq_wrap(una);
+}
+
 bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
 {
     uint64_t una_before = conn->runs.una, rtt;
@@ -220,6 +227,8 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
             conn->flags |= NET_CONN_FULL_GOOD;
         release(net, conn, una_before);
         restart_timeout(net, conn);
+        follow(&conn->ecn_end, una_before);
+        follow(&conn->small_end, una_before);
     }
     if (conn->recovery == NET_CWR &&
         conn->runs.una >= ewi_net_seq_unwrap(conn->runs.una, conn->ecn_end))

@@ -11,8 +11,9 @@ static bool is_in_flight(const struct net_conn *conn, uint32_t sequence)
 /* What is in flight and longer is lost, and it is not congestion: RFC 1191 section 6.4 */
 static bool too_big(struct ewi_net *net, struct net_conn *conn, uint16_t mtu)
 {
-    if (mtu >= conn->path_mtu || !ewi_net_path_learn(net, &conn->tuple, mtu))
+    if (mtu >= conn->path_mtu)
         return false;
+    ewi_net_path_learn(net, &conn->tuple, mtu); /* another connection may have told it already */
     ewi_net_conn_set_mtu(net, conn, mtu);
     if (conn->state >= NET_TCP_ESTABLISHED) {
         ewi_net_runs_lose_all(&net->tcp.runs, &conn->runs);

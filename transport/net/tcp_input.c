@@ -4,6 +4,7 @@
 /* RFC 7323 section 5.5: a timestamp of the peer is believed for 24 days. */
 #define PAWS_NS (24 * 86400 * NET_S)
 
+enum { SECOND_BITS = 10 }; /* of slow ticks: about a second */
 
 /* ---- SYN_SENT: section 3.10.7.3 ---- */
 
@@ -227,6 +228,15 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
     return ewi_net_conn_ack(net, conn, segment);
 }
 
+static void note_heard(struct ewi_net *net, struct net_conn *conn)
+{
+    uint32_t now = ewi_net_tcp_slow_of(net->now);
+
+    if (now >> SECOND_BITS != conn->heard_at >> SECOND_BITS)
+        conn->flags |= NET_CONN_TELL_WAY;
+    conn->heard_at = now;
+}
+
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
 {
     const uint8_t both = NET_TCP_SYN | NET_TCP_ACK;
@@ -256,7 +266,7 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
         return;
     }
     take_time(net, conn, segment);
-    conn->heard_at = ewi_net_tcp_slow_of(net->now);
+    note_heard(net, conn);
     if ((segment->tcp.flags & NET_TCP_SYN) && !crossed) { /* fourth: RFC 5961 section 4.2 */
         net->count.drop_tcp_sequence += 1;
         ewi_net_conn_challenge(net, conn, false);

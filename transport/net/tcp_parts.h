@@ -21,6 +21,8 @@
 
 #define NET_MS UINT64_C(1000000)
 #define NET_S  UINT64_C(1000000000)
+#define NET_NO_SPAN_NS UINT64_C(5000000)   /* look for a span again after so long */
+#define NET_DELAYED_ACK_NS UINT64_C(45000000) /* Linux, and we, wait 40 ms for a second segment */
 #define NET_NO_WAY_NS UINT64_C(200000000) /* look for a way again after so long */
 
 enum {
@@ -157,7 +159,13 @@ static inline const struct net_rtt_limits *ewi_net_conn_limits(const struct ewi_
 
 static inline uint64_t ewi_net_conn_rto(const struct ewi_net *net, const struct net_conn *conn)
 {
-    return ewi_net_rtt_rto(&conn->rtt, ewi_net_conn_limits(net, conn));
+    uint64_t rto = ewi_net_rtt_rto(&conn->rtt, ewi_net_conn_limits(net, conn));
+
+    /* The floor of the fabric is below what a peer may wait with an ACK for less than two segments. */
+    if (ewi_net_conn_settings(net, conn)->timeouts != NET_TIMEOUTS_FABRIC ||
+        conn->runs.nxt - conn->runs.una >= 2u * conn->mss)
+        return rto;
+    return ewi_max_u64(rto, ewi_net_rtt_smoothed(&conn->rtt) + NET_DELAYED_ACK_NS);
 }
 
 /* ---- tcp_state.c ---- */

@@ -51,8 +51,7 @@ struct net_conn *ewi_net_conn_new(struct ewi_net *net, const struct net_conn_bir
     conn->tuple = *birth->tuple;
     ewi_net_timer_init(&conn->timer);
     conn->settings = birth->settings;
-    conn->iss = conn->small_end = birth->iss;
-    conn->ecn_end = birth->iss;
+    conn->iss = conn->small_end = conn->ecn_end = birth->iss;
     conn->ts_offset = birth->ts_offset;
     conn->first = conn->last = conn->next = conn->prev = NET_NONE;
     conn->hop = conn->trouble = NET_NONE;

@@ -96,6 +96,13 @@ void ewi_net_conn_challenge(struct ewi_net *net, struct net_conn *conn, bool has
     ewi_net_conn_ack_now(conn);
 }
 
+/* Where both ends spin, the peer's timer may go off after 5 ms. */
+static uint64_t ack_delay(const struct net_settings *settings)
+{
+    return settings->timeouts == NET_TIMEOUTS_SPIN ? ewi_min_u64(settings->delay_ack_ns, NET_MS)
+                                                   : settings->delay_ack_ns;
+}
+
 /* RFC 9293 section 3.8.6.3: for every second full segment, and never later than the delay. */
 static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t bytes)
 {
@@ -111,7 +118,7 @@ static void ack_in_order(struct ewi_net *net, struct net_conn *conn, uint32_t by
     }
     conn->flags |= NET_CONN_ACK_LATER;
     if (conn->ack_at == 0)
-        conn->ack_at = ewi_net_tcp_tick_of(net->now + settings->delay_ack_ns);
+        conn->ack_at = ewi_net_tcp_tick_of(net->now + ack_delay(settings));
 }
 
 /* RFC 2883 section 4: nothing new in it. */

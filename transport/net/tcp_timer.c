@@ -132,7 +132,7 @@ static void black_hole(struct ewi_net *net, struct net_conn *conn)
     uint8_t patience = (conn->flags & NET_CONN_FULL_GOOD) ? BLACK_HOLE_LATE : BLACK_HOLE_EARLY;
 
     if (conn->retries % patience != 0 || conn->path_mtu <= least ||
-        conn->runs.nxt - conn->runs.una < conn->mss)
+        conn->runs.nxt - conn->runs.una < conn->mss || conn->snd_wnd == 0) /* closed: the peer drops it */
         return;
     if (conn->path_mtu > 1500)
         mtu = 1500;
@@ -193,6 +193,20 @@ static void aux_due(struct ewi_net *net, struct net_conn *conn)
     }
 }
 
+static void hold_due(struct ewi_net *net, struct net_conn *conn)
+{
+    conn->flags |= NET_CONN_PUSH;
+    ewi_net_conn_readyup(net, conn);
+    if (!(conn->flags & NET_CONN_SPAN_WAIT))
+        return;
+    if (net->tcp.spans.free == 0) {
+        conn->hold_at = ewi_net_tcp_tick_of(net->now + NET_NO_SPAN_NS);
+        return;
+    }
+    conn->flags &= ~(uint32_t)(NET_CONN_SPAN_WAIT | NET_CONN_WRITE_WAIT);
+    ewi_net_conn_raise(net, conn, STACK_WRITABLE);
+}
+
 static void conn_due(struct ewi_net *net, struct net_conn *conn)
 {
     uint64_t now = net->now;
@@ -203,8 +217,7 @@ static void conn_due(struct ewi_net *net, struct net_conn *conn)
     }
     if (ewi_net_tcp_is_due(conn->hold_at, now)) {
         conn->hold_at = 0;
-        conn->flags |= NET_CONN_PUSH;
-        ewi_net_conn_readyup(net, conn);
+        hold_due(net, conn);
     }
     if (ewi_net_tcp_is_due(conn->aux_at, now))
         aux_due(net, conn);

@@ -248,6 +248,14 @@ static int may_write(const struct net_conn *conn)
     return 0;
 }
 
+/* Others have them all, and what they release does not tell us. */
+static void wait_for_span(struct ewi_net *net, struct net_conn *conn)
+{
+    conn->flags |= NET_CONN_SPAN_WAIT;
+    if (conn->hold_at == 0)
+        conn->hold_at = ewi_net_tcp_tick_of(net->now + NET_NO_SPAN_NS);
+}
+
 int64_t ewi_net_send(struct ewi_net *net, ewi_stream stream, const struct stack_span *spans,
                      uint32_t count)
 {
@@ -266,13 +274,16 @@ int64_t ewi_net_send(struct ewi_net *net, ewi_stream stream, const struct stack_
         bytes = (uint32_t)ewi_min_u64(spans[i].bytes, room);
         if (bytes == 0)
             continue;
-        if (!ewi_net_send_queue_push(&net->tcp.spans, &conn->queue, spans[i].base, bytes))
+        if (!ewi_net_send_queue_push(&net->tcp.spans, &conn->queue, spans[i].base, bytes)) {
+            wait_for_span(net, conn);
             break;
+        }
         taken += bytes;
         room -= bytes;
     }
     if (taken == 0) {
         conn->flags |= NET_CONN_WRITE_WAIT;
+        ewi_net_conn_settle(net, conn);
         return -EAGAIN;
     }
     if (room == 0)
@@ -492,7 +503,8 @@ uint32_t ewi_net_ready(struct ewi_net *net, ewi_stream stream)
         bits |= STACK_CONNECTED;
     if (conn->readable != 0 || nothing(conn) != -EAGAIN)
         bits |= STACK_READABLE;
-    if (conn->state >= NET_TCP_ESTABLISHED && may_write(conn) == 0 && send_room(net, conn) != 0)
+    if (conn->state >= NET_TCP_ESTABLISHED && may_write(conn) == 0 && send_room(net, conn) != 0 &&
+        net->tcp.spans.free != 0)
         bits |= STACK_WRITABLE;
     if (conn->flags & NET_CONN_FIN_SEEN)
         bits |= STACK_PEER_FIN;

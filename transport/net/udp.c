@@ -273,6 +273,19 @@ void ewi_net_udp_input(struct ewi_net *net, struct net_arrived *arrived)
     take(net, index, arrived, udp.payload_bytes);
 }
 
+/* A path is TCP's too, so nobody may narrow it by quoting a port that is open: only for where we sent to
+ * last. RFC 8201 section 4 (validate). */
+static bool bound_believes(struct ewi_net *net, const struct net_tuple *tuple,
+                           const struct net_icmp_told *told)
+{
+    uint32_t index = find_bound(&net->udp, tuple);
+
+    if (index == NET_NONE)
+        return false;
+    return told->news != NET_NEWS_TOO_BIG ||
+           ewi_net_tuple_equals(&ewi_net_udp_at(net, index)->sent_to, tuple);
+}
+
 /* RFC 1122 section 4.1.3.3. Who is not connected has no peer whose fate this could be; but the path's
  * MTU serves everybody. */
 bool ewi_net_udp_icmp(struct ewi_net *net, const struct net_tuple *tuple,
@@ -282,7 +295,7 @@ bool ewi_net_udp_icmp(struct ewi_net *net, const struct net_tuple *tuple,
     struct net_udp_endpoint *endpoint;
 
     if (index == NET_NONE)
-        return find_bound(&net->udp, tuple) != NET_NONE;
+        return bound_believes(net, tuple, told);
     if (told->news == NET_NEWS_TOO_BIG) /* the next one is cut */
         return true;
     endpoint = ewi_net_udp_at(net, index);

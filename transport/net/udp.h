@@ -34,6 +34,7 @@ enum { NET_UDP_QUEUE_BYTES = 1 << 20 };
 struct net_udp_endpoint {
     struct net_tuple tuple;   /* connected: its name; else zero */
     struct net_listen listen; /* bound: its name, and of both the local address and port */
+    struct net_tuple sent_to; /* of the last datagram, with its ports */
     uint64_t user;
     uint64_t dropped;      /* datagrams, for want of memory */
     uint32_t first, last;  /* queue */

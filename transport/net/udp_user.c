@@ -277,6 +277,7 @@ int ewi_net_udp_send(struct ewi_net *net, ewi_stream stream, const struct net_da
     most = net->config.slot_bytes - ewi_net_ip_header_bytes(tuple.family) - NET_UDP_BYTES;
     if (datagram->bytes > most) /* slots are at most as long as an IPv4 packet can be */
         return -EMSGSIZE;
+    ewi_net_udp_at(net, index)->sent_to = tuple;
     return send_datagram(net, &tuple, datagram);
 }
 

@@ -1,0 +1,219 @@
+/* tests/sim/test_net_pair.c - two stacks on one wire that can be cut: what TCP and the link owe each other.
+ *
+ * RFC 9293 section 3.8.3 (MUST-20), section 3.9.1.1 (MUST-46); RFC 4861 section 7.3.1 for ARP too. */
+#include <errno.h>
+
+#include "tests/c/harness.h"
+#include "transport/net/header.h"
+#include "transport/net/net.h"
+
+#define MS UINT64_C(1000000)
+#define S  (1000 * MS)
+
+enum { FRAMES = 16, ROOM = 2048, NODES = 2, PORT = 80 };
+
+static struct {
+    struct ewi_net *net[NODES];
+    void *memory[NODES];
+    uint64_t now;
+    bool is_cut;
+    uint32_t arps;
+    ewi_stream listener, client, server;
+} pair;
+
+/* ---- the wire ---- */
+
+static void carry(int from)
+{
+    static uint8_t rooms[FRAMES][ROOM];
+    struct net_frame frames[FRAMES] = {0};
+    uint32_t count;
+
+    for (int i = 0; i < FRAMES; i++)
+        frames[i] = (struct net_frame){.room = rooms[i], .room_bytes = ROOM};
+    count = ewi_net_output(pair.net[from], pair.now, frames, FRAMES);
+    for (uint32_t i = 0; i < count; i++) {
+        struct net_rx rx = {.data = frames[i].room, .bytes = frames[i].bytes, .charge = ROOM};
+
+        pair.arps += frames[i].room[12] == 8 && frames[i].room[13] == 6;
+        if (!pair.is_cut)
+            ewi_net_input(pair.net[!from], pair.now, &rx, 1);
+    }
+}
+
+static void settle(void)
+{
+    for (int i = 0; i < 2 * FRAMES; i++)
+        carry(i % NODES);
+    for (int i = 0; i < NODES; i++)
+        CHECK(ewi_net_check(pair.net[i]) == NULL);
+}
+
+static void pass(uint64_t ns)
+{
+    uint64_t until = pair.now + ns, next;
+
+    for (settle(); pair.now < until; settle()) {
+        next = ewi_min_u64(ewi_net_deadline(pair.net[0]), ewi_net_deadline(pair.net[1]));
+        pair.now = ewi_min_u64(ewi_max_u64(next, pair.now + MS), until);
+        for (int i = 0; i < NODES; i++)
+            ewi_net_tick(pair.net[i], pair.now);
+    }
+}
+
+/* ---- the ends ---- */
+
+static struct stack_addr address(uint8_t last, uint16_t port)
+{
+    return (struct stack_addr){.family = 4, .port = port, .ip = {10, 0, 0, last}};
+}
+
+static struct ewi_net *make(uint8_t number, void **memory)
+{
+    struct net_port_config port = {
+        .mac = {2, 0, 0, 0, 0, number}, .mtu = 1500, .caps = NET_PORT_ETHERNET};
+    struct stack_addr own = address(number, 0);
+    uint8_t seed[32] = {number};
+    struct net_config config;
+    struct ewi_net *net;
+
+    ewi_net_config_for(&config, 8);
+    *memory = aligned_alloc(4096, ewi_align_up(ewi_net_bytes(&config), 4096));
+    CHECK(*memory != NULL);
+    net = ewi_net_init(*memory, &config, seed, pair.now);
+    CHECK(net != NULL);
+    CHECK_EQ(ewi_net_port_add(net, &port), 0);
+    CHECK_EQ(ewi_net_address_add(net, 0, &own, 24, NET_ADDRESS_SURE), 0);
+    return net;
+}
+
+static void begin(void)
+{
+    struct stack_addr local = address(2, PORT);
+
+    memset(&pair, 0, sizeof(pair));
+    pair.now = 1 * S;
+    for (int i = 0; i < NODES; i++)
+        pair.net[i] = make((uint8_t)(i + 1), &pair.memory[i]);
+    CHECK_EQ(ewi_net_listen(pair.net[1], &local, 4, 0, &pair.listener), 0);
+}
+
+static void end(void)
+{
+    for (int i = 0; i < NODES; i++)
+        free(pair.memory[i]);
+}
+
+static void open_connection(void)
+{
+    struct stack_addr remote = address(2, PORT);
+
+    CHECK_EQ(ewi_net_connect(pair.net[0], NULL, &remote, 0, pair.now, &pair.client), 0);
+    pass(100 * MS);
+    CHECK_EQ(ewi_net_accept(pair.net[1], pair.listener, 0, &pair.server), 0);
+}
+
+static void say(int from, ewi_stream stream, const char *text)
+{
+    struct stack_span span = {(void *)(uintptr_t)text, strlen(text)};
+
+    CHECK_EQ(ewi_net_send(pair.net[from], stream, &span, 1), (int64_t)strlen(text));
+}
+
+static struct net_tcp_info look_at_client(void)
+{
+    struct net_tcp_info info;
+
+    CHECK_EQ(ewi_net_tcp_info(pair.net[0], pair.client, &info), 0);
+    return info;
+}
+
+/* ---- a neighbour that was gone ---- */
+
+/* The client has nothing in flight, and its neighbour is forgotten while the wire is cut. */
+static void lose_the_neighbour(void)
+{
+    begin();
+    open_connection();
+    pass(120 * S);
+    say(1, pair.server, "news");
+    pass(200 * MS); /* acknowledged, by an entry that was stale: it is probed from now on */
+    pair.is_cut = true;
+    pass(20 * S);
+    say(0, pair.client, "question");
+    pass(5 * S); /* asked three times in vain */
+    CHECK_EQ(look_at_client().unsent, 8);
+    CHECK_EQ(look_at_client().soft_error, -EHOSTUNREACH);
+}
+
+static void rfc_9293_must_20_what_waited_for_a_neighbour_leaves_when_it_is_back(void)
+{
+    lose_the_neighbour();
+    pair.is_cut = false;
+    pass(10 * S);
+    CHECK_EQ(look_at_client().bytes_acked, 8);
+    CHECK_EQ(look_at_client().soft_error, 0);
+    end();
+}
+
+static void rfc_9293_must_20_what_waits_for_one_who_never_comes_back_fails(void)
+{
+    lose_the_neighbour();
+    for (int i = 0; i < 3600 && ewi_net_error(pair.net[0], pair.client) == 0; i++)
+        pass(1 * S);
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), -EHOSTUNREACH);
+    end();
+}
+
+/* ---- what TCP tells the link ---- */
+
+static void rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked(void)
+{
+    uint32_t before;
+
+    begin();
+    open_connection();
+    before = pair.arps;
+    for (int i = 0; i < 300; i++) {
+        say(0, pair.client, "x");
+        say(1, pair.server, "y");
+        pass(1 * S);
+    }
+    CHECK(pair.arps - before <= 2); /* one each may have begun before TCP had said anything */
+    end();
+}
+
+/* ---- whom one can connect to ---- */
+
+static int connect_to(struct stack_addr remote)
+{
+    ewi_stream stream;
+
+    return ewi_net_connect(pair.net[0], NULL, &remote, 0, pair.now, &stream);
+}
+
+static void rfc_9293_must_46_nobody_connects_to_many(void)
+{
+    begin();
+    CHECK_EQ(connect_to(address(255, PORT)), -EINVAL); /* everybody on 10.0.0.0/24 */
+    CHECK_EQ(connect_to((struct stack_addr){.family = 4, .port = PORT, .ip = {255, 255, 255, 255}}),
+             -EINVAL);
+    CHECK_EQ(connect_to((struct stack_addr){.family = 4, .port = PORT, .ip = {224, 0, 0, 1}}), -EINVAL);
+    CHECK_EQ(connect_to((struct stack_addr){.family = 4, .port = PORT}), -EINVAL);
+    CHECK_EQ(connect_to((struct stack_addr){.family = 6, .port = PORT, .ip = {0xff, 2, [15] = 1}}),
+             -EINVAL);
+    CHECK_EQ(connect_to((struct stack_addr){.family = 6, .port = PORT}), -EINVAL);
+    CHECK(connect_to(address(1, PORT)) < 0); /* ourselves, by a wire */
+    pass(1 * S);
+    CHECK_EQ(pair.arps, 0);
+    end();
+}
+
+int main(void)
+{
+    RUN(rfc_9293_must_20_what_waited_for_a_neighbour_leaves_when_it_is_back);
+    RUN(rfc_9293_must_20_what_waits_for_one_who_never_comes_back_fails);
+    RUN(rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked);
+    RUN(rfc_9293_must_46_nobody_connects_to_many);
+    return 0;
+}
