@@ -195,11 +195,12 @@ static void aux_due(struct ewi_net *net, struct net_conn *conn)
 
 static void hold_due(struct ewi_net *net, struct net_conn *conn)
 {
-    if (!(conn->flags & NET_CONN_SPAN_WAIT)) {
-        conn->flags |= NET_CONN_PUSH;
+    if (!(conn->flags & NET_CONN_SPAN_WAIT) || net->tcp.spans.free == 0) {
+        conn->flags |= NET_CONN_PUSH; /* what a cork holds may be what holds the spans */
         ewi_net_conn_readyup(net, conn);
-        return;
     }
+    if (!(conn->flags & NET_CONN_SPAN_WAIT))
+        return;
     if (net->tcp.spans.free == 0) {
         conn->hold_at = ewi_net_tcp_tick_of(net->now + NET_NO_SPAN_NS);
         return;
