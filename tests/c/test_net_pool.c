@@ -20,12 +20,13 @@ static void sizes_out_of_range_are_refused(void)
 {
     CHECK_EQ(ewi_net_pool_bytes(0, 8), 0);
     CHECK_EQ(ewi_net_pool_bytes(8, 0), 0);
+    CHECK_EQ(ewi_net_pool_bytes(8, 3), 0); /* no place for the index of the next free one */
     CHECK_EQ(ewi_net_pool_bytes(NET_ROWS_MAX + 1, 8), 0);
     CHECK_EQ(ewi_net_pool_bytes(8, NET_ROW_BYTES_MAX + 1), 0);
     CHECK_EQ(ewi_net_pool_bytes(UINT32_MAX, UINT32_MAX), 0);
     CHECK_EQ(ewi_net_pool_bytes(NET_ROWS_MAX, NET_ROW_BYTES_MAX),
-             ((UINT64_C(1) << 40) + (UINT64_C(8) << 24)));
-    CHECK_EQ(ewi_net_pool_bytes(3, 24), 128 + 3 * 8);
+             ((UINT64_C(1) << 40) + (UINT64_C(4) << 24)));
+    CHECK_EQ(ewi_net_pool_bytes(3, 24), 128 + 3 * 4);
 }
 
 /* catches: objects that overlap each other or the table behind them */

@@ -257,15 +257,22 @@ static void errors_about_others_are_not_believed(void)
     CHECK(!tell(6, 53, 4000, NET_NEWS_TOO_BIG, EMSGSIZE));
 }
 
-static void a_bound_endpoint_learns_paths_only(void)
+static void a_bound_endpoint_learns_the_path_of_its_last_datagram_only(void)
 {
+    static const uint8_t text[8];
+    struct net_datagram datagram = {.data = text, .bytes = sizeof(text)};
     struct stack_event event;
     ewi_stream stream;
 
     base_begin();
     stream = open_bound(NULL, 4, 53, 1);
     CHECK(tell(4, 53, 4000, NET_NEWS_HARD, ECONNREFUSED));
+    CHECK(!tell(4, 53, 4000, NET_NEWS_TOO_BIG, EMSGSIZE)); /* a port that is open is no proof */
+    datagram.remote = (struct stack_addr){.family = 4, .port = 4000};
+    memcpy(datagram.remote.ip, peer4, 4);
+    CHECK_EQ(ewi_net_udp_send(net, stream, &datagram, 0), 0);
     CHECK(tell(4, 53, 4000, NET_NEWS_TOO_BIG, EMSGSIZE));
+    CHECK(!tell(4, 53, 4001, NET_NEWS_TOO_BIG, EMSGSIZE));
     CHECK_EQ(ewi_net_udp_error(net, stream), 0);
     CHECK_EQ(ewi_net_udp_events(net, &event, 1), 0);
     CHECK(!tell(4, 54, 4000, NET_NEWS_TOO_BIG, EMSGSIZE));
@@ -297,7 +304,7 @@ int main(void)
     RUN(golden_datagrams_arrive);
     RUN(rfc_1122_section_4_1_3_3_a_connected_endpoint_hears_of_errors);
     RUN(errors_about_others_are_not_believed);
-    RUN(a_bound_endpoint_learns_paths_only);
+    RUN(a_bound_endpoint_learns_the_path_of_its_last_datagram_only);
     RUN(a_path_that_is_too_narrow_is_no_error);
     return 0;
 }

@@ -256,7 +256,7 @@ static void do_info(char **words)
     print_stream(&peer.streams, "info", stream_at(words[0]));
 }
 
-/* wire in|out LOSS_PPM REORDER_PPM HOLD_US [LONGEST] */
+/* wire in|out LOSS_PPM REORDER_PPM HOLD_US [LONGEST [MARK_PPM]] */
 static void do_wire(char **words)
 {
     struct tun_wire *wire = strcmp(words[0], "in") == 0 ? &peer.in : &peer.out;
@@ -265,6 +265,7 @@ static void do_wire(char **words)
     wire->reorder_ppm = (uint32_t)number(words[2]);
     wire->hold_ns = number(words[3]) * 1000 + 1;
     wire->longest = words[4] != NULL ? (uint32_t)number(words[4]) : UINT32_MAX;
+    wire->mark_ppm = words[4] != NULL && words[5] != NULL ? (uint32_t)number(words[5]) : 0;
     answer("wire", 0, 0);
 }
 
@@ -288,10 +289,10 @@ static void do_counters(char **words)
     const char *broken = ewi_net_check(peer.net);
 
     printf("{\"event\":\"%s\",\"check\":\"%s\",\"wire_lost\":%" PRIu64 ",\"wire_reordered\":%" PRIu64
-           ",\"free_buffers\":%u,\"open\":{",
+           ",\"wire_marked\":%" PRIu64 ",\"free_buffers\":%u,\"open\":{",
            words == NULL ? "bye" : "counters", broken != NULL ? broken : "",
            peer.in.lost + peer.out.lost, peer.in.reordered + peer.out.reordered,
-           peer.buffers.count);
+           peer.in.marked + peer.out.marked, peer.buffers.count);
     for (uint32_t i = 0, first = 1; i < peer.streams.count; i++)
         if (!peer.streams.stream[i].is_over) {
             printf("%s\"%u\":%d", first ? "" : ",", i, (int)peer.streams.stream[i].role);
@@ -325,7 +326,7 @@ static const struct command {
     {"shutdown", "ID", 1, do_shutdown},
     {"finish", "ID [reset]", 1, do_finish},
     {"info", "ID", 1, do_info},
-    {"wire", "in|out LOSS_PPM REORDER_PPM HOLD_US [LONGEST]", 4, do_wire},
+    {"wire", "in|out LOSS_PPM REORDER_PPM HOLD_US [LONGEST [MARK_PPM]]", 4, do_wire},
     {"mtu", "MTU", 1, do_mtu},
     {"address", "ADDRESS/BITS: its state", 1, do_state},
     {"counters", "", 0, do_counters},

@@ -87,7 +87,8 @@ struct tun_wire {
     uint32_t loss_ppm, reorder_ppm;
     uint64_t hold_ns;      /* at most so long */
     uint32_t longest;      /* longer frames vanish: a black hole of path MTU discovery */
-    uint64_t lost, reordered;
+    uint32_t mark_ppm;     /* of bare IP packets whose transport knows ECN: marked as a router does */
+    uint64_t lost, reordered, marked;
     struct tun_held held[TUN_HELD_MAX];
     uint32_t held_count;
 };
@@ -99,6 +100,27 @@ static inline bool tun_happens(struct tun_wire *wire, uint32_t ppm)
     return ppm != 0 && harness_next(&wire->random) % 1000000 < ppm;
 }
 
+/* RFC 3168 section 5: CE, if it is a packet of an ECN-capable transport. The sum: RFC 1624. */
+static inline bool tun_mark(uint8_t *packet)
+{
+    uint32_t sum;
+
+    if (packet[0] >> 4 == 6) {
+        if ((packet[1] & 0x30) == 0)
+            return false;
+        packet[1] |= 0x30;
+        return true;
+    }
+    if ((packet[1] & 3) == 0)
+        return false;
+    sum = (uint32_t)(packet[10] << 8 | packet[11]) + (packet[1] & 3) + 0xffff - 3;
+    sum = (sum & 0xffff) + (sum >> 16);
+    packet[1] |= 3;
+    packet[10] = (uint8_t)(sum >> 8);
+    packet[11] = (uint8_t)sum;
+    return true;
+}
+
 /* HELD: the buffer is the wire's until tun_wire_due. */
 static inline enum tun_fate tun_wire_judge(struct tun_wire *wire, uint64_t now, uint8_t *buffer,
                                            uint32_t bytes)
@@ -107,6 +129,8 @@ static inline enum tun_fate tun_wire_judge(struct tun_wire *wire, uint64_t now, 
         wire->lost += 1;
         return TUN_LOST;
     }
+    if (tun_happens(wire, wire->mark_ppm) && tun_mark(buffer))
+        wire->marked += 1;
     if (!tun_happens(wire, wire->reorder_ppm) || wire->held_count == TUN_HELD_MAX)
         return TUN_PASSES;
     wire->reordered += 1;

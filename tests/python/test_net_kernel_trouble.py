@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -117,6 +118,32 @@ def test_explicit_congestion_notification(pair: Pair, family: int, rng: random.R
         assert pair.peer.end(stream)["info"]["ecn"]
 
 
+DELIVERED_CE = slice(196, 200)  # of struct tcp_info
+
+
+@BOTH
+def test_marks_of_a_router_are_echoed_and_heeded(
+    pair: Pair, family: int, rng: random.Random
+) -> None:
+    """RFC 3168 section 6.1: the receiver tells the sender, who sends less; nothing is sent again."""
+    pair.start()
+    pair.host.sysctl("ipv4/tcp_ecn", "1")
+    pair.peer.ask("set * ecn 1")
+    for way in ("in", "out"):
+        pair.peer.ask(f"wire {way} 0 0 0 65535 5000")
+    pair.peer.listen(family, 80, "sink")
+    with pair.host.connect(family, 80) as sock:
+        sender = send_all(sock, rng.randbytes(2 * MEGABYTE))
+        drain(sock)
+        sender.join()
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 200)[DELIVERED_CE]
+    assert int.from_bytes(told, sys.byteorder) > 0
+    info = pair.to_kernel(family, 2 * MEGABYTE, 81)["info"]
+    assert info["segments_resent"] == 0
+    assert info["ssthresh"] < 1 << 20
+    assert pair.peer.quit()["wire_marked"] > 0
+
+
 def test_ecn_that_only_one_side_asks_for(pair: Pair) -> None:
     pair.start()
     pair.host.sysctl("ipv4/tcp_ecn", "1")
@@ -203,10 +230,11 @@ def test_a_reader_of_ours_that_stops_and_goes_on(
         pair.peer.ask(f"still {stream} 1")
         sender = send_all(sock, data)
         pair.peer.until(stream, lambda said: said["info"]["receive_window"] == 0)
-        probed = pair.peer.counters()["rx_packets"] + 2
+        before = pair.peer.counters()
         end = time.monotonic() + SOON
-        while pair.peer.counters()["rx_packets"] < probed:
+        while (now := pair.peer.counters())["rx_packets"] < before["rx_packets"] + 2:
             assert time.monotonic() < end, "the kernel does not probe"
+        assert now["tx_frames"] >= before["tx_frames"] + 2
         pair.peer.ask(f"still {stream} 0")
         said = pair.peer.until(stream, lambda said: said["received"] == MEGABYTE)
         assert said["received_crc"] == zlib.crc32(data)

@@ -195,10 +195,8 @@ static void aux_due(struct ewi_net *net, struct net_conn *conn)
 
 static void hold_due(struct ewi_net *net, struct net_conn *conn)
 {
-    if (!(conn->flags & NET_CONN_SPAN_WAIT) || net->tcp.spans.free == 0) {
-        conn->flags |= NET_CONN_PUSH; /* what a cork holds may be what holds the spans */
-        ewi_net_conn_readyup(net, conn);
-    }
+    conn->flags |= NET_CONN_PUSH;
+    ewi_net_conn_readyup(net, conn);
     if (!(conn->flags & NET_CONN_SPAN_WAIT))
         return;
     if (net->tcp.spans.free == 0) {
