@@ -20,6 +20,7 @@ static struct {
 } input;
 
 static bool has_times, has_sack;
+static bool is_fickle[PEER_FLOWS]; /* its timestamps went back, forward or away */
 static uint8_t last[PEER_PACKET_BYTES_MAX]; /* packet of ours */
 static uint32_t last_bytes;
 
@@ -92,6 +93,7 @@ static void says_flags(uint32_t flow, uint8_t flags, uint32_t payload)
 
 static void add_options(struct net_tcp *tcp, const struct peer_flow *flow, uint32_t which)
 {
+    is_fickle[flow - peer.flow] |= (which & 7) != 0;
     if ((which & 1) != 0)
         tcp->has ^= NET_TCP_HAS_TIMES;
     if ((which & 2) != 0)
@@ -537,6 +539,7 @@ static void step_obliging(void)
     }
 }
 
+#include "tests/fuzz/net_finale.h"
 #include "tests/fuzz/net_starts.h"
 
 static void (*const step[])(void) = {
@@ -557,6 +560,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input.at = data;
     input.end = data + size;
     last_bytes = 0;
+    memset(is_fickle, 0, sizeof(is_fickle));
     start();
     shell_judge();
     while (input.at < input.end && steps++ < STEPS_MAX) {
@@ -567,6 +571,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             shell_rests();
         shell_judge();
     }
+    if (shell.batch_count > 0)
+        shell_give_batch();
+    finale();
     shell_end();
     return 0;
 }
