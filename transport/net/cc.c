@@ -1,6 +1,6 @@
 #include "transport/net/cc_kinds.h"
 
-enum { ALPHA_ONE = 1 << 20, ALPHA_SHIFT = 4, L_FIRST = 8, L = 2, CSS_GROWTH_DIVISOR = 4 };
+enum { ALPHA_ONE = 1 << 20, ALPHA_SHIFT = 4, L = 64, CSS_GROWTH_DIVISOR = 4 };
 
 /* ------------------------------------------------------------------ NewReno */
 
@@ -148,11 +148,12 @@ void ewi_net_cc_init(struct net_cc *cc, enum net_cc_kind kind, uint32_t smss, ui
         table[kind]->init(cc, una);
 }
 
-/* RFC 3465 2.2, 2.3: at most L segments for one ACK, one after a timeout. RFC 9406 4.3: eight with
- * HyStart++ when nothing is paced; a quarter of it in CSS. */
+/* RFC 3465 2.2, 2.3: at most L segments for one ACK, one after a timeout; RFC 9406 4.3: a quarter of it in
+ * CSS. L is what a receiver that works in batches acknowledges at once (ours, and Linux behind GRO, which
+ * counts all of it): with 2 or 8 the window would grow by that much a round trip and not double. */
 static uint32_t slow_start_growth(struct net_cc *cc, uint32_t acked)
 {
-    uint32_t segments = cc->after_rto ? 1 : cc->hystart != NET_HYSTART_OFF ? L_FIRST : L;
+    uint32_t segments = cc->after_rto ? 1 : L;
     uint32_t grow = (uint32_t)ewi_min_u64(acked, (uint64_t)segments * cc->smss);
 
     if (cc->hystart != NET_HYSTART_CSS)

@@ -18,7 +18,7 @@
  *                of HyStart++, which sets ssthresh to cwnd.
  *            I4  after undo cwnd and ssthresh are at least what was saved, the rest is the same.
  * Ordering   single threaded
- * Source     RFC 5681 (NewReno: 6582), 3465 (L = 2), 6928 (10 segments), 9438 (CUBIC), 9406
+ * Source     RFC 5681 (NewReno: 6582), 3465 (L = 64), 6928 (10 segments), 9438 (CUBIC), 9406
  *            (HyStart++), 8257 (DCTCP), 3168 6.1.2. Idle: RFC 5681 4.1, remembering 3/4 of the window
  *            in ssthresh as RFC 7661 4.4.3; growth only when limited by cwnd as RFC 7661 4.4, 9438 5.8.
  */
