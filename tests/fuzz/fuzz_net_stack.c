@@ -20,6 +20,7 @@ static struct {
 } input;
 
 static bool has_times, has_sack;
+static bool is_short; /* an option may have left less room than a segment takes */
 static bool is_fickle[PEER_FLOWS]; /* its timestamps went back, forward or away */
 static uint8_t last[PEER_PACKET_BYTES_MAX]; /* packet of ours */
 static uint32_t last_bytes;
@@ -413,6 +414,7 @@ static void step_option(void)
     uint64_t read;
 
     value *= (u8() & 3) == 3 ? 1000 : 1;
+    is_short |= option == NET_OPTION_RECV_BYTES;
     if (ewi_net_set(shell.net, handle, option, value) == 0)
         peer_check(ewi_net_get(shell.net, handle, option, &read) == 0);
 }
@@ -561,6 +563,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input.end = data + size;
     last_bytes = 0;
     memset(is_fickle, 0, sizeof(is_fickle));
+    is_short = false;
     start();
     shell_judge();
     while (input.at < input.end && steps++ < STEPS_MAX) {

@@ -14,7 +14,7 @@
 #ifndef TESTS_FUZZ_NET_FINALE_H
 #define TESTS_FUZZ_NET_FINALE_H
 
-enum { GAP_MAX = 60000 };
+enum { GAP_MAX = 60000, HEARINGS = 20 };
 
 /* Bytes that the peer sent and that have not all arrived: its numbers count as old until they have. */
 static uint32_t gap(const struct shell_stream *stream)
@@ -41,6 +41,26 @@ static bool is_lively(const struct shell_stream *stream)
            info.state >= NET_TCP_ESTABLISHED && gap(stream) < GAP_MAX &&
            ewi_net_addresses(shell.net, stream->handle, &local, &remote) == 0 &&
            local.port == flow->local_port;
+}
+
+/* What the peer says in order is taken: with everything read and given back there is room. */
+static void hear(struct shell_stream *stream)
+{
+    uint32_t before = peer.flow[stream->flow % PEER_FLOWS].want;
+    struct net_tcp_info info;
+
+    for (uint32_t round = 0; is_lively(stream) && !is_short; round++) {
+        if (ewi_net_tcp_info(shell.net, stream->handle, &info) != 0 ||
+            info.state < NET_TCP_ESTABLISHED || info.state > NET_TCP_FIN_WAIT_2)
+            return;
+        peer_check(round < HEARINGS);
+        says_flags(stream->flow, NET_TCP_ACK, 1);
+        if (peer.flow[stream->flow].want != before)
+            return;
+        receives(stream, 20000, 20000);
+        time_passes(SECOND);
+        shell_rests();
+    }
 }
 
 /* With a peer that answers, nothing that was sent stays: not for want of memory, not for ever. */
@@ -71,6 +91,8 @@ static void finale(void)
         shell_rests();
     }
     shell_judge();
+    for (uint32_t i = 0; i < shell.streams; i++)
+        hear(&shell.stream[i]);
 }
 
 #endif
