@@ -39,6 +39,7 @@ static bool is_lively(const struct shell_stream *stream)
            !is_fickle[stream->flow] && !(is_ether && peer_end(stream->flow).ip[3] == 3) &&
            ewi_net_tcp_info(shell.net, stream->handle, &info) == 0 &&
            info.state >= NET_TCP_ESTABLISHED && gap(stream) < GAP_MAX &&
+           (info.state <= NET_TCP_FIN_WAIT_2 || gap(stream) == 0) && /* spoke behind its own FIN */
            ewi_net_addresses(shell.net, stream->handle, &local, &remote) == 0 &&
            local.port == flow->local_port;
 }
