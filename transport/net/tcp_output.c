@@ -269,7 +269,7 @@ static void look_at_idle(struct turn *turn)
 
     if (conn->runs.una != conn->runs.nxt || conn->sent_at == 0)
         return;
-    since = ewi_net_tcp_tick_ns(conn->sent_at, turn->net->now);
+    since = ewi_net_tcp_slow_ns(conn->sent_at, turn->net->now);
     if (since + rto < turn->net->now)
         ewi_net_cc_on_idle(&conn->cc, turn->net->now - since, rto, turn->net->now);
 }
@@ -297,7 +297,7 @@ static bool book_new(struct turn *turn, const struct next *next)
             conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NO_RUN_NS);
         return false;
     }
-    conn->sent_at = ewi_net_tcp_tick_of(turn->net->now);
+    conn->sent_at = ewi_net_tcp_slow_of(turn->net->now);
     if (next->bytes % turn->full != 0)
         conn->small_end = ewi_net_seq_wrap(conn->runs.nxt);
     trouble = ewi_net_conn_trouble(turn->net, conn);
@@ -322,7 +322,7 @@ static void book_again(struct turn *turn, const struct next *next)
 
     ewi_net_runs_resent(&turn->net->tcp.runs, &conn->runs, next->from, &sent);
     conn->resent += 1;
-    conn->sent_at = ewi_net_tcp_tick_of(turn->net->now);
+    conn->sent_at = ewi_net_tcp_slow_of(turn->net->now);
     if (!next->is_tlp)
         conn->flags &= ~(uint32_t)NET_CONN_FORCE;
     if (trouble != NULL) {
