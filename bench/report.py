@@ -208,18 +208,13 @@ TARGETS = (
         "<=",
         1.0,
     ),
-    *(
-        Target(
-            "net-goodput",
-            f"our TCP / the kernel's, {loss:g} % loss, {ms} ms",
-            f"ours/{loss:g}%/{ms}ms",
-            f"kernel/{loss:g}%/{ms}ms",
-            ">=",
-            1,
-            (loss, ms) == (1, 10),
-        )
-        for loss in (0, 0.1, 1, 3, 10)
-        for ms in (1, 10, 50)
+    Target(
+        "net-goodput",
+        "goodput of our TCP / the kernel's, 1 % loss, 10 ms",
+        "ours/1%/10ms",
+        "kernel/1%/10ms",
+        ">=",
+        1,
     ),
 )
 

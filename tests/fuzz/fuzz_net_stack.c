@@ -20,6 +20,8 @@ static struct {
 } input;
 
 static bool has_times, has_sack;
+static bool is_short; /* an option may have left less room than a segment takes */
+static bool is_fickle[PEER_FLOWS]; /* its timestamps went back, forward or away */
 static uint8_t last[PEER_PACKET_BYTES_MAX]; /* packet of ours */
 static uint32_t last_bytes;
 
@@ -92,6 +94,7 @@ static void says_flags(uint32_t flow, uint8_t flags, uint32_t payload)
 
 static void add_options(struct net_tcp *tcp, const struct peer_flow *flow, uint32_t which)
 {
+    is_fickle[flow - peer.flow] |= (which & 7) != 0;
     if ((which & 1) != 0)
         tcp->has ^= NET_TCP_HAS_TIMES;
     if ((which & 2) != 0)
@@ -411,6 +414,7 @@ static void step_option(void)
     uint64_t read;
 
     value *= (u8() & 3) == 3 ? 1000 : 1;
+    is_short |= option == NET_OPTION_RECV_BYTES;
     if (ewi_net_set(shell.net, handle, option, value) == 0)
         peer_check(ewi_net_get(shell.net, handle, option, &read) == 0);
 }
@@ -537,6 +541,7 @@ static void step_obliging(void)
     }
 }
 
+#include "tests/fuzz/net_finale.h"
 #include "tests/fuzz/net_starts.h"
 
 static void (*const step[])(void) = {
@@ -557,6 +562,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input.at = data;
     input.end = data + size;
     last_bytes = 0;
+    memset(is_fickle, 0, sizeof(is_fickle));
+    is_short = false;
     start();
     shell_judge();
     while (input.at < input.end && steps++ < STEPS_MAX) {
@@ -567,6 +574,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             shell_rests();
         shell_judge();
     }
+    if (shell.batch_count > 0)
+        shell_give_batch();
+    finale();
     shell_end();
     return 0;
 }

@@ -218,6 +218,14 @@ class Peer:
         found: dict[str, int] = self.ask("counters", "counters")["counters"]
         return found
 
+    def until_counted(self, name: str, more: int) -> dict[str, int]:
+        """Ask until a counter has grown by so much."""
+        end = time.monotonic() + SOON
+        least = self.counters()[name] + more
+        while (found := self.counters())[name] < least:
+            assert time.monotonic() < end, f"{name}: {found[name]}, want {least}"
+        return found
+
     def listen(self, family: int, port: int, *what: object) -> int:
         words = " ".join(map(str, what))
         return int(self.ask(f"listen {at(family, OURS[family], port)} {words}")["id"])

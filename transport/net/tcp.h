@@ -15,7 +15,8 @@
  *              tcp_state.c   the only place that changes `state`; the end of a connection
  *              tcp_listen.c  SYN queue, cookies, accept
  *              tcp_reply.c   segments without a connection: RST, SYN-ACK, TIME_WAIT's ACK
- *              tcp_user.c    user calls;  tcp_info.c  what they see;  tcp_icmp.c  what routers say
+ *              tcp_user.c    user calls;  tcp_settings.c  options;  tcp_info.c  what users see
+ *              tcp_icmp.c    what routers say;  tcp_option.c  what SYNs agree
  *            Positions (u64): transport/net/seq.h. Ticks (u32): ewi_net_tcp_tick_of().
  * Owner      the stack; a conn holds packets (received), spans (to be sent) and runs (in flight)
  * Threads    one caller at a time
@@ -122,7 +123,7 @@ struct net_conn {
     uint32_t trouble;         /* or NET_NONE */
     uint32_t resent;          /* segments */
     uint32_t ecn_end;         /* no second reduction for marks before this is acknowledged */
-    uint32_t sent_at;         /* ticks, of the last data */
+    uint32_t sent_at;         /* slow ticks, of the last data */
     uint16_t timeouts, undone;
     uint16_t snd_wnd_max;     /* the widest ever offered, as on the wire: to be scaled */
     uint16_t challenge_at;    /* second in which `challenges` were counted */

@@ -146,13 +146,6 @@ void ewi_net_conn_marked(struct ewi_net *net, struct net_conn *conn, uint64_t un
     conn->recovery = NET_CWR;
 }
 
-/* ecn_end is a wrapped number: it never stays so far behind that it seems to be ahead. */
-static void keep_near(struct net_conn *conn)
-{
-    if (conn->runs.una >= ewi_net_seq_unwrap(conn->runs.una, conn->ecn_end))
-        conn->ecn_end = ewi_net_seq_wrap(conn->runs.una);
-}
-
 static void grow(struct ewi_net *net, struct net_conn *conn, const struct net_acked *acked,
                  uint64_t rtt, bool was_in_recovery, bool ece)
 {
@@ -233,8 +226,6 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
     if (conn->recovery == NET_CWR &&
         conn->runs.una >= ewi_net_seq_unwrap(conn->runs.una, conn->ecn_end))
         conn->recovery = NET_OPEN;
-    if (conn->flags & NET_CONN_ECN)
-        keep_near(conn);
     if (ece)
         ewi_net_conn_marked(net, conn, una_before);
     /* Reports of duplicates, and what ends a tail loss probe, may come when all is acknowledged. */

@@ -248,6 +248,19 @@ static void start_timeout(struct turn *turn, bool restart)
         ewi_net_conn_arm_timeout(turn->net, conn, ewi_net_conn_rto(turn->net, conn));
 }
 
+/* With its second segment a flight is acknowledged at once: the timer need not wait for an ACK that is
+ * delayed. It is not started anew: RFC 6298 section 5.1. */
+static void shorten_timeout(struct turn *turn, uint64_t rto_before)
+{
+    struct net_conn *conn = turn->conn;
+    uint64_t rto = ewi_net_conn_rto(turn->net, conn), at;
+
+    if (conn->rto_at == 0 || rto >= rto_before)
+        return;
+    at = ewi_net_tcp_tick_ns(conn->rto_at, turn->net->now) - (rto_before - rto);
+    conn->rto_at = ewi_net_tcp_tick_of(ewi_max_u64(at, turn->net->now));
+}
+
 /* RFC 5681 section 4.1, RFC 7661 */
 static void look_at_idle(struct turn *turn)
 {
@@ -256,7 +269,7 @@ static void look_at_idle(struct turn *turn)
 
     if (conn->runs.una != conn->runs.nxt || conn->sent_at == 0)
         return;
-    since = ewi_net_tcp_tick_ns(conn->sent_at, turn->net->now);
+    since = ewi_net_tcp_slow_ns(conn->sent_at, turn->net->now);
     if (since + rto < turn->net->now)
         ewi_net_cc_on_idle(&conn->cc, turn->net->now - since, rto, turn->net->now);
 }
@@ -269,6 +282,7 @@ static bool book_new(struct turn *turn, const struct next *next)
                             .bytes = bytes,
                             .segment_bytes = (uint16_t)(next->bytes > turn->full ? turn->full : bytes),
                             .flags = conn->recovery >= NET_RECOVERY ? NET_RUN_RECOVERY : 0};
+    uint64_t rto_before = ewi_net_conn_rto(turn->net, conn);
     struct net_trouble *trouble;
 
     look_at_idle(turn);
@@ -283,7 +297,7 @@ static bool book_new(struct turn *turn, const struct next *next)
             conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NO_RUN_NS);
         return false;
     }
-    conn->sent_at = ewi_net_tcp_tick_of(turn->net->now);
+    conn->sent_at = ewi_net_tcp_slow_of(turn->net->now);
     if (next->bytes % turn->full != 0)
         conn->small_end = ewi_net_seq_wrap(conn->runs.nxt);
     trouble = ewi_net_conn_trouble(turn->net, conn);
@@ -291,6 +305,7 @@ static bool book_new(struct turn *turn, const struct next *next)
         conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
     if (trouble != NULL)
         ewi_net_prr_on_sent(&trouble->prr, bytes);
+    shorten_timeout(turn, rto_before);
     start_timeout(turn, false);
     return true;
 }
@@ -307,7 +322,7 @@ static void book_again(struct turn *turn, const struct next *next)
 
     ewi_net_runs_resent(&turn->net->tcp.runs, &conn->runs, next->from, &sent);
     conn->resent += 1;
-    conn->sent_at = ewi_net_tcp_tick_of(turn->net->now);
+    conn->sent_at = ewi_net_tcp_slow_of(turn->net->now);
     if (!next->is_tlp)
         conn->flags &= ~(uint32_t)NET_CONN_FORCE;
     if (trouble != NULL) {

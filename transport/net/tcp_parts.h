@@ -270,6 +270,12 @@ const struct net_settings *ewi_net_listener_settings(struct ewi_net *net, uint32
 /* Steps of tcp_input.c for a connection that a half-open one has just become. */
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment);
 
+/* ---- tcp_user.c ---- */
+
+/* NULL: stale, finished or not accepted. */
+struct net_conn *ewi_net_conn_find(struct ewi_net *net, ewi_stream stream);
+struct net_listener *ewi_net_listener_find(struct ewi_net *net, ewi_stream stream, uint32_t *index);
+
 /* ---- tcp_reply.c ---- */
 
 bool ewi_net_tcp_reply(struct ewi_net *net, const struct net_tuple *tuple, struct net_tcp *tcp,

@@ -367,12 +367,22 @@ static void take_text(struct ewi_net *net, struct net_conn *conn, struct net_seg
 
 /* ---- FIN: eighth ---- */
 
+/* Text behind the FIN, which an honest peer has not: the first end that is reached is the end. */
+static void forget_behind_fin(struct ewi_net *net, struct net_trouble *trouble)
+{
+    struct net_taken taken;
+
+    while (ewi_net_reorder_drop(&net->tcp.reorder, &trouble->reorder, &taken))
+        ewi_net_packet_give(net, taken.buffer);
+}
+
 static bool take_fin(struct ewi_net *net, struct net_conn *conn)
 {
     struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
 
     conn->rcv_nxt += 1;
     if (trouble != NULL) {
+        forget_behind_fin(net, trouble);
         ewi_net_reorder_advance(&trouble->reorder, 1);
         trouble->fin_at = 0;
     }
@@ -403,12 +413,11 @@ static bool look_for_fin(struct ewi_net *net, struct net_conn *conn, const struc
         return take_fin(net, conn);
     if (!(segment->tcp.flags & NET_TCP_FIN) || fin < conn->rcv_nxt)
         return true;
-    if (fin == conn->rcv_nxt &&
-        (trouble == NULL || ewi_net_reorder_is_empty(&trouble->reorder)))
+    if (fin == conn->rcv_nxt)
         return take_fin(net, conn);
     ewi_net_conn_ack_now(conn);
     trouble = ewi_net_conn_need_trouble(net, conn);
-    if (trouble != NULL && fin > conn->rcv_nxt)
+    if (trouble != NULL)
         trouble->fin_at = fin;
     return true;
 }

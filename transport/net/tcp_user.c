@@ -8,7 +8,7 @@ static uint64_t handle_of(const struct ewi_net *net, const struct net_conn *conn
     return ewi_net_pool_handle(&net->tcp.conns, ewi_net_conn_index(net, conn));
 }
 
-static struct net_conn *find(struct ewi_net *net, ewi_stream stream)
+struct net_conn *ewi_net_conn_find(struct ewi_net *net, ewi_stream stream)
 {
     uint32_t index = ewi_net_pool_find(&net->tcp.conns, stream);
     struct net_conn *conn;
@@ -19,7 +19,8 @@ static struct net_conn *find(struct ewi_net *net, ewi_stream stream)
     return (conn->flags & (NET_CONN_FINISHED | NET_CONN_PENDING)) ? NULL : conn;
 }
 
-static struct net_listener *find_listener(struct ewi_net *net, ewi_stream stream, uint32_t *index)
+struct net_listener *ewi_net_listener_find(struct ewi_net *net, ewi_stream stream,
+                                           uint32_t *index)
 {
     if (((uint32_t)stream & NET_SLOT_KIND) != NET_SLOT_LISTENER)
         return NULL;
@@ -205,7 +206,7 @@ int ewi_net_connect(struct ewi_net *net, const struct stack_addr *local,
 int ewi_net_accept(struct ewi_net *net, ewi_stream stream, uint64_t user, ewi_stream *out)
 {
     uint32_t index;
-    struct net_listener *listener = find_listener(net, stream, &index);
+    struct net_listener *listener = ewi_net_listener_find(net, stream, &index);
     struct net_conn *conn;
 
     if (listener == NULL)
@@ -259,7 +260,7 @@ static void wait_for_span(struct ewi_net *net, struct net_conn *conn)
 int64_t ewi_net_send(struct ewi_net *net, ewi_stream stream, const struct stack_span *spans,
                      uint32_t count)
 {
-    struct net_conn *conn = find(net, stream);
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
     uint32_t room, bytes;
     int64_t taken = 0;
     int code;
@@ -294,7 +295,7 @@ int64_t ewi_net_send(struct ewi_net *net, ewi_stream stream, const struct stack_
 
 int ewi_net_released(struct ewi_net *net, ewi_stream stream, uint64_t *out)
 {
-    struct net_conn *conn = find(net, stream);
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
 
     if (conn == NULL)
         return -ESTALE;
@@ -349,7 +350,7 @@ static uint32_t copy_out(struct ewi_net *net, struct net_conn *conn, uint8_t *to
 int64_t ewi_net_recv_into(struct ewi_net *net, ewi_stream stream, const struct stack_room *rooms,
                           uint32_t count)
 {
-    struct net_conn *conn = find(net, stream);
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
     int64_t done = 0;
 
     if (conn == NULL)
@@ -365,7 +366,7 @@ int64_t ewi_net_recv_into(struct ewi_net *net, ewi_stream stream, const struct s
 
 int ewi_net_recv(struct ewi_net *net, ewi_stream stream, struct net_token *tokens, uint32_t count)
 {
-    struct net_conn *conn = find(net, stream);
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
     uint32_t done = 0;
 
     if (conn == NULL)
@@ -417,7 +418,7 @@ static void send_fin(struct ewi_net *net, struct net_conn *conn)
 
 int ewi_net_shutdown(struct ewi_net *net, ewi_stream stream)
 {
-    struct net_conn *conn = find(net, stream);
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
 
     if (conn == NULL)
         return -ESTALE;
@@ -473,10 +474,10 @@ int ewi_net_finish(struct ewi_net *net, ewi_stream stream, bool reset, uint64_t 
     uint32_t index;
 
     net->now = ewi_max_u64(net->now, now);
-    listener = find_listener(net, stream, &index);
+    listener = ewi_net_listener_find(net, stream, &index);
     if (listener != NULL)
         return listener->backlog == 0 ? -ESTALE : finish_listener(net, index);
-    conn = find(net, stream);
+    conn = ewi_net_conn_find(net, stream);
     if (conn == NULL)
         return -ESTALE;
     finish_conn(net, conn, reset);
@@ -493,10 +494,10 @@ uint32_t ewi_net_ready(struct ewi_net *net, ewi_stream stream)
 
     if (is_udp(stream))
         return ewi_net_udp_ready(net, stream);
-    listener = find_listener(net, stream, &index);
+    listener = ewi_net_listener_find(net, stream, &index);
     if (listener != NULL)
         return listener->first != NET_NONE ? STACK_ACCEPT : 0;
-    conn = find(net, stream);
+    conn = ewi_net_conn_find(net, stream);
     if (conn == NULL)
         return 0;
     if (conn->state >= NET_TCP_ESTABLISHED)
@@ -520,9 +521,9 @@ int ewi_net_error(struct ewi_net *net, ewi_stream stream)
 
     if (is_udp(stream))
         return ewi_net_udp_error(net, stream);
-    if (find_listener(net, stream, &index) != NULL)
+    if (ewi_net_listener_find(net, stream, &index) != NULL)
         return 0;
-    conn = find(net, stream);
+    conn = ewi_net_conn_find(net, stream);
     return conn == NULL ? -ESTALE : -(int)conn->error;
 }
 
@@ -533,9 +534,9 @@ int ewi_net_watch(struct ewi_net *net, ewi_stream stream, uint32_t bits)
 
     if (is_udp(stream))
         return ewi_net_udp_watch(net, stream, bits);
-    if (find_listener(net, stream, &index) != NULL)
+    if (ewi_net_listener_find(net, stream, &index) != NULL)
         return 0;
-    conn = find(net, stream);
+    conn = ewi_net_conn_find(net, stream);
     if (conn == NULL)
         return -ESTALE;
     conn->watch = (uint8_t)(bits & (STACK_READABLE | STACK_WRITABLE));
@@ -572,92 +573,4 @@ uint32_t ewi_net_tcp_events(struct ewi_net *net, struct stack_event *events, uin
             ewi_net_conn_free(net, ewi_net_conn(net, event.index));
     }
     return done;
-}
-
-/* ---- addresses, options ---- */
-
-int ewi_net_addresses(struct ewi_net *net, ewi_stream stream, struct stack_addr *local,
-                      struct stack_addr *remote)
-{
-    struct net_listener *listener;
-    struct net_conn *conn;
-    uint32_t index;
-
-    if (is_udp(stream))
-        return ewi_net_udp_addresses(net, stream, local, remote);
-    listener = find_listener(net, stream, &index);
-    *remote = (struct stack_addr){0};
-    if (listener != NULL) {
-        *local = (struct stack_addr){.family = listener->listen.family,
-                                     .port = listener->listen.port,
-                                     .scope = listener->listen.scope};
-        memcpy(local->ip, listener->listen.address, sizeof(local->ip));
-        return 0;
-    }
-    conn = find(net, stream);
-    if (conn == NULL)
-        return -ESTALE;
-    *local = (struct stack_addr){.family = conn->tuple.family,
-                                 .port = conn->tuple.local_port,
-                                 .scope = conn->tuple.scope};
-    *remote = *local;
-    remote->port = conn->tuple.remote_port;
-    memcpy(local->ip, conn->tuple.local, sizeof(local->ip));
-    memcpy(remote->ip, conn->tuple.remote, sizeof(remote->ip));
-    return 0;
-}
-
-static bool is_early(enum net_option option)
-{
-    return option == NET_OPTION_TIMESTAMPS || option == NET_OPTION_SACK ||
-           option == NET_OPTION_SCALE || option == NET_OPTION_CONGESTION ||
-           option == NET_OPTION_HYSTART || option == NET_OPTION_ECN;
-}
-
-int ewi_net_set(struct ewi_net *net, ewi_stream stream, enum net_option option, uint64_t value)
-{
-    struct net_settings_table *table = &net->tcp.settings;
-    struct net_listener *listener;
-    struct net_conn *conn;
-    uint32_t index;
-    int code;
-
-    if (stream == 0) {
-        code = ewi_net_settings_change_default(table, option, value);
-        net->tcp.time_waits.duration_ns = table->time_wait_ns;
-        return code;
-    }
-    listener = find_listener(net, stream, &index);
-    if (listener != NULL)
-        return ewi_net_settings_change(table, &listener->settings, option, value);
-    conn = find(net, stream);
-    if (conn == NULL)
-        return -ESTALE;
-    if (is_early(option)) /* agreed in the SYN, or begun with: of the listener or of stream 0 */
-        return -EISCONN;
-    code = ewi_net_settings_change(table, &conn->settings, option, value);
-    if (code != 0 || conn->state == NET_TCP_CLOSED || conn->state == NET_TCP_TIME_WAIT)
-        return code;
-    if (option == NET_OPTION_KEEPALIVE_NS && conn->state >= NET_TCP_ESTABLISHED)
-        ewi_net_conn_start_keepalive(net, conn);
-    if (option == NET_OPTION_MSS)
-        ewi_net_conn_set_mtu(net, conn, conn->path_mtu);
-    ewi_net_conn_settle(net, conn);
-    return 0;
-}
-
-int ewi_net_get(struct ewi_net *net, ewi_stream stream, enum net_option option, uint64_t *value)
-{
-    struct net_settings_table *table = &net->tcp.settings;
-    struct net_listener *listener;
-    struct net_conn *conn;
-    uint32_t index;
-
-    if (stream == 0)
-        return ewi_net_settings_get(table, table->standard, option, value);
-    listener = find_listener(net, stream, &index);
-    if (listener != NULL)
-        return ewi_net_settings_get(table, listener->settings, option, value);
-    conn = find(net, stream);
-    return conn == NULL ? -ESTALE : ewi_net_settings_get(table, conn->settings, option, value);
 }
