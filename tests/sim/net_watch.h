@@ -71,6 +71,8 @@ static inline void watch_syn(const struct watch_segment *s)
         me->reset = flow->side[!s->from].reset = true;
         return;
     }
+    if (is_answer && me->reset)
+        return; /* until the other end begins anew */
     if (me->syn_sent && me->first == first && !me->reset) {
         me->resent_segments += 1;
         return;
