@@ -66,11 +66,13 @@ static inline void watch_syn(const struct watch_segment *s)
     uint64_t first = NET_SEQ_FIRST + s->tcp.sequence;
     bool is_answer = (s->tcp.flags & NET_TCP_ACK) != 0;
 
-    if (is_answer && flow->side[!s->from].has_acked && /* to a copy of a SYN that came too late */
+    if (is_answer && me->syn_sent && !me->reset && /* to a copy of a SYN; or a cookie and none */
         (me->first != first || me->next > first + 1)) {
         me->reset = flow->side[!s->from].reset = true;
         return;
     }
+    if (is_answer && me->reset)
+        return; /* until the other end begins anew */
     if (me->syn_sent && me->first == first && !me->reset) {
         me->resent_segments += 1;
         return;

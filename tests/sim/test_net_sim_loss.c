@@ -3,8 +3,10 @@
 
 static struct outcome over(struct wire_plan wire, uint64_t there, uint64_t back)
 {
-    struct scene scene = {
-        .there = wire, .back = wire, .app = {{.bytes = there}, {.bytes = back}}};
+    struct scene scene = {.there = wire,
+                          .back = wire,
+                          .app = {{.bytes = there}, {.bytes = back}},
+                          .limit = 3 * 3600 * SEC};
     struct outcome out = scene_play(&scene);
 
     SCENE_CHECK(out.bytes == there + back);

@@ -107,9 +107,13 @@ static void echoes_come_back_over_a_clean_wire(void)
 static void datagrams_are_never_damaged(void)
 {
     play((struct wire_plan){.rate = 100 * MBIT, .delay = MS, .loss = 3 * SIM_PERCENT,
-                            .late = 10 * SIM_PERCENT, .late_by = 20 * MS,
-                            .corrupt = 3 * SIM_PERCENT},
+                            .late = 10 * SIM_PERCENT, .late_by = 20 * MS},
          LONGEST);
+    CHECK(udp.echoed > DATAGRAMS / 2 && udp.answered > DATAGRAMS / 3);
+    /* whole ones only: flips in two fragments of one datagram can cancel in its checksum */
+    play((struct wire_plan){.rate = 100 * MBIT, .delay = MS, .loss = 3 * SIM_PERCENT,
+                            .corrupt = 10 * SIM_PERCENT},
+         1400);
     CHECK(udp.echoed > DATAGRAMS / 2 && udp.answered > DATAGRAMS / 3);
     CHECK(udp.answered <= udp.echoed && udp.echoed <= DATAGRAMS);
 }
