@@ -22,6 +22,8 @@ static uint32_t gap(const struct shell_stream *stream)
     const struct peer_flow *flow = &peer.flow[stream->flow];
     uint32_t sent = flow->our_iss + flow->sent;
 
+    if (flow->sent == UINT32_MAX) /* some lay far away: it is not known */
+        return GAP_MAX;
     return ewi_net_seq_before(flow->want, sent) ? sent - flow->want : 0;
 }
 
