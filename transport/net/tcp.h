@@ -88,7 +88,7 @@ enum net_conn_flags {
 };
 
 struct net_conn {
-    /* hot: each segment in order */
+    /* each segment in order touches these */
     struct net_tuple tuple;
     struct net_timer timer;
     uint32_t flags;
@@ -115,7 +115,7 @@ struct net_conn {
     uint32_t first, last;     /* packets */
     uint32_t first_skip;      /* bytes of the first that were read */
     uint32_t readable, charged;
-    /* cold */
+    /* these less often, or a field of them */
     uint32_t next, prev;      /* in the list of ready, of parked, or of those to be accepted */
     uint32_t acked_to;        /* Last.ACK.sent, RFC 7323 section 4.3, as on the wire */
     uint32_t iss, irs;
@@ -162,7 +162,6 @@ struct net_trouble {
     uint64_t undo_until;      /* recovery is over: DSACK may still say that it was needless; 0: no */
     uint8_t frto_rounds;      /* new segments that F-RTO may still send */
     uint32_t inflate;         /* without SACK: bytes that duplicates say have left */
-    uint32_t rto_una;         /* SND.UNA at the last timeout, as on the wire */
 };
 
 struct net_half {
