@@ -55,29 +55,41 @@ static void drop_link(ew_context *context, struct incoming_link *link)
     ewi_local_detach(context, &link->peer, &link->peers);
 }
 
-/* The attempt is over; its link was adopted, or is dropped here. */
-static void end(struct incoming *incoming, bool adopted)
+/* The channel goes on without this attempt. */
+static void let_go(struct incoming *incoming)
 {
     ew_channel *channel = incoming->channel;
-    ew_context *context = channel->context;
 
     channel->incoming = NULL;
-    ewi_reactor_remove(context->reactor, incoming->source);
+    ewi_reactor_remove(channel->context->reactor, incoming->source);
     if (incoming->claimed) {
         ewi_freeze_thaw(channel);
         ewi_channel_note(channel); /* its end waits for us: ewi_incoming_stop */
     }
+}
+
+/* The attempt is over; its link was adopted, or is dropped here. */
+static void end(struct incoming *incoming, bool adopted)
+{
+    ew_context *context = incoming->channel->context;
+
+    let_go(incoming);
     if (!adopted)
         drop_link(context, &incoming->link);
     free(incoming);
 }
 
+/* The channel is thawed first: who hears the refusal may count on it. */
 static void refuse(struct incoming *incoming, int code, const char *text)
 {
+    ew_context *context = incoming->channel->context;
     uint8_t bytes[WIRE_REFUSE_BYTES_MAX];
+    uint32_t length = ewi_wire_put_refuse(bytes, code <= EW_EAGAIN ? code : EW_EMEMORY, text);
 
-    say(incoming, bytes, ewi_wire_put_refuse(bytes, code <= EW_EAGAIN ? code : EW_EMEMORY, text), -1);
-    end(incoming, false);
+    let_go(incoming);
+    say(incoming, bytes, length, -1);
+    drop_link(context, &incoming->link);
+    free(incoming);
 }
 
 static int prepare(struct incoming *incoming, struct move *move)
