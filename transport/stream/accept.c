@@ -263,7 +263,9 @@ static bool greet(struct tcp_port *port, uint64_t now_ns)
     guest->user = user;
     guest->stream = stream;
     if (!ewi_access_half_open(context, STRANGER_UID)) {
-        drop(context, stream, guest, user);
+        refuse(guest, EW_EFULL, "too many connections that have not said hello");
+        ewi_stream_finish(context->reactor, ops, context->stack, stream, user, false);
+        free(guest);
         return true;
     }
     if (ewi_reactor_add(context->reactor, -1, 0, on_deadline, guest, &guest->deadline) != EW_OK) {

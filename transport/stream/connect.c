@@ -76,38 +76,60 @@ static int say_hello(struct call *call)
     return EW_OK;
 }
 
-/* One whole reply; the rest of what was read stays behind it. */
+static int64_t take(struct call *call)
+{
+    struct stack_room room = {call->bytes + call->have, sizeof(call->bytes) - call->have};
+    int64_t length = call->ops->recv_into(call->stack, call->stream, &room, 1);
+
+    if (length > 0)
+        call->have += (uint32_t)length;
+    return length;
+}
+
+/* EW_EAGAIN: the reply is not whole yet; the rest of what was read stays behind it. */
+static int look(struct call *call)
+{
+    struct record record;
+
+    if (call->have < RECORD_HEADER_BYTES)
+        return EW_EAGAIN;
+    record = ewi_record_decode(ewi_wire_get_header(call->bytes));
+    if (ewi_wire_check_greeting(record) != EW_OK || record.kind == RECORD_HELLO)
+        return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does",
+                        call->dial->address);
+    call->reply_bytes = record.bytes;
+    return call->have >= record.bytes ? EW_OK : EW_EAGAIN;
+}
+
 static int hear(struct call *call)
 {
     for (;;) {
-        struct stack_room room;
+        int code = look(call);
         int64_t length;
-        int code;
 
-        if (call->have >= RECORD_HEADER_BYTES) {
-            struct record record = ewi_record_decode(ewi_wire_get_header(call->bytes));
-
-            if (ewi_wire_check_greeting(record) != EW_OK || record.kind == RECORD_HELLO)
-                return ewi_fail(EW_EPROTO, "%s did not answer as an Eastwest listener does",
-                                call->dial->address);
-            call->reply_bytes = record.bytes;
-            if (call->have >= record.bytes)
-                return EW_OK;
-        }
-        room = (struct stack_room){call->bytes + call->have, sizeof(call->bytes) - call->have};
-        length = call->ops->recv_into(call->stack, call->stream, &room, 1);
+        if (code != EW_EAGAIN)
+            return code;
+        length = take(call);
         if (length == 0)
             return ewi_fail(EW_EUNREACHABLE, "%s hung up without an answer", call->dial->address);
-        if (length > 0) {
-            call->have += (uint32_t)length;
+        if (length > 0)
             continue;
-        }
         if (length != -EAGAIN)
             return unreachable(call, (int)length);
         code = await(call, POLLIN);
         if (code != EW_OK)
             return code;
     }
+}
+
+/* A listener that has too many guests says so and closes, and the reset for our hello, which it did not
+ * read, may be here before we look: what it said is there still (stack.h, Errors). */
+static bool was_told_why(struct call *call)
+{
+    while (look(call) == EW_EAGAIN)
+        if (take(call) <= 0)
+            return false;
+    return look(call) == EW_OK;
 }
 
 static int open_channel(struct call *call, struct stream_user *user, const struct hello *welcome,
@@ -190,7 +212,7 @@ static int talk(struct call *call, struct stream_user *user, ew_channel **out,
     if (code == EW_OK)
         code = hear(call);
     EWI_CRASH_POINT("hello.after_welcome");
-    if (code == EW_OK)
+    if (code == EW_OK || (code == EW_EUNREACHABLE && was_told_why(call)))
         code = ewi_hello_judge(call->dial, &call->said, call->bytes, call->reply_bytes, &welcome,
                                facts);
     if (code != EW_OK)
