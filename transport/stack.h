@@ -27,7 +27,7 @@
 
 #include "shm/base.h"
 
-enum { STACK_ABI = 2 };
+enum { STACK_ABI = 3, STACK_REASON_BYTES = 512 };
 
 typedef uint64_t ewi_stream;
 struct ewi_stack; /* private to the implementation */
@@ -94,6 +94,7 @@ struct stack_options {
     const uint8_t *seed;   /* 32 bytes: ISNs, ports, hash keys; same seed, same run */
     const char *text;      /* the implementation's own, "" for the kernel */
     uint64_t silence_ns;   /* ask an idle peer after so long, give it up after as long again; 0: never */
+    char *reason;          /* STACK_REASON_BYTES or NULL: why open() failed, with value, limit, way out */
 };
 
 struct stack_ops {
@@ -161,9 +162,26 @@ struct stack_ops {
     /* In the child, from its atfork handler: close()s its descriptors, touches nothing of the
      * parent's. Nothing else may be called there. */
     void (*forked)(struct ewi_stack *stack);
+
+    /* -- since ABI 3; may be NULL -- */
+    /* Before each sleep on stream_fd: it becomes readable (POLLIN, for writing, too) when something may
+     * be possible again. 1: something is now, do not sleep. The next recv_into or ready ends it. Where it
+     * is NULL, stream_fd is a descriptor as any other, with POLLIN and POLLOUT. */
+    int (*stream_arm)(struct ewi_stack *stack, ewi_stream stream, uint64_t now);
+    /* A tool's question ("port", "conn" ...); the answer is JSON. Bytes written, -EINVAL: no such
+     * question, -ENOBUFS. Any thread. */
+    int64_t (*ask)(struct ewi_stack *stack, const char *question, char *answer, size_t room);
 };
 
 extern const struct stack_ops ewi_kernel_stack;
+
+/* The one symbol of a plug-in, "ewi_stack_plugin". */
+struct stack_plugin {
+    uint32_t abi;        /* STACK_ABI */
+    uint32_t bytes;      /* sizeof this */
+    const char *version; /* of the release it belongs to */
+    const struct stack_ops *ops;
+};
 
 /* "A.B.C.D:PORT" or "[A::B%scope]:PORT"; numeric only, no name look-up. 0 or EW_EINVAL. */
 int ewi_addr_parse(const char *text, struct stack_addr *out);
