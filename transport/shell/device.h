@@ -70,9 +70,9 @@ struct device_ops {
 
     /* Fills room and room_bytes of the entries whose room is NULL; how many at the front are armed. */
     uint32_t (*arm)(struct device *device, struct net_frame *frames, uint32_t count);
-    /* The first `count` frames, filled; what the device does not take is dropped and counted: a wire may
-     * lose. Their room is NULL afterwards. */
-    void (*transmit)(struct device *device, struct net_frame *frames, uint32_t count);
+    /* The first `count` frames, filled. Returns how many the device took, from the front; their room is NULL
+     * afterwards. The others stay the shell's, which tries again. */
+    uint32_t (*transmit)(struct device *device, struct net_frame *frames, uint32_t count);
 
     /* May be NULL together: the device cannot sleep. The descriptor lives as long as the device and is
      * readable when something came while it was armed; it nests in epoll. */
