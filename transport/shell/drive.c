@@ -1,0 +1,213 @@
+/* One drive: packets in, what is due, events out, frames out. */
+#include <errno.h>
+
+#include "transport/shell/shell.h"
+
+enum { GUARD_TRIES = 64, GUARD_PAUSES = 8, EVENTS = 64 };
+
+/* ---- the guard ---- */
+
+bool ewi_shell_try(struct ewi_stack *stack)
+{
+    for (int try = 0; try < GUARD_TRIES; try++) {
+        if (ewi_lock_try(&stack->guard))
+            return true;
+        for (int pause = 0; pause < GUARD_PAUSES; pause++)
+            ewi_relax();
+    }
+    return false;
+}
+
+bool ewi_shell_turn(struct ewi_stack *stack, uint64_t now)
+{
+    stack->is_driven = true;
+    if (stack->is_armed)
+        ewi_shell_awake(stack);
+    return ewi_shell_drive(stack, now);
+}
+
+void ewi_shell_leave(struct ewi_stack *stack, uint64_t now)
+{
+    if (ewi_net_deadline(stack->net) == 0)
+        ewi_shell_flush(stack, now);
+    stack->is_driven = true;
+    ewi_shell_timer(stack, now + SHELL_TICK_NS);
+    if (stack->first_event != 0)
+        ewi_shell_kick_locked(stack);
+    ewi_lock_give(&stack->guard);
+}
+
+/* ---- packets ---- */
+
+static uint32_t receive(struct ewi_stack *stack, uint64_t now)
+{
+    struct net_rx packets[DEVICE_BURST];
+    uint32_t count = stack->ops->receive(stack->device, packets, DEVICE_BURST);
+    void *back[DEVICE_BURST];
+    uint32_t returned = 0;
+
+    if (count == 0)
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        packets[i].port = (uint16_t)stack->port;
+    ewi_net_input(stack->net, now, packets, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (!(packets[i].flags & NET_RX_KEPT) && packets[i].ref != NULL)
+            back[returned++] = packets[i].ref;
+    if (returned != 0)
+        stack->ops->give_back(stack->device, back, returned);
+    return count;
+}
+
+static void reclaim(struct ewi_stack *stack)
+{
+    void *refs[DEVICE_BURST];
+    uint32_t count;
+
+    while ((count = ewi_net_reclaim(stack->net, refs, DEVICE_BURST)) != 0)
+        stack->ops->give_back(stack->device, refs, count);
+}
+
+/* True: all that was filled is on its way. A device that takes nothing for long has lost them. */
+static bool push(struct ewi_stack *stack, uint32_t filled, uint64_t now)
+{
+    uint32_t taken = stack->ops->transmit(stack->device, stack->frames, filled);
+    uint32_t left = filled - taken;
+
+    if (taken != 0 || stack->frames_left == 0)
+        stack->frames_since = now;
+    for (uint32_t i = 0; taken != 0 && i < left; i++) {
+        stack->frames[i] = stack->frames[i + taken];
+        stack->frames[i + taken].room = NULL;
+    }
+    if (left != 0 && now - stack->frames_since >= SHELL_STUCK_NS) {
+        stack->counts.frames_lost += left;
+        left = 0;
+    }
+    stack->frames_left = left;
+    return left == 0;
+}
+
+/* True: there may be more. */
+static bool transmit(struct ewi_stack *stack, uint64_t now)
+{
+    uint32_t filled;
+
+    if (stack->frames_left != 0 && !push(stack, stack->frames_left, now))
+        return false;
+    stack->frames_armed = stack->ops->arm(stack->device, stack->frames, SHELL_FRAMES);
+    filled = ewi_net_output(stack->net, now, stack->frames, stack->frames_armed);
+    if (filled == 0)
+        return false;
+    return push(stack, filled, now) && filled == stack->frames_armed;
+}
+
+void ewi_shell_flush(struct ewi_stack *stack, uint64_t now)
+{
+    for (int round = 0; round < SHELL_ROUNDS && transmit(stack, now); round++)
+        ;
+    reclaim(stack);
+    stack->deadline = ewi_net_deadline(stack->net);
+    if (stack->frames_left != 0) /* the net has more, and nowhere to put it */
+        stack->deadline = now + SHELL_RETRY_NS;
+}
+
+/* ---- events ---- */
+
+static void release(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    uint64_t position;
+
+    if (ewi_net_released(stack->net, stream->inner, &position) == 0)
+        (void)ewi_chunks_release(&stack->chunks, &stream->out, position);
+}
+
+static void over(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    stream->inner = 0;
+    (void)ewi_chunks_release(&stack->chunks, &stream->out, UINT64_MAX);
+    ewi_shell_tell(stack, stream, STACK_CLOSED);
+}
+
+static void take(struct ewi_stack *stack, const struct stack_event *event)
+{
+    struct shell_stream *stream = &stack->stream[event->user];
+
+    if (event->bits & STACK_CLOSED) {
+        over(stack, stream);
+        return;
+    }
+    if (event->bits & STACK_RELEASED)
+        release(stack, stream);
+    ewi_shell_tell(stack, stream, event->bits & (STACK_CONNECTED | STACK_FAILED | STACK_PEER_FIN));
+}
+
+static bool distribute(struct ewi_stack *stack)
+{
+    struct stack_event events[EVENTS];
+    uint32_t count, all = 0;
+
+    do {
+        count = ewi_net_events(stack->net, events, EVENTS);
+        for (uint32_t i = 0; i < count; i++)
+            take(stack, &events[i]);
+        all += count;
+    } while (count == EVENTS);
+    return all != 0;
+}
+
+/* ---- the carrier ---- */
+
+static void set_down(struct ewi_stack *stack)
+{
+    stack->is_down = true;
+    stack->counts.downs += 1;
+    for (uint32_t i = 0; i < stack->streams_used; i++) {
+        struct shell_stream *stream = &stack->stream[i];
+
+        if (stream->kind != SHELL_CONNECTION || stream->finished || stream->error != 0)
+            continue;
+        stream->error = -ENETDOWN;
+        ewi_shell_tell(stack, stream, STACK_FAILED);
+    }
+}
+
+static void look_at_carrier(struct ewi_stack *stack, uint64_t now)
+{
+    if (now < stack->carrier_at)
+        return;
+    stack->carrier_at = now + (stack->away_since != 0 ? SHELL_TICK_NS : SHELL_LOOK_NS / 2);
+    if (stack->ops->carrier(stack->device)) {
+        stack->away_since = 0;
+        stack->is_down = false;
+        return;
+    }
+    if (stack->away_since == 0)
+        stack->away_since = now;
+    else if (!stack->is_down && now - stack->away_since >= SHELL_DOWN_NS)
+        set_down(stack);
+}
+
+/* ---- all of it ---- */
+
+bool ewi_shell_drive(struct ewi_stack *stack, uint64_t now)
+{
+    bool any = false;
+
+    stack->counts.drives += 1;
+    for (int round = 0; round < SHELL_ROUNDS; round++) {
+        uint32_t count = receive(stack, now);
+
+        any |= count != 0;
+        if (count < DEVICE_BURST)
+            break;
+    }
+    if (any || now >= stack->deadline) {
+        ewi_net_tick(stack->net, now);
+        any = true;
+        ewi_shell_flush(stack, now);
+    }
+    any |= distribute(stack); /* a connection may end by sending, or by a call */
+    look_at_carrier(stack, now);
+    return any;
+}

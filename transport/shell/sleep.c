@@ -1,0 +1,377 @@
+/* Who sleeps where, and who wakes whom.
+ *
+ * wait_fd, the reactor's: the kick, the timer, and the device's descriptor if no thread watches it.
+ * A stream's descriptor: its bell, and the device's if this thread is the watcher. Whoever drives takes
+ * the device's wake-ups away (they cost the peer a system call for each packet); who goes to sleep asks
+ * for them again, and otherwise the reactor does, at the next tick without a drive.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "transport/shell/shell.h"
+
+enum { ARM_TRIES = 3, IDLE_POLL_NS = 20 * 1000 * 1000 };
+
+static bool can_sleep(const struct ewi_stack *stack)
+{
+    return stack->facts->can_sleep && stack->ops->sleep_fd != NULL;
+}
+
+static void write_one(int fd)
+{
+    const uint64_t one = 1;
+
+    if (write(fd, &one, sizeof(one)) < 0)
+        EWI_ASSERT(errno == EAGAIN); /* readable already */
+}
+
+static void read_all(int fd)
+{
+    uint64_t ignored;
+
+    if (read(fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+}
+
+/* ---- descriptors ---- */
+
+static int add(int set, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int ewi_shell_sleep_open(struct ewi_stack *stack)
+{
+    int code;
+
+    stack->home_fd = -1;
+    stack->timer_at = NET_NEVER;
+    stack->wait_fd = epoll_create1(EPOLL_CLOEXEC);
+    stack->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    stack->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (stack->wait_fd < 0 || stack->kick_fd < 0 || stack->timer_fd < 0)
+        return -errno;
+    code = add(stack->wait_fd, stack->kick_fd);
+    if (code == 0)
+        code = add(stack->wait_fd, stack->timer_fd);
+    return code;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void ewi_shell_sleep_close(struct ewi_stack *stack)
+{
+    close_fd(&stack->wait_fd);
+    close_fd(&stack->kick_fd);
+    close_fd(&stack->timer_fd);
+}
+
+static void tell_home(struct ewi_stack *stack, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+
+    if (stack->home_fd >= 0)
+        epoll_ctl(stack->home_fd, operation, stack->ops->sleep_fd(stack->device), &event);
+}
+
+/* This set, and no other, is told of the device. */
+static int move_device(struct ewi_stack *stack, int set)
+{
+    int code;
+
+    if (stack->home_fd == set) {
+        tell_home(stack, EPOLL_CTL_MOD, EPOLLIN);
+        return 0;
+    }
+    tell_home(stack, EPOLL_CTL_DEL, 0);
+    code = add(set, stack->ops->sleep_fd(stack->device));
+    stack->home_fd = code == 0 ? set : -1;
+    return code;
+}
+
+void ewi_shell_close_fds(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    if (stream->sleep_fd >= 0 && stack->home_fd == stream->sleep_fd) {
+        ewi_shell_awake(stack);
+        tell_home(stack, EPOLL_CTL_DEL, 0);
+        stack->home_fd = -1;
+    }
+    close_fd(&stream->sleep_fd);
+    close_fd(&stream->bell_fd);
+    stream->sleeping = false;
+}
+
+int ewi_shell_stream_fd(struct ewi_stack *stack, ewi_stream handle)
+{
+    struct shell_stream *stream;
+    int result;
+
+    ewi_shell_enter(stack);
+    stream = ewi_shell_find(stack, handle);
+    if (stream != NULL && stream->sleep_fd < 0) {
+        stream->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        stream->sleep_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (stream->bell_fd < 0 || stream->sleep_fd < 0 ||
+            add(stream->sleep_fd, stream->bell_fd) != 0) {
+            result = -errno;
+            ewi_shell_close_fds(stack, stream);
+            ewi_lock_give(&stack->guard);
+            return result;
+        }
+    }
+    result = stream == NULL ? -ESTALE : stream->sleep_fd;
+    ewi_lock_give(&stack->guard);
+    return result;
+}
+
+/* ---- bells, kick, timer ---- */
+
+void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    stream->sleeping = false;
+    if (stream->signalled || stream->bell_fd < 0)
+        return;
+    stream->signalled = true;
+    stack->counts.signals += 1;
+    write_one(stream->bell_fd);
+}
+
+/* Its thread is awake. */
+void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    stream->sleeping = false;
+    if (stream->signalled) {
+        stream->signalled = false;
+        read_all(stream->bell_fd);
+    }
+    if (stack->watcher == (uint32_t)(stream - stack->stream) + 1)
+        ewi_shell_awake(stack);
+}
+
+void ewi_shell_kick_locked(struct ewi_stack *stack)
+{
+    if (stack->is_kicked)
+        return;
+    stack->is_kicked = true;
+    stack->counts.kicks += 1;
+    write_one(stack->kick_fd);
+}
+
+void ewi_shell_kick(struct ewi_stack *stack)
+{
+    write_one(stack->kick_fd);
+}
+
+void ewi_shell_timer(struct ewi_stack *stack, uint64_t at)
+{
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(at / 1000000000),
+                                           .tv_nsec = (long)(at % 1000000000)}};
+
+    if (at >= stack->timer_at)
+        return;
+    if (at == 0)
+        when.it_value.tv_nsec = 1; /* 0 would stop it */
+    stack->timer_at = at;
+    if (timerfd_settime(stack->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
+        EWI_ASSERT(!"a timer that cannot be set");
+}
+
+/* ---- the device ---- */
+
+void ewi_shell_awake(struct ewi_stack *stack)
+{
+    stack->watcher = SHELL_NOBODY;
+    if (!stack->is_armed)
+        return;
+    stack->is_armed = false;
+    stack->ops->sleep_disarm(stack->device);
+    tell_home(stack, EPOLL_CTL_MOD, 0); /* a socket stays readable */
+}
+
+/* False: something is there already. */
+static bool arm_device(struct ewi_stack *stack, int set)
+{
+    if (!can_sleep(stack))
+        return true;
+    if (move_device(stack, set) != 0)
+        return false;
+    stack->counts.arms += 1;
+    stack->is_armed = true;
+    if (stack->ops->sleep_arm(stack->device) == 0)
+        return true;
+    ewi_shell_awake(stack);
+    return false;
+}
+
+/* When the reactor has to look though nothing wakes it. */
+static uint64_t next_look(const struct ewi_stack *stack, uint64_t now)
+{
+    uint64_t at = ewi_min_u64(stack->deadline, stack->carrier_at);
+
+    if (!can_sleep(stack))
+        at = ewi_min_u64(at, now + (stack->streams_open != 0 ? SHELL_TICK_NS : IDLE_POLL_NS));
+    return at;
+}
+
+static bool is_worth_waking(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    uint32_t levels = ewi_shell_levels(stack, stream);
+    bool wants_room = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
+
+    return (levels & (STACK_READABLE | STACK_FAILED | STACK_PEER_FIN)) ||
+           (wants_room && (levels & STACK_WRITABLE));
+}
+
+int ewi_shell_stream_arm(struct ewi_stack *stack, ewi_stream handle, uint64_t now)
+{
+    struct shell_stream *stream;
+    bool ready = true;
+
+    ewi_shell_enter(stack);
+    stream = ewi_shell_find(stack, handle);
+    if (stream != NULL && stream->sleep_fd >= 0)
+        ewi_shell_hush(stack, stream);
+    for (int try = 0; stream != NULL && try < ARM_TRIES; try++) {
+        (void)ewi_shell_drive(stack, now);
+        ready = is_worth_waking(stack, stream);
+        if (ready)
+            break;
+        stream->sleeping = true;
+        if (stack->is_armed && stack->watcher != SHELL_NOBODY)
+            break; /* another thread watches for us */
+        ewi_shell_awake(stack);
+        if (arm_device(stack, stream->sleep_fd)) {
+            stack->watcher = (uint32_t)(stream - stack->stream) + 1;
+            break;
+        }
+    }
+    if (stack->first_event != 0)
+        ewi_shell_kick_locked(stack);
+    ewi_shell_timer(stack, next_look(stack, now));
+    ewi_lock_give(&stack->guard);
+    return ready;
+}
+
+/* ---- the reactor ---- */
+
+static void calm(struct ewi_stack *stack, uint64_t now)
+{
+    stack->is_kicked = false;
+    read_all(stack->kick_fd); /* kick() rings it without the guard, so there is no flag to ask */
+    if (now < stack->timer_at)
+        return;
+    stack->timer_at = NET_NEVER;
+    read_all(stack->timer_fd);
+}
+
+/* One stream's events; none: it leaves the list until it is told again. */
+static uint32_t bits_of(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    uint32_t wanted = stream->aside ? 0 : stream->watch, bits;
+
+    if (stream->finished)
+        return stream->pending & STACK_CLOSED;
+    if (stream->kind == SHELL_LISTENER)
+        return ewi_shell_levels(stack, stream) & STACK_ACCEPT;
+    bits = stream->pending | (ewi_shell_levels(stack, stream) & wanted);
+    stream->pending = 0;
+    return stream->aside ? 0 : bits;
+}
+
+static struct shell_stream *unlist(struct ewi_stack *stack)
+{
+    struct shell_stream *stream = &stack->stream[stack->first_event - 1];
+
+    stack->first_event = stream->next_event;
+    if (stack->first_event == 0)
+        stack->last_event = 0;
+    stream->listed = false;
+    return stream;
+}
+
+/* Levels stay in the list: who does not take all of it is told again. */
+static uint32_t report(struct ewi_stack *stack, struct stack_event *events, uint32_t count)
+{
+    uint32_t last = stack->last_event, done = 0;
+    bool was_last = last == 0;
+
+    while (done < count && !was_last && stack->first_event != 0) {
+        struct shell_stream *stream;
+        uint32_t bits;
+
+        was_last = stack->first_event == last;
+        stream = unlist(stack);
+        bits = bits_of(stack, stream);
+        if (bits == 0)
+            continue;
+        events[done++] = (struct stack_event){
+            .user = stream->user, .stream = ewi_shell_handle(stack, stream), .bits = bits};
+        if (bits & STACK_CLOSED)
+            ewi_shell_free(stack, stream);
+        else
+            ewi_shell_list(stack, stream);
+    }
+    return done;
+}
+
+/* Nobody has driven since the last look: the reactor sleeps on the device for all. */
+static void take_over(struct ewi_stack *stack)
+{
+    if (stack->is_armed)
+        return;
+    stack->counts.covers += 1;
+    if (!arm_device(stack, stack->wait_fd))
+        ewi_shell_kick_locked(stack);
+}
+
+int ewi_shell_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *events, uint32_t count,
+                   uint64_t *deadline)
+{
+    uint32_t done;
+    bool was_driven;
+
+    ewi_shell_enter(stack);
+    calm(stack, now);
+    was_driven = stack->is_driven;
+    stack->is_driven = false;
+    if (stack->is_armed && stack->watcher == SHELL_NOBODY)
+        ewi_shell_awake(stack);
+    (void)ewi_shell_drive(stack, now);
+    done = report(stack, events, count);
+    if (ewi_net_deadline(stack->net) == 0)
+        ewi_shell_flush(stack, now);
+    if (stack->first_event != 0)
+        ewi_shell_kick_locked(stack);
+    if (was_driven) {
+        stack->counts.ticks += 1;
+        ewi_shell_timer(stack, now + SHELL_TICK_NS);
+    } else {
+        take_over(stack);
+    }
+    ewi_shell_timer(stack, next_look(stack, now));
+    *deadline = stack->timer_at;
+    ewi_lock_give(&stack->guard);
+    return (int)done;
+}
+
+/* poll has left everything as a sleeper needs it. */
+int ewi_shell_arm(struct ewi_stack *stack, uint64_t now)
+{
+    (void)stack, (void)now;
+    return 0;
+}
+
+void ewi_shell_disarm(struct ewi_stack *stack)
+{
+    (void)stack;
+}

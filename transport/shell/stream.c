@@ -1,0 +1,108 @@
+/* Records of streams: handles, levels, and the list that poll reports from. */
+#include <errno.h>
+#include <string.h>
+
+#include "transport/shell/shell.h"
+
+static uint32_t slot_of(const struct ewi_stack *stack, const struct shell_stream *stream)
+{
+    return (uint32_t)(stream - stack->stream);
+}
+
+ewi_stream ewi_shell_handle(const struct ewi_stack *stack, const struct shell_stream *stream)
+{
+    return (ewi_stream)stream->generation << 32 | slot_of(stack, stream);
+}
+
+struct shell_stream *ewi_shell_find(struct ewi_stack *stack, ewi_stream handle)
+{
+    uint32_t slot = (uint32_t)handle;
+    struct shell_stream *stream = &stack->stream[slot];
+
+    if (slot >= stack->streams_used || stream->kind == SHELL_FREE || stream->finished ||
+        stream->generation != handle >> 32)
+        return NULL;
+    return stream;
+}
+
+struct shell_stream *ewi_shell_claim(struct ewi_stack *stack, enum shell_kind kind, uint64_t user)
+{
+    struct shell_stream *stream;
+    uint32_t generation;
+
+    if (stack->first_free != 0) {
+        stream = &stack->stream[stack->first_free - 1];
+        stack->first_free = stream->next_free;
+    } else if (stack->streams_used < stack->streams_max) {
+        stream = &stack->stream[stack->streams_used++];
+    } else {
+        return NULL;
+    }
+    generation = stream->generation + 1;
+    memset(stream, 0, sizeof(*stream));
+    stream->generation = generation == 0 ? 1 : generation;
+    stream->kind = (uint8_t)kind;
+    stream->user = user;
+    stream->bell_fd = stream->sleep_fd = -1;
+    stack->streams_open += 1;
+    stack->connections += kind == SHELL_CONNECTION;
+    return stream;
+}
+
+void ewi_shell_free(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    ewi_shell_close_fds(stack, stream);
+    stack->streams_open -= 1;
+    stack->connections -= stream->kind == SHELL_CONNECTION;
+    stream->kind = SHELL_FREE;
+    stream->next_free = stack->first_free;
+    stack->first_free = slot_of(stack, stream) + 1;
+}
+
+static bool has_room(const struct ewi_stack *stack, const struct shell_stream *stream)
+{
+    return stream->out.end - stream->out.start < stack->settings.send_bytes && stack->chunks.free != 0;
+}
+
+uint32_t ewi_shell_levels(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    uint32_t bits = stream->inner == 0 ? 0 : ewi_net_ready(stack->net, stream->inner);
+
+    if (!has_room(stack, stream))
+        bits &= ~(uint32_t)STACK_WRITABLE;
+    if (stream->error != 0)
+        bits = (bits | STACK_FAILED | STACK_READABLE) & ~(uint32_t)STACK_WRITABLE;
+    return bits;
+}
+
+void ewi_shell_list(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    uint32_t number = slot_of(stack, stream) + 1;
+
+    if (stream->listed)
+        return;
+    stream->listed = true;
+    stream->next_event = 0;
+    if (stack->last_event != 0)
+        stack->stream[stack->last_event - 1].next_event = number;
+    else
+        stack->first_event = number;
+    stack->last_event = number;
+}
+
+void ewi_shell_tell(struct ewi_stack *stack, struct shell_stream *stream, uint32_t once)
+{
+    if (once & STACK_CLOSED) {
+        stream->pending = STACK_CLOSED;
+        ewi_shell_list(stack, stream);
+        return;
+    }
+    if (stream->finished)
+        return;
+    if (stream->sleeping)
+        ewi_shell_signal(stack, stream);
+    if (stream->aside)
+        return;
+    stream->pending |= once;
+    ewi_shell_list(stack, stream);
+}
