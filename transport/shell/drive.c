@@ -33,7 +33,7 @@ void ewi_shell_leave(struct ewi_stack *stack, uint64_t now)
     stack->is_driven = true;
     ewi_shell_timer(stack, now + SHELL_TICK_NS);
     if (stack->first_event != 0)
-        ewi_shell_kick_locked(stack);
+        ewi_shell_kick(stack);
     ewi_lock_give(&stack->guard);
 }
 

@@ -64,7 +64,7 @@ struct shell_stream {
 };
 
 struct shell_counts {
-    uint64_t drives, tries_lost, ticks, covers, signals, kicks, arms, downs, frames_lost;
+    uint64_t drives, tries_lost, ticks, covers, signals, arms, downs, frames_lost;
 };
 
 struct ewi_stack {
@@ -95,7 +95,8 @@ struct ewi_stack {
     uint64_t carrier_at;  /* when to look at the carrier */
     uint64_t away_since;  /* it was away then; 0: it is there */
     uint32_t watcher;     /* slot + 1 of the thread that watches the device */
-    bool is_armed, is_driven, is_kicked, is_down;
+    bool is_armed, is_driven, is_down;
+    _Atomic bool is_kicked;
 };
 
 int ewi_shell_open(const struct device_ops *ops, const struct stack_options *options,
@@ -143,7 +144,6 @@ void ewi_shell_sleep_close(struct ewi_stack *stack);
 void ewi_shell_awake(struct ewi_stack *stack);
 void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream);
 void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream);
-void ewi_shell_kick_locked(struct ewi_stack *stack);
 /* Not later than at `at`, the reactor is to look. */
 void ewi_shell_timer(struct ewi_stack *stack, uint64_t at);
 void ewi_shell_close_fds(struct ewi_stack *stack, struct shell_stream *stream);

@@ -158,18 +158,13 @@ void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream)
         ewi_shell_awake(stack);
 }
 
-void ewi_shell_kick_locked(struct ewi_stack *stack)
-{
-    if (stack->is_kicked)
-        return;
-    stack->is_kicked = true;
-    stack->counts.kicks += 1;
-    write_one(stack->kick_fd);
-}
-
+/* Written first, marked then: a kick that is marked was written, or will be found with the next. */
 void ewi_shell_kick(struct ewi_stack *stack)
 {
+    if (atomic_load_explicit(&stack->is_kicked, memory_order_relaxed)) /* a hint: poll looks behind it */
+        return;
     write_one(stack->kick_fd);
+    atomic_store_explicit(&stack->is_kicked, true, memory_order_relaxed); /* a hint */
 }
 
 void ewi_shell_timer(struct ewi_stack *stack, uint64_t at)
@@ -256,7 +251,7 @@ int ewi_shell_stream_arm(struct ewi_stack *stack, ewi_stream handle, uint64_t no
         }
     }
     if (stack->first_event != 0)
-        ewi_shell_kick_locked(stack);
+        ewi_shell_kick(stack);
     ewi_shell_timer(stack, next_look(stack, now));
     ewi_lock_give(&stack->guard);
     return ready;
@@ -266,8 +261,10 @@ int ewi_shell_stream_arm(struct ewi_stack *stack, ewi_stream handle, uint64_t no
 
 static void calm(struct ewi_stack *stack, uint64_t now)
 {
-    stack->is_kicked = false;
-    read_all(stack->kick_fd); /* kick() rings it without the guard, so there is no flag to ask */
+    if (atomic_load_explicit(&stack->is_kicked, memory_order_relaxed)) { /* a hint; see kick */
+        atomic_store_explicit(&stack->is_kicked, false, memory_order_relaxed); /* before it is read */
+        read_all(stack->kick_fd);
+    }
     if (now < stack->timer_at)
         return;
     stack->timer_at = NET_NEVER;
@@ -324,53 +321,46 @@ static uint32_t report(struct ewi_stack *stack, struct stack_event *events, uint
     return done;
 }
 
-/* Nobody has driven since the last look: the reactor sleeps on the device for all. */
-static void take_over(struct ewi_stack *stack)
-{
-    if (stack->is_armed)
-        return;
-    stack->counts.covers += 1;
-    if (!arm_device(stack, stack->wait_fd))
-        ewi_shell_kick_locked(stack);
-}
-
 int ewi_shell_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *events, uint32_t count,
                    uint64_t *deadline)
 {
     uint32_t done;
-    bool was_driven;
 
     ewi_shell_enter(stack);
     calm(stack, now);
-    was_driven = stack->is_driven;
-    stack->is_driven = false;
     if (stack->is_armed && stack->watcher == SHELL_NOBODY)
         ewi_shell_awake(stack);
     (void)ewi_shell_drive(stack, now);
     done = report(stack, events, count);
     if (ewi_net_deadline(stack->net) == 0)
         ewi_shell_flush(stack, now);
-    if (stack->first_event != 0)
-        ewi_shell_kick_locked(stack);
-    if (was_driven) {
-        stack->counts.ticks += 1;
-        ewi_shell_timer(stack, now + SHELL_TICK_NS);
-    } else {
-        take_over(stack);
-    }
-    ewi_shell_timer(stack, next_look(stack, now));
-    *deadline = stack->timer_at;
+    *deadline = ewi_min_u64(next_look(stack, now), stack->timer_at);
     ewi_lock_give(&stack->guard);
     return (int)done;
 }
 
-/* poll has left everything as a sleeper needs it. */
+/* An application has driven since the last time: look again in a moment whether it still does. Else the
+ * reactor sleeps on the device for all. */
 int ewi_shell_arm(struct ewi_stack *stack, uint64_t now)
 {
-    (void)stack, (void)now;
-    return 0;
+    bool ready;
+
+    ewi_shell_enter(stack);
+    ready = stack->first_event != 0;
+    if (stack->is_driven) {
+        stack->counts.ticks += 1;
+        stack->is_driven = false;
+        ewi_shell_timer(stack, now + SHELL_TICK_NS);
+    } else if (!ready && !stack->is_armed) {
+        stack->counts.covers += 1;
+        ready = !arm_device(stack, stack->wait_fd);
+    }
+    ewi_shell_timer(stack, next_look(stack, now));
+    ewi_lock_give(&stack->guard);
+    return ready;
 }
 
+/* Whoever drives disarms. */
 void ewi_shell_disarm(struct ewi_stack *stack)
 {
     (void)stack;
