@@ -29,6 +29,7 @@ VARIABLES = {  # variable -> field of Config, and whether it is a comma-separate
     "EASTWEST_STREAM_BYTES_MAX": ("stream_bytes_max", False),
 }
 NUMBERS = ("stream_bytes_max",)  # of those
+PLUGIN_VARIABLES = ("EASTWEST_DPDK_LOG", "EASTWEST_DPDK_PAGES")  # of a process: C reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
     """
     found = {}
     for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(PREFIX) or variable in (CONFIG_VARIABLE, *PLUGIN_VARIABLES):
             continue
         if variable not in VARIABLES:
-            known = [*VARIABLES, CONFIG_VARIABLE]
+            known = [*VARIABLES, CONFIG_VARIABLE, *PLUGIN_VARIABLES]
             raise ConfigurationError(unknown("environment variable", variable, known))
         name, is_list = VARIABLES[variable]
         if text:

@@ -1,0 +1,209 @@
+#include "transport/dpdk/eal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_config.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "transport/dpdk/log.h"
+#include "transport/shell/device.h"
+
+enum { ARGUMENTS = 16, CORES_TEXT = 1024, SMALL_BYTES_MIN = 512 << 20, HUGE_PAGE = 2 << 20 };
+
+enum state { NEVER, RUNNING, FAILED };
+
+static struct {
+    pthread_mutex_t lock;
+    enum state state;
+    struct dpdk_needs needs; /* of the start */
+    bool huge;
+    pid_t pid;
+    unsigned devices; /* opened since the start */
+    char why[DEVICE_REASON_BYTES];
+    char cores[CORES_TEXT], memory[16]; /* EAL and syslog keep pointers to arguments */
+} eal = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+int ewi_dpdk_refuse(char *reason, int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (reason != NULL)
+        vsnprintf(reason, DEVICE_REASON_BYTES, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+/* EAL's only lcore may run on each CPU that the process may use: nothing of DPDK gets pinned. */
+static void list_cores(void)
+{
+    cpu_set_t cpus, mine;
+    size_t used = 0;
+    char between = '(';
+
+    if (sched_getaffinity(getpid(), sizeof(cpus), &cpus) != 0)
+        CPU_ZERO(&cpus);
+    if (sched_getaffinity(0, sizeof(mine), &mine) == 0)
+        CPU_OR(&cpus, &cpus, &mine);
+    used = (size_t)snprintf(eal.cores, sizeof(eal.cores), "0@");
+    for (int cpu = 0; cpu < RTE_MAX_LCORE && used < sizeof(eal.cores) - 8; cpu++) {
+        if (!CPU_ISSET((size_t)cpu, &cpus))
+            continue;
+        used += (size_t)snprintf(eal.cores + used, sizeof(eal.cores) - used, "%c%d", between, cpu);
+        between = ',';
+    }
+    snprintf(eal.cores + used, sizeof(eal.cores) - used, ")");
+}
+
+static uint64_t free_huge_bytes(void)
+{
+    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+    unsigned long pages = 0;
+
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%lu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return (uint64_t)pages * HUGE_PAGE;
+}
+
+/* Channels want huge pages too: auto leaves them half of what is free. */
+static int choose_pages(const struct dpdk_needs *needs, char *reason)
+{
+    const char *asked = getenv("EASTWEST_DPDK_PAGES");
+    uint64_t have = free_huge_bytes();
+
+    if (asked == NULL || asked[0] == '\0' || strcmp(asked, "auto") == 0) {
+        eal.huge = have / 2 >= needs->bytes + HUGE_PAGE;
+        return 0;
+    }
+    if (strcmp(asked, "small") != 0 && strcmp(asked, "huge") != 0)
+        return ewi_dpdk_refuse(reason, -EINVAL, "EASTWEST_DPDK_PAGES=%.32s: may be auto, huge or small",
+                               asked);
+    eal.huge = strcmp(asked, "huge") == 0;
+    if (eal.huge && have < needs->bytes + HUGE_PAGE)
+        return ewi_dpdk_refuse(reason, -ENOMEM,
+                               "EASTWEST_DPDK_PAGES=huge: %llu MiB of huge pages are free, %llu are "
+                               "needed: raise sysctl vm.nr_hugepages, or say small",
+                               (unsigned long long)(have >> 20),
+                               (unsigned long long)(needs->bytes >> 20) + 2);
+    return 0;
+}
+
+static void *run(void *out)
+{
+    char *arguments[ARGUMENTS] = {"eastwest", "--lcores", eal.cores, "--no-telemetry",
+                                  "--no-shconf", "--single-file-segments", "--iova-mode=va",
+                                  "--file-prefix=eastwest"};
+    int count = 8;
+
+    if (eal.huge) {
+        arguments[count++] = "--in-memory";
+    } else {
+        arguments[count++] = "--no-huge";
+        arguments[count++] = "-m";
+        arguments[count++] = eal.memory;
+    }
+    if (eal.needs.pci) /* an allow list that names nothing: a device is named when it is opened */
+        arguments[count++] = "--allow=ffff:ff:1f.7";
+    else
+        arguments[count++] = "--no-pci";
+    *(int *)out = rte_eal_init(count, arguments) < 0 ? -(rte_errno != 0 ? rte_errno : EIO) : 0;
+    return NULL;
+}
+
+/* In a thread that ends: EAL sets the affinity of its caller, and stays the "main lcore". */
+static int start(const struct dpdk_needs *needs, char *reason)
+{
+    uint64_t bytes = needs->bytes * 2 > SMALL_BYTES_MIN ? needs->bytes * 2 : SMALL_BYTES_MIN;
+    char tail[DEVICE_REASON_BYTES - 32];
+    pthread_t thread;
+    int error, code = choose_pages(needs, reason);
+
+    if (code != 0)
+        return code;
+    if ((code = ewi_dpdk_log_open()) != 0)
+        return ewi_dpdk_refuse(reason, code, "DPDK's log: %s", strerror(-code));
+    list_cores();
+    eal.needs = *needs;
+    snprintf(eal.memory, sizeof(eal.memory), "%u", (unsigned)(bytes >> 20));
+    error = pthread_create(&thread, NULL, run, &code);
+    if (error != 0)
+        return ewi_dpdk_refuse(reason, -error, "no thread for DPDK's start: %s", strerror(error));
+    pthread_join(thread, NULL);
+    rmdir(rte_eal_get_runtime_dir()); /* made by EAL, empty, of no use */
+    eal.pid = getpid();
+    eal.state = code == 0 ? RUNNING : FAILED;
+    if (code != 0) {
+        ewi_dpdk_log_tail(tail, sizeof(tail));
+        ewi_dpdk_refuse(eal.why, code, "DPDK does not start: %s", tail);
+    }
+    return 0;
+}
+
+static int begin(const struct dpdk_needs *needs, char *reason)
+{
+    int code;
+
+    if (eal.state == NEVER && (code = start(needs, reason)) != 0)
+        return code;
+    if (eal.state == FAILED)
+        return ewi_dpdk_refuse(reason, -EIO, "%s", eal.why);
+    if (eal.pid != getpid())
+        return ewi_dpdk_refuse(reason, -EPERM, "DPDK was started by process %d, this is a child of it "
+                               "by fork: start a new program (exec) instead", (int)eal.pid);
+    if (needs->pci && !eal.needs.pci)
+        return ewi_dpdk_refuse(reason, -EBUSY, "DPDK was started without PCI, by a device that needs "
+                               "none, and cannot be started again: open the pci: device first");
+    return 0;
+}
+
+void ewi_dpdk_enter_again(sigset_t *before)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before); /* threads made meanwhile inherit it */
+    pthread_mutex_lock(&eal.lock);
+}
+
+int ewi_dpdk_enter(const struct dpdk_needs *needs, sigset_t *before, char *reason)
+{
+    int code;
+
+    ewi_dpdk_enter_again(before);
+    code = begin(needs, reason);
+    if (code != 0)
+        ewi_dpdk_leave(before);
+    return code;
+}
+
+void ewi_dpdk_leave(const sigset_t *before)
+{
+    pthread_mutex_unlock(&eal.lock);
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+bool ewi_dpdk_has_huge_pages(void)
+{
+    return eal.huge;
+}
+
+bool ewi_dpdk_is_ours(void)
+{
+    return eal.pid == getpid();
+}
+
+unsigned ewi_dpdk_next_number(void)
+{
+    return eal.devices++;
+}
