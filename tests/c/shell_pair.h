@@ -1,0 +1,282 @@
+/* tests/c/shell_pair.h - two stacks of ours on one wire, and both ends of a connection.
+ *
+ * Purpose    What the tests of transport/shell share: 10.0.0.1 and 10.0.0.2 on a wire in memory, driven by
+ *            the test itself, and waiting that fails instead of hanging.
+ * Shape      struct duo: stack[0] opens, stack[1] listens. Time is the real one.
+ * Owner      duo_close() closes both, and checks that no buffer of the wire is missing.
+ * Threads    as transport/stack.h says
+ * Trust      none: test code only
+ * Errors     a CHECK fails; no wait is longer than WAIT_NS
+ * Invariants none
+ * Ordering   none
+ * Source     none
+ */
+#ifndef TESTS_C_SHELL_PAIR_H
+#define TESTS_C_SHELL_PAIR_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+
+#include "tests/c/harness.h"
+#include "tests/shell/wire.h"
+#include "transport/shell/shell.h"
+
+enum { USER_LISTENER = 11, USER_OPENER = 22, USER_ACCEPTED = 33, WAIT_MS = 10000, EVENTS_KEPT = 64 };
+
+#define WAIT_NS UINT64_C(10000000000)
+#define WIRE "pair"
+
+struct side {
+    const struct stack_ops *ops;
+    struct ewi_stack *stack;
+    struct stack_event kept[EVENTS_KEPT]; /* polled, and not yet expected by the test */
+    int kept_count;
+};
+
+struct duo {
+    struct side side[2];
+    struct stack_addr address; /* of the listener */
+    ewi_stream listener, opener, accepted;
+};
+
+static inline int try_open(const char *text, uint32_t streams_max, uint64_t silence_ns, uint8_t seed,
+                           char *reason, struct ewi_stack **out)
+{
+    uint8_t seeds[32] = {seed};
+    struct stack_options options = {.streams_max = streams_max,
+                                    .seed = seeds,
+                                    .text = text,
+                                    .silence_ns = silence_ns,
+                                    .reason = reason};
+
+    return wire_stack()->open(&options, out);
+}
+
+static inline struct side open_side(const char *text, uint32_t streams_max, uint64_t silence_ns,
+                                    uint8_t seed)
+{
+    struct side side = {.ops = wire_stack()};
+    char reason[STACK_REASON_BYTES] = "";
+    int code = try_open(text, streams_max, silence_ns, seed, reason, &side.stack);
+
+    if (code != 0)
+        fprintf(stderr, "open: %d, %s\n", code, reason);
+    CHECK_EQ(code, 0);
+    return side;
+}
+
+/* One look at each stack; events are kept. */
+static inline void turn_side(struct side *side)
+{
+    uint64_t deadline;
+
+    if (side->stack == NULL)
+        return;
+    CHECK(side->kept_count < EVENTS_KEPT / 2);
+    side->kept_count += side->ops->poll(side->stack, ewi_now_ns(), side->kept + side->kept_count,
+                                        EVENTS_KEPT / 2, &deadline);
+}
+
+static inline void turn(struct duo *duo)
+{
+    turn_side(&duo->side[0]);
+    turn_side(&duo->side[1]);
+}
+
+/* Levels go away when they are taken: keep only what the test has not seen. */
+static inline bool take_event(struct side *side, ewi_stream stream, uint32_t bits, uint64_t user)
+{
+    for (int i = 0; i < side->kept_count; i++) {
+        struct stack_event *event = &side->kept[i];
+
+        if (event->stream != stream || (event->bits & bits) != bits)
+            continue;
+        CHECK_EQ(event->user, user);
+        memmove(event, event + 1, (size_t)(side->kept_count - i - 1) * sizeof(*event));
+        side->kept_count -= 1;
+        return true;
+    }
+    return false;
+}
+
+static inline void forget_events(struct duo *duo)
+{
+    duo->side[0].kept_count = duo->side[1].kept_count = 0;
+}
+
+static inline void await_event(struct duo *duo, int which, ewi_stream stream, uint32_t bits,
+                               uint64_t user)
+{
+    uint64_t end = ewi_now_ns() + WAIT_NS;
+
+    while (!take_event(&duo->side[which], stream, bits, user)) {
+        CHECK(ewi_now_ns() < end);
+        duo->side[0].kept_count = which == 0 ? duo->side[0].kept_count : 0;
+        duo->side[1].kept_count = which == 1 ? duo->side[1].kept_count : 0;
+        if (duo->side[which].kept_count > EVENTS_KEPT / 4)
+            duo->side[which].kept_count = 0;
+        turn(duo);
+    }
+}
+
+/* So long both are driven. */
+static inline void run_for(struct duo *duo, uint64_t ns)
+{
+    for (uint64_t end = ewi_now_ns() + ns; ewi_now_ns() < end;) {
+        forget_events(duo);
+        turn(duo);
+    }
+    forget_events(duo);
+}
+
+/* So that a text may be made of parts. */
+static inline struct duo duo_on(const char *more0, const char *more1, uint32_t streams_max,
+                                uint64_t silence_ns)
+{
+    struct duo duo = {.address = {.family = 4, .port = 7000, .ip = {10, 0, 0, 2}}};
+    char text[512];
+
+    snprintf(text, sizeof(text), "device=wire:name=" WIRE "\naddress=10.0.0.1/24\ndetect=off\n%s", more0);
+    duo.side[0] = open_side(text, streams_max, silence_ns, 1);
+    snprintf(text, sizeof(text), "device=wire:name=" WIRE "\naddress=10.0.0.2/24\ndetect=off\n%s", more1);
+    duo.side[1] = open_side(text, streams_max, silence_ns, 2);
+    return duo;
+}
+
+static inline void listen_on(struct duo *duo)
+{
+    struct side *side = &duo->side[1];
+
+    CHECK_EQ(side->ops->listen(side->stack, &duo->address, 16, USER_LISTENER, &duo->listener), 0);
+}
+
+static inline ewi_stream connect_to(struct duo *duo)
+{
+    struct side *side = &duo->side[0];
+    ewi_stream opener;
+
+    CHECK_EQ(side->ops->connect(side->stack, NULL, &duo->address, USER_OPENER, ewi_now_ns(), &opener),
+             0);
+    return opener;
+}
+
+static inline ewi_stream accept_one(struct duo *duo)
+{
+    struct side *side = &duo->side[1];
+    uint64_t end = ewi_now_ns() + WAIT_NS;
+    ewi_stream accepted;
+    int code;
+
+    while ((code = side->ops->accept(side->stack, duo->listener, USER_ACCEPTED, &accepted)) == -EAGAIN) {
+        CHECK(ewi_now_ns() < end);
+        forget_events(duo);
+        turn(duo);
+    }
+    CHECK_EQ(code, 0);
+    return accepted;
+}
+
+/* Connected, and all of that reported. */
+static inline struct duo duo_with(const char *more0, const char *more1)
+{
+    struct duo duo = duo_on(more0, more1, 64, 0);
+
+    listen_on(&duo);
+    duo.opener = connect_to(&duo);
+    await_event(&duo, 0, duo.opener, STACK_CONNECTED, USER_OPENER);
+    duo.accepted = accept_one(&duo);
+    forget_events(&duo);
+    turn(&duo);
+    forget_events(&duo);
+    return duo;
+}
+
+static inline struct duo duo_open(void)
+{
+    return duo_with("", "");
+}
+
+static inline void duo_close(struct duo *duo)
+{
+    struct wire_look look;
+
+    for (int i = 0; i < 2; i++)
+        if (duo->side[i].stack != NULL)
+            duo->side[i].ops->close(duo->side[i].stack);
+    CHECK(!wire_look_at(WIRE, &look));
+}
+
+static inline ewi_stream stream_of(const struct duo *duo, int which)
+{
+    return which == 0 ? duo->opener : duo->accepted;
+}
+
+static inline int64_t send_bytes(struct duo *duo, int which, const void *bytes, size_t count)
+{
+    struct side *side = &duo->side[which];
+
+    return side->ops->send(side->stack, stream_of(duo, which), &(struct stack_span){bytes, count}, 1);
+}
+
+static inline int64_t send_text(struct duo *duo, int which, const char *text)
+{
+    return send_bytes(duo, which, text, strlen(text));
+}
+
+static inline int64_t recv_once(struct duo *duo, int which, void *into, size_t bytes)
+{
+    struct side *side = &duo->side[which];
+
+    return side->ops->recv_into(side->stack, stream_of(duo, which), &(struct stack_room){into, bytes},
+                                1);
+}
+
+/* Receive, driving both. */
+static inline int64_t receive(struct duo *duo, int which, void *into, size_t room)
+{
+    uint64_t end = ewi_now_ns() + WAIT_NS;
+    int64_t got;
+
+    while ((got = recv_once(duo, which, into, room)) == -EAGAIN) {
+        CHECK(ewi_now_ns() < end);
+        duo->side[!which].kept_count = 0;
+        turn_side(&duo->side[!which]);
+    }
+    return got;
+}
+
+static inline void expect_text(struct duo *duo, int which, const char *text)
+{
+    char got[64] = "";
+
+    for (size_t have = 0; have < strlen(text);) {
+        int64_t more = receive(duo, which, got + have, strlen(text) - have);
+
+        CHECK(more > 0);
+        have += (size_t)more;
+    }
+    CHECK(strcmp(got, text) == 0);
+}
+
+static inline bool is_readable(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+
+    return poll(&look, 1, 0) == 1;
+}
+
+/* To be compared at the end of a test program. */
+static inline int open_descriptors(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    int count = 0;
+
+    CHECK(list != NULL);
+    while (readdir(list) != NULL)
+        count += 1;
+    closedir(list);
+    return count;
+}
+
+#endif
