@@ -1,9 +1,10 @@
-/* tests/c/shell_pair.h - two stacks of ours on one wire, and both ends of a connection.
+/* tests/c/stack_pair.h - two stacks, and both ends of a connection between them.
  *
- * Purpose    What the tests of transport/shell share: 10.0.0.1 and 10.0.0.2 on a wire in memory, driven by
- *            the test itself, and waiting that fails instead of hanging.
- * Shape      struct duo: stack[0] opens, stack[1] listens. Time is the real one.
- * Owner      duo_close() closes both, and checks that no buffer of the wire is missing.
+ * Purpose    What tests of transport/stack.h share: our TCP/IP as 10.0.0.1 and 10.0.0.2 on a wire in
+ *            memory, or the kernel's on loopback, driven by the test itself; waiting fails instead of
+ *            hanging.
+ * Shape      struct duo: side 0 opens, side 1 listens. Time is the real one. duo_is_kernel chooses.
+ * Owner      duo_close() closes both; the wire goes with them.
  * Threads    as transport/stack.h says
  * Trust      none: test code only
  * Errors     a CHECK fails; no wait is longer than WAIT_NS
@@ -11,8 +12,8 @@
  * Ordering   none
  * Source     none
  */
-#ifndef TESTS_C_SHELL_PAIR_H
-#define TESTS_C_SHELL_PAIR_H
+#ifndef TESTS_C_STACK_PAIR_H
+#define TESTS_C_STACK_PAIR_H
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,6 +27,8 @@ enum { USER_LISTENER = 11, USER_OPENER = 22, USER_ACCEPTED = 33, WAIT_MS = 10000
 
 #define WAIT_NS UINT64_C(10000000000)
 #define WIRE "pair"
+
+static bool duo_is_kernel;
 
 struct side {
     const struct stack_ops *ops;
@@ -130,11 +133,24 @@ static inline void run_for(struct duo *duo, uint64_t ns)
     forget_events(duo);
 }
 
-/* So that a text may be made of parts. */
-static inline struct duo duo_on(const char *more0, const char *more1, uint32_t streams_max,
-                                uint64_t silence_ns)
+static inline struct duo duo_of_kernel(uint32_t streams_max, uint64_t silence_ns)
 {
-    struct duo duo = {.address = {.family = 4, .port = 7000, .ip = {10, 0, 0, 2}}};
+    struct duo duo = {.address = {.family = 4, .ip = {127, 0, 0, 1}}};
+    const struct stack_options options = {
+        .streams_max = streams_max, .text = "", .silence_ns = silence_ns};
+
+    for (int i = 0; i < 2; i++) {
+        duo.side[i].ops = &ewi_kernel_stack;
+        CHECK_EQ(ewi_kernel_stack.open(&options, &duo.side[i].stack), 0);
+    }
+    return duo;
+}
+
+/* More lines for the text of each. */
+static inline struct duo duo_of_wire(const char *more0, const char *more1, uint32_t streams_max,
+                                     uint64_t silence_ns)
+{
+    struct duo duo = {.address = {.family = 4, .ip = {10, 0, 0, 2}}};
     char text[512];
 
     snprintf(text, sizeof(text), "device=wire:name=" WIRE "\naddress=10.0.0.1/24\ndetect=off\n%s", more0);
@@ -144,11 +160,20 @@ static inline struct duo duo_on(const char *more0, const char *more1, uint32_t s
     return duo;
 }
 
+static inline struct duo duo_on(const char *more0, const char *more1, uint32_t streams_max,
+                                uint64_t silence_ns)
+{
+    if (duo_is_kernel)
+        return duo_of_kernel(streams_max, silence_ns);
+    return duo_of_wire(more0, more1, streams_max, silence_ns);
+}
 static inline void listen_on(struct duo *duo)
 {
     struct side *side = &duo->side[1];
 
     CHECK_EQ(side->ops->listen(side->stack, &duo->address, 16, USER_LISTENER, &duo->listener), 0);
+    CHECK_EQ(side->ops->addresses(side->stack, duo->listener, &duo->address, NULL), 0);
+    CHECK(duo->address.port != 0);
 }
 
 static inline ewi_stream connect_to(struct duo *duo)
@@ -264,6 +289,37 @@ static inline bool is_readable(int fd)
     struct pollfd look = {.fd = fd, .events = POLLIN};
 
     return poll(&look, 1, 0) == 1;
+}
+
+/* Until ready() says so, both driven. */
+static inline void until_ready(struct duo *duo, int which, uint32_t bits)
+{
+    struct side *side = &duo->side[which];
+    uint64_t end = ewi_now_ns() + WAIT_NS;
+
+    while ((side->ops->ready(side->stack, stream_of(duo, which)) & bits) != bits) {
+        CHECK(ewi_now_ns() < end);
+        duo->side[!which].kept_count = 0;
+        turn_side(&duo->side[!which]);
+    }
+}
+
+/* Nothing is left to report: armed, wait_fd is quiet but for the timer's looks, which have no event. */
+static inline void expect_quiet(struct duo *duo, int which)
+{
+    struct side *side = &duo->side[which];
+
+    for (int i = 0; i < 4; i++)
+        turn_side(side); /* a listed stream may be looked at in vain */
+    side->kept_count = 0;
+    for (int tries = 0;; tries++) {
+        turn_side(side);
+        CHECK_EQ(side->kept_count, 0);
+        if (side->ops->arm(side->stack, ewi_now_ns()) == 0 &&
+            !is_readable(side->ops->wait_fd(side->stack)))
+            return;
+        CHECK(tries < 100);
+    }
 }
 
 /* To be compared at the end of a test program. */

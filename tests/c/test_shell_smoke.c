@@ -1,5 +1,5 @@
 /* tests/c/test_shell_smoke.c - transport/shell on a wire: connect, bytes both ways, ends. */
-#include "tests/c/shell_pair.h"
+#include "tests/c/stack_pair.h"
 
 static void two_stacks_on_a_wire_talk_and_part(void)
 {
