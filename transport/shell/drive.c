@@ -28,8 +28,7 @@ bool ewi_shell_turn(struct ewi_stack *stack, uint64_t now)
 
 void ewi_shell_leave(struct ewi_stack *stack, uint64_t now)
 {
-    if (ewi_net_deadline(stack->net) == 0)
-        ewi_shell_flush(stack, now);
+    ewi_shell_settle(stack, now);
     stack->is_driven = true;
     ewi_shell_timer(stack, now + SHELL_TICK_NS);
     if (stack->first_event != 0)
@@ -102,14 +101,29 @@ static bool transmit(struct ewi_stack *stack, uint64_t now)
     return push(stack, filled, now) && filled == stack->frames_armed;
 }
 
+static void note_deadline(struct ewi_stack *stack, uint64_t now)
+{
+    stack->deadline = ewi_net_deadline(stack->net);
+    if (stack->frames_left != 0) /* the net has more, and nowhere to put it */
+        stack->deadline = now + SHELL_RETRY_NS;
+}
+
 void ewi_shell_flush(struct ewi_stack *stack, uint64_t now)
 {
     for (int round = 0; round < SHELL_ROUNDS && transmit(stack, now); round++)
         ;
     reclaim(stack);
-    stack->deadline = ewi_net_deadline(stack->net);
-    if (stack->frames_left != 0) /* the net has more, and nowhere to put it */
-        stack->deadline = now + SHELL_RETRY_NS;
+    note_deadline(stack, now);
+}
+
+void ewi_shell_settle(struct ewi_stack *stack, uint64_t now)
+{
+    if (ewi_net_deadline(stack->net) == 0) {
+        ewi_shell_flush(stack, now);
+        return;
+    }
+    reclaim(stack);
+    note_deadline(stack, now);
 }
 
 /* ---- events ---- */
@@ -142,6 +156,17 @@ static void take(struct ewi_stack *stack, const struct stack_event *event)
     ewi_shell_tell(stack, stream, event->bits & (STACK_CONNECTED | STACK_FAILED | STACK_PEER_FIN));
 }
 
+/* Chunks came back: who was refused for want of them may go on. */
+static void share_chunks(struct ewi_stack *stack)
+{
+    if (!stack->is_short || stack->chunks.free == 0)
+        return;
+    stack->is_short = false;
+    for (uint32_t i = 0; i < stack->streams_used; i++)
+        if (stack->stream[i].kind == SHELL_CONNECTION)
+            ewi_shell_tell(stack, &stack->stream[i], 0);
+}
+
 static bool distribute(struct ewi_stack *stack)
 {
     struct stack_event events[EVENTS];
@@ -153,6 +178,7 @@ static bool distribute(struct ewi_stack *stack)
             take(stack, &events[i]);
         all += count;
     } while (count == EVENTS);
+    share_chunks(stack);
     return all != 0;
 }
 
@@ -176,16 +202,20 @@ static void look_at_carrier(struct ewi_stack *stack, uint64_t now)
 {
     if (now < stack->carrier_at)
         return;
-    stack->carrier_at = now + (stack->away_since != 0 ? SHELL_TICK_NS : SHELL_LOOK_NS / 2);
+    stack->carrier_at = now + SHELL_LOOK_NS;
     if (stack->ops->carrier(stack->device)) {
         stack->away_since = 0;
         stack->is_down = false;
         return;
     }
+    if (stack->is_down)
+        return;
     if (stack->away_since == 0)
         stack->away_since = now;
-    else if (!stack->is_down && now - stack->away_since >= SHELL_DOWN_NS)
+    if (now - stack->away_since >= SHELL_DOWN_NS)
         set_down(stack);
+    else
+        stack->carrier_at = now + SHELL_TICK_NS;
 }
 
 /* ---- all of it ---- */

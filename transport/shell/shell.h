@@ -57,10 +57,11 @@ struct shell_stream {
     uint8_t kind;          /* enum shell_kind */
     uint8_t watch;         /* READABLE, WRITABLE: for poll */
     bool aside, listed, finished;
+    bool told_failed;      /* poll has said so */
     bool is_broken;        /* not even what has arrived is read any more */
     bool sleeping;         /* signal it */
     bool signalled;        /* the bell is readable */
-    _Atomic bool wants_room; /* a send was refused */
+    _Atomic bool wants_room; /* a send was refused. Last: ewi_shell_claim */
 };
 
 struct shell_counts {
@@ -96,6 +97,7 @@ struct ewi_stack {
     uint64_t away_since;  /* it was away then; 0: it is there */
     uint32_t watcher;     /* slot + 1 of the thread that watches the device */
     bool is_armed, is_driven, is_down;
+    bool is_short;        /* somebody was refused for want of a chunk */
     _Atomic bool is_kicked;
 };
 
@@ -128,6 +130,8 @@ struct shell_stream *ewi_shell_claim(struct ewi_stack *stack, enum shell_kind ki
 void ewi_shell_free(struct ewi_stack *stack, struct shell_stream *stream);
 /* Levels now. */
 uint32_t ewi_shell_levels(struct ewi_stack *stack, struct shell_stream *stream);
+/* What poll has to say of it. */
+uint32_t ewi_shell_news(struct ewi_stack *stack, struct shell_stream *stream);
 /* poll looks at it. */
 void ewi_shell_list(struct ewi_stack *stack, struct shell_stream *stream);
 /* It may have something for poll, or for who sleeps on it. */
@@ -136,12 +140,16 @@ void ewi_shell_tell(struct ewi_stack *stack, struct shell_stream *stream, uint32
 /* True: something arrived or was due. */
 bool ewi_shell_drive(struct ewi_stack *stack, uint64_t now);
 void ewi_shell_flush(struct ewi_stack *stack, uint64_t now);
+/* Calls may have left something to send, and another deadline. */
+void ewi_shell_settle(struct ewi_stack *stack, uint64_t now);
 
 /* sleep.c */
 int ewi_shell_sleep_open(struct ewi_stack *stack);
 void ewi_shell_sleep_close(struct ewi_stack *stack);
 /* Somebody drives: the device need not wake anybody. */
 void ewi_shell_awake(struct ewi_stack *stack);
+/* If it sleeps, and has something to wake for. */
+void ewi_shell_rouse(struct ewi_stack *stack, struct shell_stream *stream);
 void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream);
 void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream);
 /* Not later than at `at`, the reactor is to look. */

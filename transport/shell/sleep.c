@@ -28,12 +28,15 @@ static void write_one(int fd)
         EWI_ASSERT(errno == EAGAIN); /* readable already */
 }
 
-static void read_all(int fd)
+/* False: it was not readable. */
+static bool read_one(int fd)
 {
     uint64_t ignored;
 
-    if (read(fd, &ignored, sizeof(ignored)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
+    if (read(fd, &ignored, sizeof(ignored)) >= 0)
+        return true;
+    EWI_ASSERT(errno == EAGAIN);
+    return false;
 }
 
 /* ---- descriptors ---- */
@@ -152,19 +155,17 @@ void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream)
     stream->sleeping = false;
     if (stream->signalled) {
         stream->signalled = false;
-        read_all(stream->bell_fd);
+        (void)read_one(stream->bell_fd);
     }
     if (stack->watcher == (uint32_t)(stream - stack->stream) + 1)
         ewi_shell_awake(stack);
 }
 
-/* Written first, marked then: a kick that is marked was written, or will be found with the next. */
+/* Who finds it marked leaves the wake-up to whoever marked it: see calm. */
 void ewi_shell_kick(struct ewi_stack *stack)
 {
-    if (atomic_load_explicit(&stack->is_kicked, memory_order_relaxed)) /* a hint: poll looks behind it */
-        return;
-    write_one(stack->kick_fd);
-    atomic_store_explicit(&stack->is_kicked, true, memory_order_relaxed); /* a hint */
+    if (!atomic_exchange_explicit(&stack->is_kicked, true, memory_order_acq_rel)) /* N1, pairs with N2 */
+        write_one(stack->kick_fd);
 }
 
 void ewi_shell_timer(struct ewi_stack *stack, uint64_t at)
@@ -227,29 +228,58 @@ static bool is_worth_waking(struct ewi_stack *stack, struct shell_stream *stream
            (wants_room && (levels & STACK_WRITABLE));
 }
 
+void ewi_shell_rouse(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    if (stream->sleeping && is_worth_waking(stack, stream))
+        ewi_shell_signal(stack, stream);
+}
+
+/* False: the device has something. Another thread may watch it for all. */
+static bool watch_device(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    if (stack->is_armed && stack->watcher != SHELL_NOBODY)
+        return true;
+    ewi_shell_awake(stack);
+    if (!arm_device(stack, stream->sleep_fd))
+        return false;
+    stack->watcher = (uint32_t)(stream - stack->stream) + 1;
+    return true;
+}
+
+/* True: there is something for it. Room is told once: it may be that nobody wants it any more. */
+static bool look_for(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
+{
+    (void)ewi_shell_drive(stack, now);
+    if (!is_worth_waking(stack, stream))
+        return false;
+    atomic_store_explicit(&stream->wants_room, false, memory_order_relaxed); /* a hint */
+    return true;
+}
+
+static int arm_stream(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
+{
+    if (stream->sleep_fd < 0)
+        return -EINVAL; /* there is nothing to sleep on */
+    ewi_shell_hush(stack, stream);
+    for (int try = 0; try < ARM_TRIES; try++) {
+        if (look_for(stack, stream, now))
+            return 1;
+        if (watch_device(stack, stream)) {
+            stream->sleeping = true;
+            return 0;
+        }
+    }
+    return 1; /* the device is too busy to sleep on */
+}
+
 int ewi_shell_stream_arm(struct ewi_stack *stack, ewi_stream handle, uint64_t now)
 {
     struct shell_stream *stream;
-    bool ready = true;
+    int ready;
 
     ewi_shell_enter(stack);
     stream = ewi_shell_find(stack, handle);
-    if (stream != NULL && stream->sleep_fd >= 0)
-        ewi_shell_hush(stack, stream);
-    for (int try = 0; stream != NULL && try < ARM_TRIES; try++) {
-        (void)ewi_shell_drive(stack, now);
-        ready = is_worth_waking(stack, stream);
-        if (ready)
-            break;
-        stream->sleeping = true;
-        if (stack->is_armed && stack->watcher != SHELL_NOBODY)
-            break; /* another thread watches for us */
-        ewi_shell_awake(stack);
-        if (arm_device(stack, stream->sleep_fd)) {
-            stack->watcher = (uint32_t)(stream - stack->stream) + 1;
-            break;
-        }
-    }
+    ready = stream == NULL ? 1 : arm_stream(stack, stream, now);
     if (stack->first_event != 0)
         ewi_shell_kick(stack);
     ewi_shell_timer(stack, next_look(stack, now));
@@ -259,30 +289,27 @@ int ewi_shell_stream_arm(struct ewi_stack *stack, ewi_stream handle, uint64_t no
 
 /* ---- the reactor ---- */
 
+/* The mark goes when the wake-up was taken: not before it was written, or nothing would take it; and behind
+ * the read, or a kick in between would be marked, taken, and no later one written. */
 static void calm(struct ewi_stack *stack, uint64_t now)
 {
-    if (atomic_load_explicit(&stack->is_kicked, memory_order_relaxed)) { /* a hint; see kick */
-        atomic_store_explicit(&stack->is_kicked, false, memory_order_relaxed); /* before it is read */
-        read_all(stack->kick_fd);
-    }
+    if (atomic_load_explicit(&stack->is_kicked, memory_order_relaxed) && /* a hint: it wakes us again */
+        read_one(stack->kick_fd))
+        atomic_exchange_explicit(&stack->is_kicked, false, memory_order_acq_rel); /* N2, pairs with N1 */
     if (now < stack->timer_at)
         return;
     stack->timer_at = NET_NEVER;
-    read_all(stack->timer_fd);
+    (void)read_one(stack->timer_fd);
 }
 
 /* One stream's events; none: it leaves the list until it is told again. */
 static uint32_t bits_of(struct ewi_stack *stack, struct shell_stream *stream)
 {
-    uint32_t wanted = stream->aside ? 0 : stream->watch, bits;
+    uint32_t bits = ewi_shell_news(stack, stream);
 
-    if (stream->finished)
-        return stream->pending & STACK_CLOSED;
-    if (stream->kind == SHELL_LISTENER)
-        return ewi_shell_levels(stack, stream) & STACK_ACCEPT;
-    bits = stream->pending | (ewi_shell_levels(stack, stream) & wanted);
-    stream->pending = 0;
-    return stream->aside ? 0 : bits;
+    stream->pending &= ~bits;
+    stream->told_failed |= (bits & STACK_FAILED) != 0;
+    return bits;
 }
 
 static struct shell_stream *unlist(struct ewi_stack *stack)
@@ -332,8 +359,7 @@ int ewi_shell_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *ev
         ewi_shell_awake(stack);
     (void)ewi_shell_drive(stack, now);
     done = report(stack, events, count);
-    if (ewi_net_deadline(stack->net) == 0)
-        ewi_shell_flush(stack, now);
+    ewi_shell_settle(stack, now);
     *deadline = ewi_min_u64(next_look(stack, now), stack->timer_at);
     ewi_lock_give(&stack->guard);
     return (int)done;

@@ -185,6 +185,8 @@ int ewi_shell_open(const struct device_ops *ops, const struct stack_options *opt
 
     if (code != 0)
         return code;
+    if (options->streams_max == 0 || options->streams_max > 1 << 20)
+        return fail(reason, -EINVAL, "%u streams: want 1..%u", options->streams_max, 1u << 20);
     settings.streams = ewi_min_u32(settings.streams, options->streams_max);
     stack = make(&settings, options->seed);
     if (stack == NULL)

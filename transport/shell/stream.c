@@ -17,10 +17,12 @@ ewi_stream ewi_shell_handle(const struct ewi_stack *stack, const struct shell_st
 struct shell_stream *ewi_shell_find(struct ewi_stack *stack, ewi_stream handle)
 {
     uint32_t slot = (uint32_t)handle;
-    struct shell_stream *stream = &stack->stream[slot];
+    struct shell_stream *stream;
 
-    if (slot >= stack->streams_used || stream->kind == SHELL_FREE || stream->finished ||
-        stream->generation != handle >> 32)
+    if (slot >= stack->streams_used)
+        return NULL;
+    stream = &stack->stream[slot];
+    if (stream->kind == SHELL_FREE || stream->finished || stream->generation != handle >> 32)
         return NULL;
     return stream;
 }
@@ -39,7 +41,8 @@ struct shell_stream *ewi_shell_claim(struct ewi_stack *stack, enum shell_kind ki
         return NULL;
     }
     generation = stream->generation + 1;
-    memset(stream, 0, sizeof(*stream));
+    memset(stream, 0, offsetof(struct shell_stream, wants_room));
+    atomic_store_explicit(&stream->wants_room, false, memory_order_relaxed); /* a hint */
     stream->generation = generation == 0 ? 1 : generation;
     stream->kind = (uint8_t)kind;
     stream->user = user;
@@ -68,11 +71,34 @@ uint32_t ewi_shell_levels(struct ewi_stack *stack, struct shell_stream *stream)
 {
     uint32_t bits = stream->inner == 0 ? 0 : ewi_net_ready(stack->net, stream->inner);
 
-    if (!has_room(stack, stream))
+    if ((bits & STACK_WRITABLE) && !has_room(stack, stream)) {
         bits &= ~(uint32_t)STACK_WRITABLE;
+        stack->is_short |= stack->chunks.free == 0;
+    }
+    if (stream->is_broken)
+        return STACK_FAILED;
     if (stream->error != 0)
         bits = (bits | STACK_FAILED | STACK_READABLE) & ~(uint32_t)STACK_WRITABLE;
     return bits;
+}
+
+/* A failure is told once, until somebody watches again: who cannot end the stream yet must not spin. */
+uint32_t ewi_shell_news(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    uint32_t levels, wanted = stream->watch | STACK_FAILED;
+
+    if (stream->finished)
+        return stream->pending & STACK_CLOSED;
+    if (stream->aside)
+        return 0;
+    levels = ewi_shell_levels(stack, stream);
+    if (stream->kind == SHELL_LISTENER)
+        return levels & STACK_ACCEPT;
+    if ((levels & STACK_FAILED) && stream->told_failed)
+        return 0;
+    if (stream->watch & STACK_READABLE)
+        wanted |= STACK_PEER_FIN;
+    return (levels & wanted) | stream->pending;
 }
 
 void ewi_shell_list(struct ewi_stack *stack, struct shell_stream *stream)
@@ -99,10 +125,8 @@ void ewi_shell_tell(struct ewi_stack *stack, struct shell_stream *stream, uint32
     }
     if (stream->finished)
         return;
-    if (stream->sleeping)
-        ewi_shell_signal(stack, stream);
-    if (stream->aside)
-        return;
-    stream->pending |= once;
-    ewi_shell_list(stack, stream);
+    ewi_shell_rouse(stack, stream);
+    stream->pending |= once & STACK_CONNECTED;
+    if (ewi_shell_news(stack, stream) != 0)
+        ewi_shell_list(stack, stream);
 }

@@ -54,6 +54,12 @@ static int shell_listen(struct ewi_stack *stack, const struct stack_addr *local,
     return code;
 }
 
+/* Who sleeps on it, or watches it, is told from here. */
+static void watch_inner(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    (void)ewi_net_watch(stack->net, stream->inner, STACK_READABLE | STACK_WRITABLE);
+}
+
 static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
                         const struct stack_addr *remote, uint64_t user, uint64_t now,
                         ewi_stream *out)
@@ -61,6 +67,10 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
     struct shell_stream *stream;
     int code;
 
+    if (stack->is_down) {
+        stack->carrier_at = 0; /* look now */
+        (void)ewi_shell_turn(stack, now);
+    }
     if (stack->is_down)
         return -ENETDOWN;
     stream = ewi_shell_claim(stack, SHELL_CONNECTION, user);
@@ -73,6 +83,7 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
         return code;
     }
     atomic_store_explicit(&stream->wants_room, true, memory_order_relaxed); /* it waits to be open */
+    watch_inner(stack, stream);
     *out = ewi_shell_handle(stack, stream);
     return 0;
 }
@@ -105,6 +116,7 @@ static int accept_from(struct ewi_stack *stack, ewi_stream listener, uint64_t us
         ewi_shell_free(stack, stream);
         return code;
     }
+    watch_inner(stack, stream);
     *out = ewi_shell_handle(stack, stream);
     return 0;
 }
@@ -131,8 +143,10 @@ static int64_t send_piece(struct ewi_stack *stack, struct shell_stream *stream,
     struct stack_span copy = {to, ewi_min_u64(piece->bytes, room)};
     int64_t taken;
 
-    if (to == NULL)
+    if (to == NULL) {
+        stack->is_short = true;
         return -EAGAIN;
+    }
     memcpy(to, piece->base, copy.bytes);
     taken = ewi_net_send(stack->net, stream->inner, &copy, 1);
     if (taken > 0)
@@ -358,8 +372,8 @@ static int shell_watch(struct ewi_stack *stack, ewi_stream handle, uint32_t bits
     if (stream != NULL) {
         stream->watch = (uint8_t)(bits & (STACK_READABLE | STACK_WRITABLE));
         stream->aside = (bits & STACK_ASIDE) != 0;
-        if (!stream->aside)
-            ewi_shell_tell(stack, stream, 0);
+        stream->told_failed = false;
+        ewi_shell_tell(stack, stream, 0);
     }
     ewi_shell_leave(stack, ewi_now_ns());
     return stream == NULL ? -ESTALE : 0;
@@ -379,19 +393,23 @@ static int shell_wait_fd(struct ewi_stack *stack)
 static int shell_addresses(struct ewi_stack *stack, ewi_stream handle, struct stack_addr *local,
                            struct stack_addr *remote)
 {
+    struct stack_addr here = {0}, there = {0};
     struct shell_stream *stream;
     int code = -ESTALE;
 
     ewi_shell_enter(stack);
     stream = ewi_shell_find(stack, handle);
     if (stream != NULL && stream->kind == SHELL_LISTENER) {
-        *local = stream->local;
-        *remote = (struct stack_addr){.family = local->family};
-        code = 0;
+        here = stream->local;
+        code = remote == NULL ? 0 : -ENOTCONN;
     } else if (stream != NULL) {
-        code = ewi_net_addresses(stack->net, stream->inner, local, remote);
+        code = ewi_net_addresses(stack->net, stream->inner, &here, &there);
     }
     ewi_lock_give(&stack->guard);
+    if (code == 0 && local != NULL)
+        *local = here;
+    if (code == 0 && remote != NULL)
+        *remote = there;
     return code;
 }
 
