@@ -162,13 +162,12 @@ static uint16_t fill(struct rte_mbuf **mbufs, struct net_frame *frames, uint16_t
             ask_offloads(mbuf, &frames[i]);
             *asks = true;
         }
-        frames[i].room = NULL;
         mbufs[i] = mbuf;
     }
     return count;
 }
 
-static void transmit_burst(struct device *device, struct net_frame *frames, uint16_t count)
+static uint16_t transmit_burst(struct device *device, struct net_frame *frames, uint16_t count)
 {
     struct rte_mbuf *mbufs[DEVICE_BURST];
     uint64_t bytes = 0, unsent = 0;
@@ -184,22 +183,26 @@ static void transmit_burst(struct device *device, struct net_frame *frames, uint
     burst_leave(device);
     for (uint16_t i = sent; i < count; i++)
         unsent += frames[i].bytes;
-    if (sent < count)
-        rte_pktmbuf_free_bulk(mbufs + sent, (unsigned)(count - sent));
+    for (uint16_t i = 0; i < sent; i++)
+        frames[i].room = NULL;
     device->counts.tx_packets += sent;
     device->counts.tx_bytes += bytes - unsent;
-    device->counts.tx_dropped += (uint64_t)(count - sent);
+    return sent;
 }
 
-static void transmit(struct device *device, struct net_frame *frames, uint32_t count)
+static uint32_t transmit(struct device *device, struct net_frame *frames, uint32_t count)
 {
-    while (count > 0) {
-        uint16_t now = count < DEVICE_BURST ? (uint16_t)count : DEVICE_BURST;
+    uint32_t sent = 0;
 
-        transmit_burst(device, frames, now);
-        frames += now;
-        count -= now;
+    while (sent < count) {
+        uint16_t now = count - sent < DEVICE_BURST ? (uint16_t)(count - sent) : DEVICE_BURST;
+        uint16_t taken = transmit_burst(device, frames + sent, now);
+
+        sent += taken;
+        if (taken < now)
+            break;
     }
+    return sent;
 }
 
 /* ---- look ---- */
@@ -218,9 +221,9 @@ static bool carrier(struct device *device)
     clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse); /* 5 ns; a look may be a system call */
     now = (uint64_t)coarse.tv_sec * 1000000000 + (uint64_t)coarse.tv_nsec;
     if (now - device->carrier_at < DPDK_CARRIER_NS &&
-        !atomic_load_explicit(&device->link_news, memory_order_relaxed)) /* a hint */
+        !atomic_load_explicit(&device->link_news, memory_order_relaxed)) /* D2 decides below */
         return device->carrier;
-    atomic_store_explicit(&device->link_news, false, memory_order_relaxed); /* before we look */
+    atomic_exchange_explicit(&device->link_news, false, memory_order_acquire); /* D2, pairs with D1 */
     device->carrier_at = now;
     if (device->wire != NULL)
         device->carrier = ewi_dpdk_wire_is_whole(device);
