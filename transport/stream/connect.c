@@ -22,13 +22,14 @@ struct call { /* one attempt */
 static int await(struct call *call, short events)
 {
     const struct stack_ops *ops = call->ops;
+    int fd = ops->stream_fd(call->stack, call->stream); /* there is one before it is armed */
 
     if (ops->stream_arm != NULL) {
         if (ops->stream_arm(call->stack, call->stream, ewi_now_ns()) == 1)
             return EW_OK; /* look again */
         events = POLLIN;
     }
-    return ewi_hello_await(ops->stream_fd(call->stack, call->stream), events, call->dial);
+    return ewi_hello_await(fd, events, call->dial);
 }
 
 static int unreachable(const struct call *call, int negative_errno)
