@@ -30,13 +30,11 @@ static void windows(struct ewi_net *net, const struct net_conn *conn, struct net
 
 static void times(const struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out)
 {
-    uint64_t heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
-
     out->rto = ewi_net_conn_rto(net, conn);
     out->srtt = ewi_net_rtt_smoothed(&conn->rtt);
     out->rttvar = ewi_net_rtt_variation(&conn->rtt);
     out->min_rtt = ewi_net_rtt_least(&conn->rtt);
-    out->since_heard = net->now > heard ? net->now - heard : 0;
+    out->since_heard = ewi_net_conn_unheard(net, conn);
     out->backoff = conn->rtt.backoff;
     out->probes = conn->retries;
 }
@@ -87,13 +85,11 @@ int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info
 enum stack_silence ewi_net_silence(struct ewi_net *net, ewi_stream stream, uint64_t *since)
 {
     struct net_conn *conn = find(net, stream);
-    uint64_t heard;
 
     *since = 0;
     if (conn == NULL)
         return STACK_QUIET;
-    heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
-    *since = net->now > heard ? net->now - heard : 0;
+    *since = ewi_net_conn_unheard(net, conn);
     if (conn->retries != 0)
         return STACK_REPEATS;
     return conn->runs.una != conn->runs.nxt || conn->queue.end > conn->runs.nxt ? STACK_WAITS

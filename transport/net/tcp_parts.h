@@ -253,6 +253,8 @@ void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn);
 void ewi_net_conn_arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait);
 /* How long data, or a byte that the window has no room for, has been waiting. */
 uint64_t ewi_net_conn_stuck_for(const struct ewi_net *net, const struct net_conn *conn);
+/* Since the peer was last heard: right up to 26 days, and then at least that until 52 have passed. */
+uint64_t ewi_net_conn_unheard(const struct ewi_net *net, const struct net_conn *conn);
 void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn);
 
 /* ---- tcp_listen.c ---- */
