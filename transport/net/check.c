@@ -29,7 +29,12 @@ static const char *check_send(struct ewi_net *net, const struct net_conn *conn)
         return "sent: a FIN that nobody asked for";
     if (conn->state >= NET_TCP_ESTABLISHED && conn->runs.una != conn->runs.nxt && conn->rto_at == 0)
         return "sent: data in flight and no retransmission timer";
-    return first <= conn->queue.end + 1 ? NULL : "sent: SND.UNA is beyond everything";
+    if (first > conn->queue.end + 1)
+        return "sent: SND.UNA is beyond everything";
+    first = ewi_min_u64(first, conn->queue.end); /* the FIN has no span */
+    if (ewi_net_send_queue_check(&net->tcp.spans, &conn->queue, first) != EW_OK)
+        return "sent: the queue of spans is broken";
+    return NULL;
 }
 
 static const char *check_state(const struct net_conn *conn)
@@ -142,6 +147,10 @@ const char *ewi_net_check(struct ewi_net *net)
             broken = check_conn(net, i);
     if (broken == NULL)
         broken = ewi_net_link_check(net);
+    if (broken == NULL)
+        broken = ewi_net_ip_check(net);
+    if (broken == NULL)
+        broken = ewi_net_udp_check(net);
     if (broken == NULL && net->count.rx_packets != net->count.accepted + drops(&net->count))
         broken = "counters: a packet was counted never or twice";
     if (broken == NULL && net->packets.charged > net->packets.charge_max)
