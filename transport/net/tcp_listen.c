@@ -134,10 +134,7 @@ static void send_cookie(struct ewi_net *net, struct net_half *half)
 
 static uint64_t first_wait(const struct ewi_net *net, uint8_t settings)
 {
-    static const struct net_rtt_limits *const limits[] = {&ewi_net_rtt_fabric, &ewi_net_rtt_spin,
-                                                          &ewi_net_rtt_rfc};
-
-    return limits[ewi_net_settings_at(&net->tcp.settings, settings)->timeouts]->initial;
+    return ewi_net_limits(ewi_net_settings_at(&net->tcp.settings, settings))->initial;
 }
 
 static void take_syn(struct ewi_net *net, uint32_t index, const struct net_segment *segment,

@@ -148,13 +148,18 @@ static inline bool ewi_net_conn_fin_acked(const struct net_conn *conn)
     return (conn->flags & NET_CONN_FIN_QUEUED) != 0 && conn->runs.una > conn->queue.end;
 }
 
-static inline const struct net_rtt_limits *ewi_net_conn_limits(const struct ewi_net *net,
-                                                               const struct net_conn *conn)
+static inline const struct net_rtt_limits *ewi_net_limits(const struct net_settings *settings)
 {
     static const struct net_rtt_limits *const limits[] = {&ewi_net_rtt_fabric, &ewi_net_rtt_spin,
                                                           &ewi_net_rtt_rfc};
 
-    return limits[ewi_net_conn_settings(net, conn)->timeouts];
+    return limits[settings->timeouts];
+}
+
+static inline const struct net_rtt_limits *ewi_net_conn_limits(const struct ewi_net *net,
+                                                               const struct net_conn *conn)
+{
+    return ewi_net_limits(ewi_net_conn_settings(net, conn));
 }
 
 static inline uint64_t ewi_net_conn_rto(const struct ewi_net *net, const struct net_conn *conn)
