@@ -17,7 +17,7 @@
 
 #include "transport/net/whole.h"
 
-enum net_slot_kind { NET_SLOT_PACKET, NET_SLOT_WAITING, NET_SLOT_MESSAGE, NET_SLOT_ANSWER };
+enum net_slot_kind { NET_SLOT_PACKET, NET_SLOT_MESSAGE, NET_SLOT_ANSWER };
 
 static const uint8_t net_everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
