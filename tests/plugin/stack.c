@@ -3,9 +3,8 @@
  * Purpose    Everything that channels do with a plug-in, without a device: ports that cannot be had, are
  *            lost and come back, a stack that has to be armed, or has to be polled.
  * Shape      built three times: TEST_ARMS says whether stream_fd has to be armed, TEST_ABI is wrong once.
- *            text: "device=test[,poll]"; address, gateway, mtu, mac are not looked at;
- *            fails_while=PATH: while that file exists, open fails with what it says;
- *            deadline_ns=N: poll wants to be called again after so long.
+ *            text: "device=test[,poll][,fails_while=PATH]": while that file exists, open fails with what
+ *            it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
  *            ask: "test lost", "test back", "test polls" (how often poll was called).
  * Owner      its ewi_stack; the kernel's stack inside it
  * Threads    as stack.h
@@ -65,30 +64,31 @@ static bool is_gone(struct ewi_stack *stack, ewi_stream stream)
 
 /* ---- life ---- */
 
+static int fails_while(const char *path, const struct stack_options *options)
+{
+    FILE *file = fopen(path, "r");
+    char text[256] = "";
+
+    if (file == NULL)
+        return 0;
+    if (fgets(text, sizeof(text), file) != NULL)
+        snprintf(options->reason, STACK_REASON_BYTES, "%s", text);
+    fclose(file);
+    return -ENODEV;
+}
+
 static int take_word(struct ewi_stack *stack, const char *key, const char *value,
                      const struct stack_options *options)
 {
-    char text[256];
-    FILE *file;
-
     if (strcmp(key, "device") == 0) {
         snprintf(stack->device, sizeof(stack->device), "%s", value);
         stack->polled = strstr(value, ",poll") != NULL;
-        return 0;
+        value = strstr(value, ",fails_while=");
+        return value != NULL ? fails_while(value + strlen(",fails_while="), options) : 0;
     }
     if (strcmp(key, "deadline_ns") == 0) {
         stack->deadline_ns = strtoull(value, NULL, 10);
         return 0;
-    }
-    if (strcmp(key, "fails_while") == 0) {
-        file = fopen(value, "r");
-        if (file == NULL)
-            return 0;
-        if (fgets(text, sizeof(text), file) == NULL)
-            text[0] = '\0';
-        fclose(file);
-        snprintf(options->reason, STACK_REASON_BYTES, "%s", text);
-        return -ENODEV;
     }
     if (strcmp(key, "address") == 0 || strcmp(key, "gateway") == 0 || strcmp(key, "mtu") == 0 ||
         strcmp(key, "mac") == 0)

@@ -106,16 +106,18 @@ static void only_its_own_network_is_dialled(void)
 static void a_device_that_comes_later_is_used(void)
 {
     const ew_listen_options listen = {.service = "storm", .fabric = 1};
-    char more[256], path[128];
+    char device[256], path[128];
+    const struct fabric_kind fails = {"ew_stack_plain", device};
     ew_listener_info info;
     ew_listener *listener;
     ew_query_info query;
     ew_context *context;
 
     snprintf(path, sizeof(path), "%s/away", directory);
-    snprintf(more, sizeof(more), "fails_while=%s\n", path);
+    snprintf(device, sizeof(device), "test,fails_while=%s", path);
+    kind = &fails;
     write_file(path, "the socket is not there yet");
-    CHECK_EQ(open_on("rack", more, -1, &context), EW_OK);
+    CHECK_EQ(open_on("rack", "", -1, &context), EW_OK);
     CHECK_EQ(fabric_of(context).state, EW_FABRIC_CLOSED);
     CHECK_EQ(strcmp(fabric_of(context).reason, "the socket is not there yet"), 0);
     CHECK_EQ(ew_listen(context, &listen, &listener), EW_OK);
@@ -128,20 +130,24 @@ static void a_device_that_comes_later_is_used(void)
     CHECK_EQ(ew_query(context, info.fabric_address, "storm", 10000 * MS, NULL, &query), EW_OK);
     ew_listener_free(listener);
     ew_context_close(context);
+    kind = kinds;
 }
 
 /* catches: an attempt that outlives its context */
 static void a_context_may_go_while_it_tries(void)
 {
-    char more[256], path[128];
+    char device[256], path[128];
+    const struct fabric_kind fails = {"ew_stack_plain", device};
     ew_context *context;
 
     snprintf(path, sizeof(path), "%s/away", directory);
-    snprintf(more, sizeof(more), "fails_while=%s\n", path);
+    snprintf(device, sizeof(device), "test,fails_while=%s", path);
+    kind = &fails;
     write_file(path, "away");
-    CHECK_EQ(open_on("rack", more, -1, &context), EW_OK);
+    CHECK_EQ(open_on("rack", "", -1, &context), EW_OK);
     ew_context_close(context);
     CHECK_EQ(unlink(path), 0);
+    kind = kinds;
 }
 
 /* catches: two ports for two listeners; another port after the loss; a listener reached over a stack
