@@ -113,11 +113,15 @@ static inline uint32_t dpdk_read(const struct net_rx *packet)
 static inline void dpdk_send(struct device *device, uint32_t number, uint32_t bytes)
 {
     struct net_frame frame = {.room = NULL};
+    uint64_t end = dpdk_now() + DPDK_SOON_NS;
 
     CHECK_EQ(dpdk_ops->arm(device, &frame, 1), 1);
     CHECK(frame.room != NULL && frame.room_bytes >= bytes);
     frame.bytes = dpdk_write(frame.room, number, bytes);
-    dpdk_ops->transmit(device, &frame, 1);
+    while (dpdk_ops->transmit(device, &frame, 1) == 0) {
+        CHECK(frame.room != NULL && dpdk_now() < end);
+        usleep(100);
+    }
     CHECK(frame.room == NULL);
 }
 
@@ -201,13 +205,15 @@ static inline void dpdk_kill(pid_t pid)
 
     CHECK(kill(pid, SIGKILL) == 0);
     CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* it was alive until now */
 }
 
 /* A folder for sockets, removed by dpdk_folder_end. */
 static inline const char *dpdk_folder(void)
 {
-    static char path[] = "/tmp/ew-dpdk-XXXXXX";
+    static char path[32];
 
+    snprintf(path, sizeof(path), "/tmp/ew-dpdk-XXXXXX");
     CHECK(mkdtemp(path) != NULL);
     return path;
 }

@@ -48,10 +48,11 @@ static bool transmit(uint64_t now)
 {
     uint32_t armed = dpdk_ops->arm(peer.device, peer.frames, DEVICE_BURST);
     uint32_t count = ewi_net_output(peer.net, now, peer.frames, armed);
+    uint32_t sent = dpdk_ops->transmit(peer.device, peer.frames, count);
 
-    dpdk_ops->transmit(peer.device, peer.frames, count);
-    memmove(peer.frames, peer.frames + count, (DEVICE_BURST - count) * sizeof(peer.frames[0]));
-    memset(peer.frames + DEVICE_BURST - count, 0, count * sizeof(peer.frames[0]));
+    /* what was not taken is lost, as on any wire; its rooms are used again */
+    memmove(peer.frames, peer.frames + sent, (DEVICE_BURST - sent) * sizeof(peer.frames[0]));
+    memset(peer.frames + DEVICE_BURST - sent, 0, sent * sizeof(peer.frames[0]));
     return count > 0;
 }
 
@@ -151,6 +152,7 @@ static void open_net(void)
     memcpy(port.mac, facts->mac, sizeof(port.mac));
     ewi_net_config_for(&config, CONNS);
     config.packets_max = DPDK_PACKETS;
+    config.slot_bytes = facts->mtu < 1280 ? 1280 : facts->mtu; /* of echoes */
     config.rx_bytes_max = (uint64_t)DPDK_PACKETS * facts->packet_charge;
     memory = aligned_alloc(4096, (ewi_net_bytes(&config) + 4095) / 4096 * 4096);
     CHECK(memory != NULL && ewi_net_bytes(&config) != 0);

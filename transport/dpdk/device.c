@@ -158,6 +158,7 @@ static uint16_t fill(struct rte_mbuf **mbufs, struct net_frame *frames, uint16_t
 
         mbuf->data_len = (uint16_t)frames[i].bytes;
         mbuf->pkt_len = frames[i].bytes;
+        mbuf->ol_flags = 0; /* the room may have held another frame that was not taken */
         if (frames[i].finish_sum || frames[i].tso_mss != 0) {
             ask_offloads(mbuf, &frames[i]);
             *asks = true;
@@ -170,24 +171,25 @@ static uint16_t fill(struct rte_mbuf **mbufs, struct net_frame *frames, uint16_t
 static uint16_t transmit_burst(struct device *device, struct net_frame *frames, uint16_t count)
 {
     struct rte_mbuf *mbufs[DEVICE_BURST];
-    uint64_t bytes = 0, unsent = 0;
     bool asks = false;
     uint16_t ready = fill(mbufs, frames, count, &asks), sent;
 
-    for (uint16_t i = 0; i < count; i++)
-        bytes += frames[i].bytes;
     burst_enter(device);
     if (asks)
         ready = rte_eth_tx_prepare(device->port, 0, mbufs, count);
     sent = rte_eth_tx_burst(device->port, 0, mbufs, ready);
     burst_leave(device);
-    for (uint16_t i = sent; i < count; i++)
-        unsent += frames[i].bytes;
-    for (uint16_t i = 0; i < sent; i++)
-        frames[i].room = NULL;
     device->counts.tx_packets += sent;
-    device->counts.tx_bytes += bytes - unsent;
-    return sent;
+    for (uint16_t i = 0; i < sent; i++) {
+        device->counts.tx_bytes += frames[i].bytes;
+        frames[i].room = NULL;
+    }
+    if (sent < ready || ready == count)
+        return sent;
+    rte_pktmbuf_free(mbufs[ready]); /* the driver will never take this one */
+    frames[ready].room = NULL;
+    device->counts.tx_dropped += 1;
+    return (uint16_t)(sent + 1);
 }
 
 static uint32_t transmit(struct device *device, struct net_frame *frames, uint32_t count)
@@ -221,9 +223,9 @@ static bool carrier(struct device *device)
     clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse); /* 5 ns; a look may be a system call */
     now = (uint64_t)coarse.tv_sec * 1000000000 + (uint64_t)coarse.tv_nsec;
     if (now - device->carrier_at < DPDK_CARRIER_NS &&
-        !atomic_load_explicit(&device->link_news, memory_order_relaxed)) /* D2 decides below */
+        !atomic_load_explicit(&device->link_news, memory_order_relaxed)) /* a hint */
         return device->carrier;
-    atomic_exchange_explicit(&device->link_news, false, memory_order_acquire); /* D2, pairs with D1 */
+    atomic_store_explicit(&device->link_news, false, memory_order_relaxed); /* before we look */
     device->carrier_at = now;
     if (device->wire != NULL)
         device->carrier = ewi_dpdk_wire_is_whole(device);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_config.h>
@@ -187,8 +188,21 @@ int ewi_dpdk_enter(const struct dpdk_needs *needs, sigset_t *before, char *reaso
     return code;
 }
 
+/* Drivers write to sockets whose peer is gone: what that raised is not for the caller. */
+static void swallow_sigpipe(void)
+{
+    sigset_t pending, pipe;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE))
+        sigtimedwait(&pipe, NULL, &(struct timespec){.tv_sec = 0});
+}
+
 void ewi_dpdk_leave(const sigset_t *before)
 {
+    if (!sigismember(before, SIGPIPE))
+        swallow_sigpipe();
     pthread_mutex_unlock(&eal.lock);
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }

@@ -20,6 +20,7 @@
 #include "transport/dpdk/sockets.h"
 #include "transport/dpdk/stale.h"
 #include "transport/dpdk/wire.h"
+#include "transport/dpdk/wrap.h"
 
 enum {
     LINK_BYTES = 18, /* Ethernet with a VLAN tag */
@@ -238,13 +239,43 @@ static int probe_virtual(struct plan *plan)
     write_arguments(plan, arguments);
     if (path != NULL && (lock = ewi_dpdk_stale_socket(path, type, plan->reason)) < 0)
         return lock;
+    ewi_dpdk_open_enter();
     code = rte_eal_hotplug_add("vdev", device->vdev, arguments);
+    ewi_dpdk_open_leave();
+    if (code != 0 && path != NULL)
+        unlink(path); /* ours: somebody else's was refused above */
     ewi_dpdk_stale_unlock(lock);
-    if (code != 0) {
-        device->vdev[0] = '\0';
-        return refuse_driver(plan, code, "the driver refuses");
-    }
-    return find_port(plan, device->vdev);
+    if (code == 0)
+        return find_port(plan, device->vdev);
+    device->vdev[0] = '\0';
+    if (ewi_dpdk_accept_timed_out())
+        return ewi_dpdk_refuse(plan->reason, -ETIMEDOUT, "%s: no vhost client came within %d ms; start it "
+                               "first (vhost:path=PATH,client=1 tries each second)", path,
+                               DPDK_ACCEPT_MS);
+    return refuse_driver(plan, code, "the driver refuses");
+}
+
+/* As rte_pktmbuf_pool_create_by_ops, but objects are not spread over memory channels: the padding would
+ * push a frame of AF_XDP over the end of its page. */
+static struct rte_mempool *create_pool(const char *name, uint32_t buffers, uint16_t room)
+{
+    struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
+    struct rte_mempool *pool =
+        rte_mempool_create_empty(name, buffers, (unsigned)sizeof(struct rte_mbuf) + room, 0,
+                                 sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_SPREAD);
+
+    if (pool == NULL)
+        return NULL;
+    if (rte_mempool_set_ops_byname(pool, "ring_sp_sc", NULL) != 0)
+        goto fail;
+    rte_pktmbuf_pool_init(pool, &private);
+    if (rte_mempool_populate_default(pool) < 0)
+        goto fail;
+    rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+    return pool;
+fail:
+    rte_mempool_free(pool);
+    return NULL;
 }
 
 static int make_pool(struct plan *plan, const char *what, uint32_t buffers, uint16_t room,
@@ -253,7 +284,7 @@ static int make_pool(struct plan *plan, const char *what, uint32_t buffers, uint
     char name[RTE_MEMPOOL_NAMESIZE];
 
     snprintf(name, sizeof(name), "ew%s%u", what, ewi_dpdk_next_number());
-    *out = rte_pktmbuf_pool_create_by_ops(name, buffers, 0, 0, room, SOCKET_ID_ANY, "ring_sp_sc");
+    *out = create_pool(name, buffers, room);
     if (*out != NULL)
         return 0;
     return ewi_dpdk_refuse(plan->reason, -ENOMEM, "no memory for %u buffers of %u bytes: %s; %s",
@@ -313,6 +344,11 @@ static void choose_offloads(struct device *device, const struct rte_eth_dev_info
         device->facts.caps |= NET_PORT_RX_TRUST;
 }
 
+static uint32_t least(uint32_t one, uint32_t other)
+{
+    return one < other ? one : other;
+}
+
 static int configure(struct plan *plan)
 {
     struct device *device = plan->device;
@@ -326,7 +362,9 @@ static int configure(struct plan *plan)
     if ((code = rte_eth_dev_info_get(device->port, &info)) != 0)
         return refuse_driver(plan, code, "no information");
     choose_offloads(device, &info, &conf);
-    conf.rxmode.mtu = device->facts.mtu < info.max_mtu ? device->facts.mtu : info.max_mtu;
+    conf.rxmode.mtu = device->facts.mtu;
+    if (!is_kind(device, "pci")) /* others say 1500 and mean what their buffers hold */
+        conf.rxmode.mtu = least(device->facts.mtu, least(info.max_mtu, info.max_rx_pktlen - LINK_BYTES));
     conf.intr_conf.rxq = device->text.kind->sleep == DPDK_SLEEP_QUEUE;
     conf.intr_conf.lsc = info.dev_flags != NULL && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     if ((code = rte_eth_dev_configure(device->port, 1, 1, &conf)) != 0)
@@ -370,7 +408,8 @@ static int start(struct plan *plan)
     struct device *device = plan->device;
     int code;
 
-    if (is_kind(device, "tap") && (code = rte_eth_dev_set_mtu(device->port, device->facts.mtu)) != 0)
+    if (is_kind(device, "tap") && /* the driver would take 1504 at most */
+        (code = ewi_dpdk_iface_set_mtu(device->facts.name, device->facts.mtu)) != 0)
         return refuse_driver(plan, code, "does not take the MTU");
     if ((code = rte_eth_dev_start(device->port)) != 0)
         return refuse_driver(plan, code, "does not start");

@@ -161,12 +161,12 @@ void ewi_dpdk_sockets_close(const struct dpdk_text *text, const char *iface, int
 
 /* ---- interfaces ---- */
 
+/* The answer overwrites the union behind the name, which holds the question. */
 static int ask(int fd, const char *iface, unsigned long what, struct ifreq *request)
 {
     int own = fd >= 0 ? fd : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int code;
 
-    memset(request, 0, sizeof(*request));
     snprintf(request->ifr_name, sizeof(request->ifr_name), "%.15s", iface);
     code = own < 0 || ioctl(own, what, request) != 0 ? -errno : 0;
     if (fd < 0 && own >= 0)
@@ -191,7 +191,7 @@ int ewi_dpdk_iface_join(const char *iface)
 
 bool ewi_dpdk_iface_is_up(int fd, const char *iface)
 {
-    struct ifreq request;
+    struct ifreq request = {.ifr_ifindex = 0};
 
     return ask(fd, iface, SIOCGIFFLAGS, &request) == 0 &&
            (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
@@ -199,8 +199,15 @@ bool ewi_dpdk_iface_is_up(int fd, const char *iface)
 
 int ewi_dpdk_iface_mtu(const char *iface)
 {
-    struct ifreq request;
+    struct ifreq request = {.ifr_ifindex = 0};
     int code = ask(-1, iface, SIOCGIFMTU, &request);
 
     return code != 0 ? code : request.ifr_mtu < UINT16_MAX ? request.ifr_mtu : UINT16_MAX;
+}
+
+int ewi_dpdk_iface_set_mtu(const char *iface, uint16_t mtu)
+{
+    struct ifreq request = {.ifr_mtu = mtu};
+
+    return ask(-1, iface, SIOCSIFMTU, &request);
 }

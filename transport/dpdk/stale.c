@@ -13,6 +13,8 @@
 
 #include "transport/dpdk/eal.h"
 
+enum { UNIX_LISTENS = 0x10000 }; /* __SO_ACCEPTCON of the kernel */
+
 static int lock_folder(const char *path, char *reason)
 {
     char folder[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -24,15 +26,32 @@ static int lock_folder(const char *path, char *reason)
     if (fd < 0)
         return ewi_dpdk_refuse(reason, -errno, "%s: %s; the folder of the socket has to exist", folder,
                                strerror(errno));
-    for (int64_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += 1000000) {
-        if (waited >= DPDK_LOCK_NS) {
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += 1) {
+        if (waited >= DPDK_LOCK_MS) {
             close(fd);
-            return ewi_dpdk_refuse(reason, -EAGAIN, "%s: locked by another process for a second",
-                                   folder);
+            return ewi_dpdk_refuse(reason, -EAGAIN, "%s: locked by another process for %d ms",
+                                   folder, DPDK_LOCK_MS);
         }
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     return fd;
+}
+
+/* Of our network namespace. A peer is not connected to without need: some DPDK does not survive it. */
+static bool is_listed(const char *path)
+{
+    FILE *file = fopen("/proc/net/unix", "re");
+    char line[256], found[128];
+    unsigned flags;
+    bool listens = false;
+
+    if (file == NULL)
+        return false;
+    while (!listens && fgets(line, sizeof(line), file) != NULL)
+        listens = sscanf(line, "%*s %*s %*s %x %*s %*s %*s %127s", &flags, found) == 2 &&
+                  (flags & UNIX_LISTENS) != 0 && strcmp(found, path) == 0;
+    fclose(file);
+    return listens;
 }
 
 /* 0: refused, nobody listens. */
@@ -59,7 +78,7 @@ static int clear(const char *path, int type, char *reason)
     if (!S_ISSOCK(status.st_mode))
         return ewi_dpdk_refuse(reason, -ENOTSOCK, "%s exists and is no socket: remove it, or choose "
                                "another path", path);
-    if (try_connect(path, type) != 0)
+    if (is_listed(path) || try_connect(path, type) != 0)
         return ewi_dpdk_refuse(reason, -EADDRINUSE, "%s: another process listens there; end it, be "
                                "the client, or choose another path", path);
     return unlink(path) == 0 || errno == ENOENT

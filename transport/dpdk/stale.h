@@ -4,7 +4,7 @@
  *            next start fails with "address in use"; AF_XDP leaves its program on the interface.
  * Shape      the folder of the socket is locked (flock) from the check until the driver has bound
  * Owner      the lock is the caller's until ewi_dpdk_stale_unlock
- * Threads    any; waits at most DPDK_LOCK_NS for the lock
+ * Threads    any; waits at most DPDK_LOCK_MS for the lock
  * Trust      whoever may write to the folder can do anything to the socket anyway
  * Errors     -EADDRINUSE: somebody answers; -ENOTSOCK: another kind of file, which is never removed;
  *            -EAGAIN: the lock is held too long
@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { DPDK_LOCK_NS = 1000000000 };
+enum { DPDK_LOCK_MS = 5000 };
 
 /* type: of the socket. mine: this process listens there already, so that an answer is no obstacle. A
  * descriptor to unlock, or negative errno and a reason. */

@@ -5,33 +5,68 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
 struct rte_eth_dev;
 
 /* Bursts read, the unmapping writes and is let in first. */
 static pthread_rwlock_t memif_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-static _Thread_local bool in_burst;
+static _Thread_local bool in_burst, in_open, timed_out;
 
 int __real_sigaction(int number, const struct sigaction *new, struct sigaction *old);
 int __wrap_sigaction(int number, const struct sigaction *new, struct sigaction *old);
 int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __real_accept(int fd, struct sockaddr *address, socklen_t *bytes);
+int __wrap_accept(int fd, struct sockaddr *address, socklen_t *bytes);
+int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 void __wrap_openlog(const char *name, int option, int facility);
 void __real_memif_free_regions(struct rte_eth_dev *device);
 void __wrap_memif_free_regions(struct rte_eth_dev *device);
 
 int __wrap_sigaction(int number, const struct sigaction *new, struct sigaction *old)
 {
-    if (number >= SIGRTMIN) {
+    int code;
+
+    if (number < SIGRTMIN)
+        return __real_sigaction(number, new, old);
+    if (new != NULL) {
         errno = EBUSY;
         return -1;
     }
-    return __real_sigaction(number, new, old);
+    code = __real_sigaction(number, NULL, old);
+    if (code == 0 && old->sa_handler == SIG_DFL)
+        old->sa_handler = SIG_IGN; /* "in use": net_tap goes on to the next, and in the end without */
+    return code;
 }
 
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     return __real_poll(fds, count, in_burst ? 0 : timeout);
+}
+
+/* net_virtio_user as a server waits in open() until its client is there. */
+int __wrap_accept(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+    if (in_open && __real_poll(&pollfd, 1, DPDK_ACCEPT_MS) == 0) {
+        timed_out = true;
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    return __real_accept(fd, address, bytes);
+}
+
+/* EAL's thread ends the process (rte_panic) when a descriptor of its list was closed meanwhile, which a
+ * memif peer that connects and leaves can bring about. */
+int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    int code = __real_epoll_ctl(epoll, operation, fd, event);
+
+    return code != 0 && operation == EPOLL_CTL_ADD && errno == EBADF ? 0 : code;
 }
 
 void __wrap_openlog(const char *name, int option, int facility)
@@ -66,4 +101,20 @@ void ewi_dpdk_burst_enter(void)
 void ewi_dpdk_burst_leave(void)
 {
     in_burst = false;
+}
+
+void ewi_dpdk_open_enter(void)
+{
+    in_open = true;
+    timed_out = false;
+}
+
+void ewi_dpdk_open_leave(void)
+{
+    in_open = false;
+}
+
+bool ewi_dpdk_accept_timed_out(void)
+{
+    return timed_out;
 }

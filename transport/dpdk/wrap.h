@@ -1,10 +1,12 @@
 /* transport/dpdk/wrap.h - functions that DPDK's drivers call through ours.
  *
  * Purpose    What cannot be configured away: net_tap takes a real-time signal of the process, EAL calls
- *            openlog(), net_af_packet and net_af_xdp wait in poll() inside a burst, and net_memif unmaps
+ *            openlog(), a virtio_user server waits for its client, net_af_packet and net_af_xdp wait in poll() inside a burst, and net_memif unmaps
  *            rings from EAL's thread while a burst may read them. The linker (--wrap) puts these in
  *            between.
- * Shape      sigaction           SIGRTMIN and above are refused; net_tap then looks at its queue each time
+ * Shape      sigaction           SIGRTMIN and above seem to be in use; net_tap then looks at its queue each time
+ *            accept              while a device is opened: waits DPDK_ACCEPT_MS at most
+ *            epoll_ctl           adding a closed descriptor is no error, which EAL would die of
  *            openlog             does nothing: DPDK's log does not go to syslog
  *            poll                inside a burst: does not wait
  *            memif_free_regions  waits until no thread is inside a burst
@@ -21,10 +23,19 @@
 #ifndef EWI_TRANSPORT_DPDK_WRAP_H
 #define EWI_TRANSPORT_DPDK_WRAP_H
 
+#include <stdbool.h>
+
+enum { DPDK_ACCEPT_MS = 3000 }; /* a vhost client tries each second */
+
 void ewi_dpdk_memif_enter(void);
 void ewi_dpdk_memif_leave(void);
 
 void ewi_dpdk_burst_enter(void);
 void ewi_dpdk_burst_leave(void);
+
+/* Around the driver's start. */
+void ewi_dpdk_open_enter(void);
+void ewi_dpdk_open_leave(void);
+bool ewi_dpdk_accept_timed_out(void); /* since the last enter, in this thread */
 
 #endif
