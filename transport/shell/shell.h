@@ -14,7 +14,7 @@
  * Errors     negative errno; -ENETDOWN: the device has no carrier
  * Invariants I1  who goes to sleep has looked under the guard, and is signalled by whoever drives after.
  *            I2  an application that leaves is covered by the reactor's tick of TICK_NS; without drives
- *                there is no tick.
+ *                there is no tick. The reactor is whoever polled last: it arms before it sleeps.
  *            I3  every drive ends with ACKs and frames on their way.
  * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1)
  * Source     design, section 6; reference/stack-interface.md, section 3; docs/adr/0019-shell.md
@@ -22,6 +22,7 @@
 #ifndef EWI_TRANSPORT_SHELL_SHELL_H
 #define EWI_TRANSPORT_SHELL_SHELL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "shm/lock.h"
@@ -97,6 +98,8 @@ struct ewi_stack {
     uint64_t away_since;  /* it was away then; 0: it is there */
     uint32_t watcher;     /* slot + 1 of the thread that watches the device */
     bool is_armed, is_driven, is_down;
+    bool has_reactor;
+    pthread_t reactor;    /* who polled last: its own calls need no tick, for it arms before it sleeps */
     bool is_short;        /* somebody was refused for want of a chunk */
     _Atomic bool is_kicked;
 };

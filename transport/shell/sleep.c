@@ -261,6 +261,7 @@ static int arm_stream(struct ewi_stack *stack, struct shell_stream *stream, uint
     if (stream->sleep_fd < 0)
         return -EINVAL; /* there is nothing to sleep on */
     ewi_shell_hush(stack, stream);
+    stack->has_reactor &= !pthread_equal(stack->reactor, pthread_self()); /* it will not come back to arm */
     for (int try = 0; try < ARM_TRIES; try++) {
         if (look_for(stack, stream, now))
             return 1;
@@ -354,6 +355,8 @@ int ewi_shell_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *ev
     uint32_t done;
 
     ewi_shell_enter(stack);
+    stack->has_reactor = true;
+    stack->reactor = pthread_self();
     calm(stack, now);
     if (stack->is_armed && stack->watcher == SHELL_NOBODY)
         ewi_shell_awake(stack);
@@ -373,6 +376,8 @@ int ewi_shell_arm(struct ewi_stack *stack, uint64_t now)
 
     ewi_shell_enter(stack);
     ready = stack->first_event != 0;
+    stack->has_reactor = true;
+    stack->reactor = pthread_self();
     if (stack->is_driven) {
         stack->counts.ticks += 1;
         stack->is_driven = false;
