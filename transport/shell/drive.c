@@ -21,7 +21,7 @@ bool ewi_shell_try(struct ewi_stack *stack)
 /* The thread that polled last. */
 static bool is_reactor(const struct ewi_stack *stack)
 {
-    return stack->has_reactor && pthread_equal(stack->reactor, pthread_self());
+    return stack->reactor == ewi_shell_self();
 }
 
 bool ewi_shell_turn(struct ewi_stack *stack, uint64_t now)

@@ -16,7 +16,9 @@
  *            I2  an application that leaves is covered by the reactor's tick of TICK_NS; without drives
  *                there is no tick. The reactor is whoever polled last: it arms before it sleeps.
  *            I3  every drive ends with ACKs and frames on their way.
- * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1)
+ * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1).
+ *            N1 acq_rel marking of is_kicked, then the write  pairs with  N2 the read, then the acq_rel
+ *            taking of the mark: a kick that is not written is seen by who takes the mark.
  * Source     design, section 6; reference/stack-interface.md, section 3; docs/adr/0019-shell.md
  */
 #ifndef EWI_TRANSPORT_SHELL_SHELL_H
@@ -62,7 +64,9 @@ struct shell_stream {
     bool is_broken;        /* not even what has arrived is read any more */
     bool sleeping;         /* signal it */
     bool signalled;        /* the bell is readable */
-    _Atomic bool wants_room; /* a send was refused. Last: ewi_shell_claim */
+    uintptr_t sleeper;     /* the thread that armed last; 0: it has been back */
+    /* The thread whose send was refused, and whether another was told that there is room. Last: claim */
+    _Atomic uintptr_t wants_room;
 };
 
 struct shell_counts {
@@ -98,8 +102,7 @@ struct ewi_stack {
     uint64_t away_since;  /* it was away then; 0: it is there */
     uint32_t watcher;     /* slot + 1 of the thread that watches the device */
     bool is_armed, is_driven, is_down;
-    bool has_reactor;
-    pthread_t reactor;    /* who polled last: its own calls need no tick, for it arms before it sleeps */
+    uintptr_t reactor;    /* who polled last: its own calls need no tick, for it arms before it sleeps */
     bool is_short;        /* somebody was refused for want of a chunk */
     _Atomic bool is_kicked;
 };
@@ -114,6 +117,19 @@ int ewi_shell_info(struct ewi_stack *stack, struct stack_info *out);
 void ewi_shell_forked(struct ewi_stack *stack);
 
 /* ---- parts ---- */
+
+enum { SHELL_OTHER_TOLD = 1 }; /* of wants_room */
+
+/* Another number for each thread that lives, with a low bit to spare. */
+static inline uintptr_t ewi_shell_self(void)
+{
+    return (uintptr_t)pthread_self();
+}
+/* Any thread: its send was refused. */
+static inline void ewi_shell_want_room(struct shell_stream *stream)
+{
+    atomic_store_explicit(&stream->wants_room, ewi_shell_self(), memory_order_relaxed); /* a hint */
+}
 
 static inline void ewi_shell_enter(struct ewi_stack *stack)
 {
@@ -149,11 +165,12 @@ void ewi_shell_settle(struct ewi_stack *stack, uint64_t now);
 /* sleep.c */
 int ewi_shell_sleep_open(struct ewi_stack *stack);
 void ewi_shell_sleep_close(struct ewi_stack *stack);
-/* Somebody drives: the device need not wake anybody. */
+/* Somebody drives: the device need not wake anybody for a while. */
 void ewi_shell_awake(struct ewi_stack *stack);
 /* If it sleeps, and has something to wake for. */
 void ewi_shell_rouse(struct ewi_stack *stack, struct shell_stream *stream);
 void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream);
+/* This thread is awake. Another that sleeps on the stream is left alone. */
 void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream);
 /* Not later than at `at`, the reactor is to look. */
 void ewi_shell_timer(struct ewi_stack *stack, uint64_t at);

@@ -149,9 +149,11 @@ void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream)
     write_one(stream->bell_fd);
 }
 
-/* Its thread is awake. */
 void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream)
 {
+    if (stream->sleeper != ewi_shell_self())
+        return;
+    stream->sleeper = 0;
     stream->sleeping = false;
     if (stream->signalled) {
         stream->signalled = false;
@@ -219,13 +221,34 @@ static uint64_t next_look(const struct ewi_stack *stack, uint64_t now)
     return at;
 }
 
+/* Room is told once to the thread that was refused, and once to another that sleeps for it: it may be that
+ * nobody wants it any more. */
+static bool is_for_room(struct shell_stream *stream)
+{
+    uintptr_t wants = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
+
+    return wants != 0 && ((wants & SHELL_OTHER_TOLD) == 0 ||
+                          (wants & ~(uintptr_t)SHELL_OTHER_TOLD) == stream->sleeper);
+}
+
+static void tell_room(struct shell_stream *stream)
+{
+    uintptr_t wants = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
+    bool is_own = (wants & ~(uintptr_t)SHELL_OTHER_TOLD) == stream->sleeper;
+
+    if (wants != 0) /* unless it is refused again just now */
+        atomic_compare_exchange_strong_explicit(&stream->wants_room, &wants,
+                                                is_own ? 0 : wants | SHELL_OTHER_TOLD,
+                                                memory_order_relaxed,  /* a hint */
+                                                memory_order_relaxed); /* a hint */
+}
+
 static bool is_worth_waking(struct ewi_stack *stack, struct shell_stream *stream)
 {
     uint32_t levels = ewi_shell_levels(stack, stream);
-    bool wants_room = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
 
     return (levels & (STACK_READABLE | STACK_FAILED | STACK_PEER_FIN)) ||
-           (wants_room && (levels & STACK_WRITABLE));
+           ((levels & STACK_WRITABLE) && is_for_room(stream));
 }
 
 void ewi_shell_rouse(struct ewi_stack *stack, struct shell_stream *stream)
@@ -246,22 +269,31 @@ static bool watch_device(struct ewi_stack *stack, struct shell_stream *stream)
     return true;
 }
 
-/* True: there is something for it. Room is told once: it may be that nobody wants it any more. */
+/* True: there is something for it. */
 static bool look_for(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
 {
     (void)ewi_shell_drive(stack, now);
     if (!is_worth_waking(stack, stream))
         return false;
-    atomic_store_explicit(&stream->wants_room, false, memory_order_relaxed); /* a hint */
+    tell_room(stream);
     return true;
+}
+
+/* From whoever slept there before: one thread at a time does. */
+static void take_sleep(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    stream->sleeper = ewi_shell_self();
+    ewi_shell_hush(stack, stream);
+    stream->sleeper = ewi_shell_self();
 }
 
 static int arm_stream(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
 {
     if (stream->sleep_fd < 0)
         return -EINVAL; /* there is nothing to sleep on */
-    ewi_shell_hush(stack, stream);
-    stack->has_reactor &= !pthread_equal(stack->reactor, pthread_self()); /* it will not come back to arm */
+    take_sleep(stack, stream);
+    if (stack->reactor == ewi_shell_self())
+        stack->reactor = 0; /* it may not come back to arm */
     for (int try = 0; try < ARM_TRIES; try++) {
         if (look_for(stack, stream, now))
             return 1;
@@ -355,8 +387,7 @@ int ewi_shell_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *ev
     uint32_t done;
 
     ewi_shell_enter(stack);
-    stack->has_reactor = true;
-    stack->reactor = pthread_self();
+    stack->reactor = ewi_shell_self();
     calm(stack, now);
     if (stack->is_armed && stack->watcher == SHELL_NOBODY)
         ewi_shell_awake(stack);
@@ -376,8 +407,7 @@ int ewi_shell_arm(struct ewi_stack *stack, uint64_t now)
 
     ewi_shell_enter(stack);
     ready = stack->first_event != 0;
-    stack->has_reactor = true;
-    stack->reactor = pthread_self();
+    stack->reactor = ewi_shell_self();
     if (stack->is_driven) {
         stack->counts.ticks += 1;
         stack->is_driven = false;
