@@ -49,7 +49,7 @@ static inline void print_stack(const char *name, struct ewi_stack *stack)
 
         if (stream->kind == SHELL_FREE)
             continue;
-        fprintf(stderr, "    %u: kind %d levels %#x sleeping %d signalled %d wants_room %d held %" PRIu64
+        fprintf(stderr, "    %u: kind %d levels %#x sleeping %d signalled %d wants_room %#" PRIxPTR " held %" PRIu64
                         " error %d finished %d\n", i, stream->kind, ewi_shell_levels(stack, stream),
                 stream->sleeping, stream->signalled, stream->wants_room,
                 stream->out.end - stream->out.start, stream->error, stream->finished);

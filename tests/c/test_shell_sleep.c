@@ -64,6 +64,16 @@ static void sleeper_is_woken_by_the_device(void)
     duo_close(&duo);
 }
 
+static uint32_t watcher_of(struct ewi_stack *stack)
+{
+    uint32_t watcher;
+
+    ewi_shell_enter(stack);
+    watcher = stack->watcher;
+    ewi_lock_give(&stack->guard);
+    return watcher;
+}
+
 /* The one who watches the device drives for the other.
  * catches: a drive that does not ring, a second sleeper that takes the device */
 static void sleeper_is_woken_by_the_drive_of_another_thread(void)
@@ -75,7 +85,7 @@ static void sleeper_is_woken_by_the_drive_of_another_thread(void)
     connect_more(&duo, &opener, &accepted);
     start_sleeper(&first, &duo, 1, duo.accepted);
     start_sleeper(&watcher, &duo, 1, accepted); /* whose look takes the device from the first */
-    CHECK_EQ(duo.side[1].stack->watcher, (uint32_t)accepted + 1);
+    CHECK_EQ(watcher_of(duo.side[1].stack), (uint32_t)accepted + 1);
     send_on(&duo, 0, duo.opener);
     CHECK_EQ(pthread_join(first.thread, NULL), 0);
     until_asleep(&duo, 1, accepted); /* or nobody is woken by the next */
