@@ -41,7 +41,7 @@ static inline void print_stack(const char *name, struct ewi_stack *stack)
             "timer in %" PRId64 " us, deadline in %" PRId64 " us\n",
             name, counts->drives, counts->ticks, counts->covers, counts->signals, counts->arms,
             counts->frames_lost, stack->is_armed, stack->watcher, stack->home_fd, stack->is_driven,
-            stack->is_kicked, stack->frames_left, stack->is_short, stack->chunks.free,
+            stack->kick.marked, stack->frames_left, stack->is_short, stack->chunks.free,
             (int64_t)(stack->timer_at - ewi_now_ns()) / 1000,
             (int64_t)(stack->deadline - ewi_now_ns()) / 1000);
     for (uint32_t i = 0; i < stack->streams_used; i++) {

@@ -16,9 +16,8 @@
  *            I2  an application that leaves is covered by the reactor's tick of TICK_NS; without drives
  *                there is no tick. The reactor is whoever polled last: it arms before it sleeps.
  *            I3  every drive ends with ACKs and frames on their way.
- * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1).
- *            N1 acq_rel marking of is_kicked, then the write  pairs with  N2 the read, then the acq_rel
- *            taking of the mark: a kick that is not written is seen by who takes the mark.
+ * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1);
+ *            kick.h's N1 and N2
  * Source     design, section 6; reference/stack-interface.md, section 3; docs/adr/0019-shell.md
  */
 #ifndef EWI_TRANSPORT_SHELL_SHELL_H
@@ -30,6 +29,7 @@
 #include "shm/lock.h"
 #include "transport/shell/chunks.h"
 #include "transport/shell/device.h"
+#include "transport/shell/kick.h"
 #include "transport/shell/settings.h"
 
 enum {
@@ -95,7 +95,8 @@ struct ewi_stack {
     uint32_t first_free;              /* slot + 1 */
     uint32_t first_event, last_event; /* slot + 1 */
 
-    int wait_fd, kick_fd, timer_fd;
+    int wait_fd, timer_fd;
+    struct kick kick;
     int home_fd;          /* the set that has the device's descriptor; -1: none */
     uint64_t timer_at;    /* NET_NEVER: it is not set */
     uint64_t carrier_at;  /* when to look at the carrier */
@@ -104,7 +105,6 @@ struct ewi_stack {
     bool is_armed, is_driven, is_down;
     uintptr_t reactor;    /* who polled last: its own calls need no tick, for it arms before it sleeps */
     bool is_short;        /* somebody was refused for want of a chunk */
-    _Atomic bool is_kicked;
 };
 
 int ewi_shell_open(const struct device_ops *ops, const struct stack_options *options,
