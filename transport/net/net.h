@@ -87,7 +87,8 @@ int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port);
 int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu);
 
 enum net_address_flags {
-    NET_ADDRESS_SURE = 1, /* do not look for a duplicate (DAD, ARP probe): usable at once */
+    NET_ADDRESS_SURE = 1,  /* do not look for a duplicate (DAD, ARP probe): usable at once */
+    NET_ADDRESS_QUICK = 2, /* look sixteen times as fast as the standards: usable in 0.3 to 0.5 s */
 };
 /* The network of the prefix becomes a route. port of addr does not count. */
 int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *address,

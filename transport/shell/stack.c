@@ -126,7 +126,7 @@ static int add_addresses(struct ewi_stack *stack, char *reason)
     for (uint32_t i = 0; i < settings->addresses_count && code == 0; i++) {
         code = ewi_net_address_add(stack->net, stack->port, &settings->addresses[i].at,
                                    settings->addresses[i].prefix,
-                                   settings->detect ? 0 : NET_ADDRESS_SURE);
+                                   settings->detect ? NET_ADDRESS_QUICK : NET_ADDRESS_SURE);
         if (code != 0)
             return fail(reason, -EINVAL, "address number %u of the port cannot be used: %s", i + 1,
                         strerror(-code));
