@@ -245,6 +245,10 @@ bool ewi_shell_drive(struct ewi_stack *stack, uint64_t now)
         ewi_shell_flush(stack, now);
     }
     any |= distribute(stack); /* a connection may end by sending, or by a call */
+    if (ewi_shell_start_waiting(stack, now)) {
+        any = true;
+        ewi_shell_flush(stack, now);
+    }
     look_at_carrier(stack, now);
     return any;
 }

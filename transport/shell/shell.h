@@ -55,12 +55,15 @@ struct shell_stream {
     uint64_t accepted;   /* bytes, since open */
     struct chunk_queue out;
     int bell_fd, sleep_fd; /* an eventfd and the set that it lies in; -1: nobody asked */
-    struct stack_addr local; /* of a listener */
+    struct stack_addr local;  /* of a listener, or of who waits for an address */
+    struct stack_addr remote; /* of the latter */
+    uint32_t next_waiting;    /* slot + 1 */
     int error;             /* ours; 0: ask the stack */
     uint8_t kind;          /* enum shell_kind */
     uint8_t watch;         /* READABLE, WRITABLE: for poll */
     bool aside, listed, finished;
     bool told_failed;      /* poll has said so */
+    bool is_waiting;       /* its connection is not begun yet: waiting.c */
     bool is_broken;        /* not even what has arrived is read any more */
     bool sleeping;         /* signal it */
     bool signalled;        /* the bell is readable */
@@ -94,6 +97,7 @@ struct ewi_stack {
     uint32_t streams_max, streams_used, streams_open, connections;
     uint32_t first_free;              /* slot + 1 */
     uint32_t first_event, last_event; /* slot + 1 */
+    uint32_t first_waiting;           /* slot + 1 */
 
     int wait_fd, timer_fd;
     struct kick kick;
@@ -117,6 +121,16 @@ int ewi_shell_info(struct ewi_stack *stack, struct stack_info *out);
 void ewi_shell_forked(struct ewi_stack *stack);
 
 /* ---- parts ---- */
+
+/* waiting.c: is an address of ours still looked for elsewhere? */
+bool ewi_shell_is_settling(const struct ewi_stack *stack);
+/* The number, from 1, of an address that somebody else has; 0: none. */
+uint32_t ewi_shell_lost_address(const struct ewi_stack *stack);
+void ewi_shell_wait(struct ewi_stack *stack, struct shell_stream *stream,
+                    const struct stack_addr *local, const struct stack_addr *remote);
+void ewi_shell_forget_waiting(struct ewi_stack *stack, struct shell_stream *stream);
+/* Those who wait, once that is known. True: some were started. */
+bool ewi_shell_start_waiting(struct ewi_stack *stack, uint64_t now);
 
 enum { SHELL_OTHER_TOLD = 1 }; /* of wants_room */
 

@@ -250,15 +250,21 @@ void ewi_shell_forked(struct ewi_stack *stack)
 int ewi_shell_info(struct ewi_stack *stack, struct stack_info *out)
 {
     const struct device_facts *facts = stack->facts;
+    uint32_t lost;
 
     ewi_shell_enter(stack);
+    lost = ewi_shell_lost_address(stack);
     *out = (struct stack_info){.caps = STACK_PARALLEL | STACK_STREAM_FD | STACK_WAKE,
                                .streams = stack->streams_open,
                                .streams_max = stack->streams_max};
     ewi_lock_give(&stack->guard);
     snprintf(out->name, sizeof(out->name), "%s", "dpdk");
     snprintf(out->device, sizeof(out->device), "%.23s %.23s", facts->driver, facts->name);
-    snprintf(out->reason, sizeof(out->reason), "%s", facts->why);
+    if (lost != 0)
+        snprintf(out->reason, sizeof(out->reason),
+                 "address number %u of this port is used by another station: choose another one", lost);
+    else
+        snprintf(out->reason, sizeof(out->reason), "%s", facts->why);
     if (!facts->can_sleep)
         out->poll_interval_ns = SHELL_TICK_NS;
     return 0;

@@ -78,12 +78,17 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
         return -EMFILE;
     code = ewi_net_connect(stack->net, local, remote, (uint64_t)(stream - stack->stream), now,
                            &stream->inner);
+    if (code == -ENETUNREACH && ewi_shell_is_settling(stack)) {
+        ewi_shell_wait(stack, stream, local, remote);
+        code = 0;
+    }
     if (code != 0) {
         ewi_shell_free(stack, stream);
         return code;
     }
     ewi_shell_want_room(stream); /* it waits to be open */
-    watch_inner(stack, stream);
+    if (!stream->is_waiting)
+        watch_inner(stack, stream);
     *out = ewi_shell_handle(stack, stream);
     return 0;
 }
@@ -305,7 +310,8 @@ static int shell_error(struct ewi_stack *stack, ewi_stream handle)
     ewi_shell_enter(stack);
     stream = ewi_shell_find(stack, handle);
     if (stream != NULL)
-        code = stream->error != 0 ? stream->error : ewi_net_error(stack->net, stream->inner);
+        code = stream->error != 0 || stream->is_waiting ? stream->error
+                                                        : ewi_net_error(stack->net, stream->inner);
     ewi_lock_give(&stack->guard);
     return code;
 }
@@ -345,6 +351,11 @@ static int finish_now(struct ewi_stack *stack, struct shell_stream *stream, bool
     ewi_shell_close_fds(stack, stream);
     stream->finished = true;
     stream->pending = 0;
+    ewi_shell_forget_waiting(stack, stream);
+    if (stream->inner == 0) { /* it was never begun, or could not be */
+        ewi_shell_tell(stack, stream, STACK_CLOSED);
+        return 0;
+    }
     return ewi_net_finish(stack->net, stream->inner, reset || stream->error != 0, now);
 }
 
