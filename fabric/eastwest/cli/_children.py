@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 START_SECONDS_MAX = 10.0
@@ -34,12 +34,14 @@ class Host:
         command: what runs a program there.
         wait: policy of everything that runs there.
         registry: where names are looked up besides the runtime directory.
+        settings: more of the environment.
     """
 
     runtime_dir: str
     wait: str
     command: tuple[str, ...] = ()
     registry: str = "local:"
+    settings: tuple[tuple[str, str], ...] = ()
 
     def environment(self) -> dict[str, str]:
         """Return what a child there gets."""
@@ -50,6 +52,7 @@ class Host:
             "EASTWEST_RUNTIME_DIR": self.runtime_dir,
             "EASTWEST_REGISTRY": self.registry,
             "EASTWEST_WAIT": self.wait,
+            **dict(self.settings),
         }
 
 
@@ -168,3 +171,54 @@ def ping(host: Host, service: str, message_bytes: int, count: int, seconds: floa
     if process.returncode != 0:
         raise ChildError("; ".join(errors.splitlines()) or f"ping: exit code {process.returncode}")
     return json.loads(said)
+
+
+@dataclass
+class Talk:
+    """What a ping said, line by line.
+
+    Attributes:
+        paths: of each answer, in order.
+        lost: how many had none.
+        pause_seconds: the longest time between two answers.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    lost: int = 0
+    pause_seconds: float = 0.0
+
+
+def talk(host: Host, service: str, seconds: float, first: int, begun: Callable[[], None]) -> Talk:
+    """Ping a thousand times a second for so long; *begun* is called after the *first* answers."""
+    command = [*host.command, *TOOL, "ping", service, "-i", "0.001", "--timeout", "5"]
+    command += ["-n", str(int(seconds * 1000)), "-w", str(seconds)]
+    with on_cpu(1):
+        process = subprocess.Popen(
+            command,
+            env={**host.environment(), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    said, before = Talk(), None
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            number, _, rest = line.partition(": ")
+            if not number.isdecimal():
+                continue
+            if rest.startswith("lost"):
+                said.lost += 1
+                continue
+            now = time.monotonic()
+            said.pause_seconds = max(said.pause_seconds, now - (before or now))
+            before = now
+            said.paths.append(rest.split()[0])
+            if len(said.paths) == first:
+                begun()
+    finally:
+        process.kill()  # does nothing to one that has ended
+        process.wait()
+        process.stdout.close()
+    return said

@@ -6,16 +6,17 @@ one that does not hold makes the exit code 1.
 """
 
 import argparse
+import json
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import __version__
-from . import _netns
+from . import _demo_fabric, _netns
 from ._arguments import Commands, add_command, number
 from ._children import ChildError, Host, Server, ping
 from ._demo_kill import Killed, kill_and_count
@@ -132,7 +133,9 @@ def _play(demo: Demo, stage: ExitStack, *, is_local: bool) -> None:
     spaces, why_not = _namespaces(stage, is_local=is_local)
     near = Host(near_dir, demo.wait, spaces[0].command if spaces else ())
     bind = ["--bind", f"{spaces[0].address}:0", "--security", "none"] if spaces else []
-    server = stage.enter_context(Server(near, demo.service, *bind))
+    cable, why_no_cable = _cable(stage, spaces, why_not)
+    served = replace(near, settings=cable.settings[0]) if cable else near
+    server = stage.enter_context(Server(served, demo.service, *bind))
 
     _show_local(demo, near, server, spaces)
     far = None
@@ -143,6 +146,14 @@ def _play(demo: Demo, stage: ExitStack, *, is_local: bool) -> None:
     else:
         demo.facts["remote"] = {"left_out": why_not}
         demo.out.text(f"\n2. A remote peer: left out, because {why_not}")
+    if cable and far:
+        end = replace(far, registry=_registry(folder, demo.service, *_wires(server)))
+        _show_fabric(demo, cable, replace(end, settings=cable.settings[1]))
+    else:
+        demo.facts["fabric"] = {"left_out": why_no_cable}
+        demo.out.text(
+            f"\n3. A peer on a fabric network, over DPDK: left out, because {why_no_cable}"
+        )
     _show_moving(demo, Host(near_dir, demo.wait))
     _show_killed(demo, Killed(demo.service, near, server, before, far))
 
@@ -164,11 +175,29 @@ def _namespaces(stage: ExitStack, *, is_local: bool) -> tuple[tuple[Namespace, .
     return (), why
 
 
-def _registry(folder: str, service: str, address: str) -> str:
-    """Write the file in which the far host finds the address; return its URL."""
-    path = os.path.join(folder, "services.toml")
+def _cable(
+    stage: ExitStack, spaces: tuple[Namespace, ...], why_not: str
+) -> tuple[_demo_fabric.Cable | None, str]:
+    """Return the cable of the fabric network, or none and why."""
+    why = _demo_fabric.obstacle() if spaces else why_not
+    if why is None:
+        try:
+            return stage.enter_context(_demo_fabric.cable(spaces, str(os.getpid()))), ""
+        except NamespaceError as error:
+            why = str(error)
+    return None, why
+
+
+def _wires(server: Server) -> list[str]:
+    """Return the addresses of the server that cross a network."""
+    return [each for each in server.facts["addresses"] if not each.startswith("shm:")]
+
+
+def _registry(folder: str, service: str, *addresses: str) -> str:
+    """Write the file in which the far host finds the addresses; return its URL."""
+    path = os.path.join(folder, f"services-{len(addresses)}.toml")
     with open(path, "w") as stream:
-        stream.write(f'[[service]]\nname = "{service}"\naddresses = ["{address}"]\n')
+        stream.write(f'[[service]]\nname = "{service}"\naddresses = {json.dumps(addresses)}\n')
     return f"static:{path}"
 
 
@@ -195,13 +224,30 @@ def _show_remote(demo: Demo, far: Host, address: str) -> None:
     demo.claim("it says why not over shm", bool(shm) and bool(detail), detail)
 
 
+def _show_fabric(demo: Demo, cable: _demo_fabric.Cable, end: Host) -> None:
+    demo.out.text(
+        "\n3. The same peer with a port on a fabric network: our own TCP/IP on DPDK, over a second\n"
+        "   cable of which the kernel knows no address"
+    )
+    found = demo.measure(end)
+    is_good = found["path"] == "dpdk"
+    demo.claim(
+        "a peer on the fabric network is reached over dpdk", is_good, f"path {found['path']}"
+    )
+    demo.out.text("   Now the cable is cut under a channel that is in use:")
+    demo.facts["fabric"] = {
+        **found,
+        "loss": _demo_fabric.lose_port(cable, end, demo.service, demo.claim),
+    }
+
+
 def _show_moving(demo: Demo, host: Host) -> None:
-    demo.out.text("\n3. A channel that changes its path while it is in use: shm, tcp, shm, tcp ...")
+    demo.out.text("\n4. A channel that changes its path while it is in use: shm, tcp, shm, tcp ...")
     demo.facts["moving"] = switch_and_count(host, f"{demo.service}-moving", demo.claim)
 
 
 def _show_killed(demo: Demo, killed: Killed) -> None:
-    demo.out.text(f"\n4. A killed peer: kill -9 {killed.server.process.pid}, with a channel open")
+    demo.out.text(f"\n5. A killed peer: kill -9 {killed.server.process.pid}, with a channel open")
     demo.facts["killed"] = kill_and_count(killed, demo.claim)
 
 

@@ -80,6 +80,28 @@ def _make(names: tuple[str, str], ends: tuple[str, str]) -> None:
         _run("-n", name, "link", "set", end, "up")
 
 
+def join(spaces: tuple[Namespace, ...], ends: tuple[str, str]) -> None:
+    """Join two namespaces by another cable, without addresses.
+
+    Raises:
+        NamespaceError: the kernel or ``ip`` said no.
+    """
+    first, second = spaces
+    _run("link", "add", ends[0], "netns", first.name, "type", "veth",
+         "peer", "name", ends[1], "netns", second.name)  # fmt: skip
+    for space, end in zip(spaces, ends, strict=True):
+        set_link(space, end, "up")
+
+
+def set_link(namespace: Namespace, device: str, state: str) -> None:
+    """Take a device "up" or "down".
+
+    Raises:
+        NamespaceError: the kernel or ``ip`` said no.
+    """
+    _run("-n", namespace.name, "link", "set", device, state)
+
+
 def exists(namespace: Namespace) -> bool:
     """Whether the namespace still has its name."""
     listed = _call("netns", "list")
