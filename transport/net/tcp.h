@@ -205,6 +205,8 @@ struct net_tcp_all {
     uint64_t resets_at;       /* rate limit of RSTs */
     uint32_t resets;
     uint64_t cookie_until;    /* SYN cookies were sent: ACKs may bring them until then */
+    uint64_t short_ways;      /* segments that needed none of the steps of RFC 9293 one by one */
+    bool no_short_way;        /* for the test that compares the two */
 };
 
 struct net_tcp_places {

@@ -237,6 +237,53 @@ static void note_heard(struct ewi_net *net, struct net_conn *conn)
     conn->heard_at = now;
 }
 
+/* ---- the short way: header prediction ---- */
+
+/* The next segment of a connection on which nothing is lost, late, marked or at its end: an ACK of
+ * everything in flight, with or without text. Van Jacobson, "4BSD TCP header prediction" (1990). */
+static bool is_expected(const struct net_conn *conn, const struct net_segment *segment)
+{
+    const uint32_t unusual = NET_CONN_CE | NET_CONN_ECE | NET_CONN_FIN_QUEUED | NET_CONN_FINISHED;
+    const struct net_tcp *tcp = &segment->tcp;
+
+    if (segment->seq != conn->rcv_nxt || segment->ack != conn->runs.nxt ||
+        (tcp->flags & ~NET_TCP_PSH) != NET_TCP_ACK || tcp->sacks != 0 || tcp->window == 0 ||
+        (segment->arrived->traffic_class & 3) == 3)
+        return false;
+    if (conn->state != NET_TCP_ESTABLISHED || conn->recovery != NET_OPEN ||
+        conn->trouble != NET_NONE || conn->u.rack.tlp_end != 0 ||
+        (conn->flags & (unusual | NET_CONN_SACK)) != NET_CONN_SACK ||
+        ewi_net_seq_before(tcp->sequence, conn->snd_wl1))
+        return false;
+    if ((conn->flags & NET_CONN_TIMES) && (!(tcp->has & NET_TCP_HAS_TIMES) ||
+                                           ewi_net_seq_before(tcp->time, conn->ts_recent)))
+        return false;
+    return segment->bytes == 0 ||
+           (segment->bytes <= conn->rcv_edge - ewi_net_seq_wrap(conn->rcv_nxt) &&
+            segment->arrived->rx != NULL && segment->arrived->rx->ref != NULL);
+}
+
+/* What the steps below do with such a segment, without the questions whose answers are known. A test
+ * (tests/sim/test_net_sim_short.c) runs both and compares. */
+static bool short_way(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+{
+    uint32_t events;
+
+    if (net->tcp.no_short_way || !is_expected(conn, segment))
+        return false;
+    /* RFC 7323 section 4.3 (2) */
+    if ((conn->flags & NET_CONN_TIMES) && !ewi_net_seq_before(conn->acked_to, segment->tcp.sequence))
+        conn->ts_recent = segment->tcp.time;
+    note_heard(net, conn);
+    if (!ewi_net_conn_ack_all(net, conn, &segment->tcp, &events))
+        return false; /* the steps do again what was done so far: it is the same */
+    net->count.accepted += 1;
+    net->tcp.short_ways += 1;
+    ewi_net_conn_text_in_order(net, conn, segment, events);
+    ewi_net_conn_settle(net, conn);
+    return true;
+}
+
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
 {
     const uint8_t both = NET_TCP_SYN | NET_TCP_ACK;
@@ -244,6 +291,8 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
 
     segment->seq = ewi_net_seq_unwrap(conn->rcv_nxt, segment->tcp.sequence);
     segment->ack = ewi_net_seq_unwrap(conn->runs.una, segment->tcp.acknowledgment);
+    if (short_way(net, conn, segment))
+        return;
     if (conn->state == NET_TCP_SYN_SENT) {
         syn_sent(net, conn, segment);
         return;

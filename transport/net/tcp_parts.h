@@ -221,6 +221,10 @@ void ewi_net_conn_offer(struct ewi_net *net, const struct net_conn *conn, struct
 
 /* Step 5 in a synchronized state, SEG.ACK <= SND.NXT. False: the connection is over. */
 bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment);
+/* The short way of an ACK of everything in flight on a connection where nothing was lost or is late, see
+ * tcp_input.c; *events is to be raised. False: not so simple, nothing changed. */
+bool ewi_net_conn_ack_all(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp,
+                          uint32_t *events);
 /* What the ACK tells about losses. una_before: SND.UNA before it. */
 void ewi_net_conn_loss_ack(struct ewi_net *net, struct net_conn *conn,
                            const struct net_segment *segment, const struct net_acked *acked,
@@ -237,6 +241,10 @@ void ewi_net_conn_marked(struct ewi_net *net, struct net_conn *conn, uint64_t un
 
 /* Steps 6 to 8. False: the connection is over. */
 bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment);
+/* The short way of text that begins at RCV.NXT, lies in the window and has a reference; nothing came too
+ * early. events: to be raised besides. */
+void ewi_net_conn_text_in_order(struct ewi_net *net, struct net_conn *conn,
+                                const struct net_segment *segment, uint32_t events);
 /* The right edge that we may offer now; never left of rcv_edge. */
 uint64_t ewi_net_conn_edge(const struct ewi_net *net, const struct net_conn *conn);
 /* The field of the segment that leaves now; what it offers is kept (I2 of tcp.h). */

@@ -441,3 +441,22 @@ bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_se
     ewi_net_conn_drop_trouble(net, conn);
     return true;
 }
+
+/* ---- the short way ---- */
+
+void ewi_net_conn_text_in_order(struct ewi_net *net, struct net_conn *conn,
+                                const struct net_segment *segment, uint32_t events)
+{
+    if (segment->bytes == 0) {
+        ewi_net_conn_raise(net, conn, events);
+        return;
+    }
+    if (!append(net, conn, segment, segment->text, segment->bytes)) {
+        drop_for_memory(net, conn);
+        ewi_net_conn_raise(net, conn, events);
+        return;
+    }
+    conn->rcv_nxt += segment->bytes;
+    ewi_net_conn_raise(net, conn, events | STACK_READABLE);
+    ack_in_order(net, conn, segment->bytes);
+}
