@@ -51,6 +51,8 @@ uint32_t ewi_net_rtt_expected(uint32_t flight, uint32_t smss)
 {
     uint64_t two = 2 * ewi_max_u64(smss, 1);
 
+    if (flight <= two) /* a division less, for nearly every request */
+        return 1;
     return (uint32_t)ewi_max_u64((flight + two - 1) / two, 1);
 }
 
@@ -126,8 +128,13 @@ void ewi_net_rtt_sample(struct net_rtt *rtt, uint64_t sample, uint32_t expected,
     } else {
         uint64_t share = ewi_max_u64(expected, 1);
 
-        rtt->rttvar = toward(rtt->rttvar, apart(rtt->srtt, r), 4 * share);
-        rtt->srtt = toward(rtt->srtt, r, 8 * share);
+        if (share == 1) { /* shifts */
+            rtt->rttvar = toward(rtt->rttvar, apart(rtt->srtt, r), 4);
+            rtt->srtt = toward(rtt->srtt, r, 8);
+        } else {
+            rtt->rttvar = toward(rtt->rttvar, apart(rtt->srtt, r), 4 * share);
+            rtt->srtt = toward(rtt->srtt, r, 8 * share);
+        }
     }
     rtt->backoff = 0; /* RFC 6298 5.7 and 3: only now */
     rtt->syn_lost = false;

@@ -250,22 +250,22 @@ static void start_timeout(struct turn *turn, bool restart)
 
 /* With its second segment a flight is acknowledged at once: the timer need not wait for an ACK that is
  * delayed. It is not started anew: RFC 6298 section 5.1. */
-static void shorten_timeout(struct turn *turn, uint64_t rto_before)
+static void shorten_timeout(struct turn *turn, uint64_t rto_before, uint64_t rto)
 {
     struct net_conn *conn = turn->conn;
-    uint64_t rto = ewi_net_conn_rto(turn->net, conn), at;
+    uint64_t at;
 
-    if (conn->rto_at == 0 || rto >= rto_before)
+    if (rto >= rto_before)
         return;
     at = ewi_net_tcp_tick_ns(conn->rto_at, turn->net->now) - (rto_before - rto);
     conn->rto_at = ewi_net_tcp_tick_of(ewi_max_u64(at, turn->net->now));
 }
 
 /* RFC 5681 section 4.1, RFC 7661 */
-static void look_at_idle(struct turn *turn)
+static void look_at_idle(struct turn *turn, uint64_t rto)
 {
     struct net_conn *conn = turn->conn;
-    uint64_t since, rto = ewi_net_conn_rto(turn->net, conn);
+    uint64_t since;
 
     if (conn->runs.una != conn->runs.nxt || conn->sent_at == 0)
         return;
@@ -282,10 +282,10 @@ static bool book_new(struct turn *turn, const struct next *next)
                             .bytes = bytes,
                             .segment_bytes = (uint16_t)(next->bytes > turn->full ? turn->full : bytes),
                             .flags = conn->recovery >= NET_RECOVERY ? NET_RUN_RECOVERY : 0};
-    uint64_t rto_before = ewi_net_conn_rto(turn->net, conn);
+    uint64_t rto_before = ewi_net_conn_rto(turn->net, conn), rto;
     struct net_trouble *trouble;
 
-    look_at_idle(turn);
+    look_at_idle(turn, rto_before);
     if (conn->runs.una == conn->runs.nxt) {
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
         conn->retries = 0; /* of keepalive */
@@ -298,15 +298,18 @@ static bool book_new(struct turn *turn, const struct next *next)
         return false;
     }
     conn->sent_at = ewi_net_tcp_slow_of(turn->net->now);
-    if (next->bytes % turn->full != 0)
+    if ((next->bytes < turn->full ? next->bytes : next->bytes % turn->full) != 0)
         conn->small_end = ewi_net_seq_wrap(conn->runs.nxt);
     trouble = ewi_net_conn_trouble(turn->net, conn);
     if ((conn->flags & NET_CONN_SEND_NEW) && (trouble == NULL || --trouble->frto_rounds == 0))
         conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
     if (trouble != NULL)
         ewi_net_prr_on_sent(&trouble->prr, bytes);
-    shorten_timeout(turn, rto_before);
-    start_timeout(turn, false);
+    rto = ewi_net_conn_rto(turn->net, conn);
+    if (conn->rto_at != 0)
+        shorten_timeout(turn, rto_before, rto);
+    else
+        ewi_net_conn_arm_timeout(turn->net, conn, rto);
     return true;
 }
 
@@ -481,7 +484,8 @@ static void write_frame(struct turn *turn, const struct next *next, struct net_f
     if (next->what == NEW && next->bytes != 0 && !next->is_tlp && (conn->flags & NET_CONN_ECN))
         how.traffic_class |= ECT0;
     ewi_net_ip_header(frame->room + link, &conn->tuple, &how, header + next->bytes);
-    memcpy(frame->room, turn->way.header, link);
+    if (link == NET_ETHER_BYTES) /* a copy of a known length costs nothing */
+        memcpy(frame->room, turn->way.header, NET_ETHER_BYTES);
     frame->bytes = link + ip + header + next->bytes;
     frame->port = turn->way.port;
     frame->tso_mss = next->bytes > turn->full ? (uint16_t)turn->full : 0;
