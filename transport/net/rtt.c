@@ -26,14 +26,6 @@ static bool usable(uint64_t time, uint64_t *sample)
     return true;
 }
 
-/* RFC 6298 3: Karn's algorithm. A clock that went back makes it longer than any segment lives. */
-bool ewi_net_rtt_of_segment(uint64_t sent, bool retransmitted, uint64_t now, uint64_t *sample)
-{
-    if (retransmitted)
-        return false;
-    return usable(now - sent, sample);
-}
-
 /* RFC 7323 4.1, 4.3. Both ends of the interval are cut to a tick: less than one counts as one. */
 bool ewi_net_rtt_of_timestamp(uint32_t ticks, uint32_t tsecr, uint64_t tick_ns, uint64_t *sample)
 {

@@ -77,12 +77,10 @@ enum net_conn_flags {
     NET_CONN_CWND_LIMITED = 1u << 20, /* cwnd stopped the last sending */
     NET_CONN_SYN_RESENT = 1u << 21,
     NET_CONN_SEND_NEW = 1u << 22,  /* F-RTO: up to two new segments before anything is sent again */
-    NET_CONN_LOCAL_SYN = 1u << 23, /* opened by connect */
     NET_CONN_WRITE_WAIT = 1u << 24, /* send() had no room: WRITABLE is news */
     NET_CONN_PUSH = 1u << 25,      /* cork or SWS was overruled by time */
     NET_CONN_ECE_SYN = 1u << 26,   /* the SYN that is to be sent asks for ECN */
     NET_CONN_TELL_WAY = 1u << 27,  /* progress is news for the neighbour: about once a second */
-    NET_CONN_PASSIVE = 1u << 28,   /* opened by the peer's SYN */
     NET_CONN_SPAN_WAIT = 1u << 30, /* send() found no span: hold_at looks again */
     NET_CONN_FULL_GOOD = 1u << 29, /* full segments got through on this path */
 };

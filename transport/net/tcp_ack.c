@@ -140,11 +140,10 @@ static void restart_timeout(struct ewi_net *net, struct net_conn *conn)
 }
 
 /* RFC 3168 section 6.1.2 */
-void ewi_net_conn_marked(struct ewi_net *net, struct net_conn *conn, uint64_t una_before)
+void ewi_net_conn_marked(struct net_conn *conn, uint64_t una_before)
 {
     uint64_t end = ewi_net_seq_unwrap(una_before, conn->ecn_end);
 
-    (void)net;
     if (conn->runs.una < end || conn->recovery >= NET_RECOVERY)
         return;
     ewi_net_cc_on_congestion(&conn->cc, NET_CC_ECE, (uint32_t)(conn->runs.nxt - una_before));
@@ -178,7 +177,7 @@ static bool after_fin(struct ewi_net *net, struct net_conn *conn)
         return true;
     switch (conn->state) {
     case NET_TCP_FIN_WAIT_1:
-        ewi_net_conn_move(net, conn, NET_TCP_FIN_WAIT_2);
+        ewi_net_conn_move(conn, NET_TCP_FIN_WAIT_2);
         if (conn->flags & NET_CONN_FINISHED)
             conn->life_at = ewi_net_tcp_slow_of(net->now +
                                                 ewi_net_conn_settings(net, conn)->fin_wait_ns);
@@ -234,7 +233,7 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
         conn->runs.una >= ewi_net_seq_unwrap(conn->runs.una, conn->ecn_end))
         conn->recovery = NET_OPEN;
     if (ece)
-        ewi_net_conn_marked(net, conn, una_before);
+        ewi_net_conn_marked(conn, una_before);
     /* Reports of duplicates, and what ends a tail loss probe, may come when all is acknowledged. */
     if (flight != 0 || acked.dsack_end != 0 ||
         ((conn->flags & NET_CONN_SACK) && conn->u.rack.tlp_end != 0))

@@ -12,7 +12,7 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
-    ewi_net_conn_move(net, conn, NET_TCP_ESTABLISHED);
+    ewi_net_conn_move(conn, NET_TCP_ESTABLISHED);
     ewi_net_conn_set_mtu(net, conn, conn->path_mtu);
     ewi_net_cc_init(&conn->cc, (enum net_cc_kind)settings->congestion, conn->mss,
                     ewi_net_seq_wrap(conn->runs.una), (conn->flags & NET_CONN_SYN_RESENT) != 0,
@@ -23,7 +23,7 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
     conn->life_at = 0;
     ewi_net_conn_start_keepalive(net, conn);
     if (conn->flags & NET_CONN_FIN_QUEUED)
-        ewi_net_conn_move(net, conn, NET_TCP_FIN_WAIT_1);
+        ewi_net_conn_move(conn, NET_TCP_FIN_WAIT_1);
     ewi_net_conn_raise(net, conn, STACK_CONNECTED | STACK_WRITABLE);
 }
 
@@ -86,7 +86,7 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
         if (!ewi_net_conn_ack(net, conn, segment))
             return;
     } else { /* simultaneous open: section 3.5, figure 7 */
-        ewi_net_conn_move(net, conn, NET_TCP_SYN_RECEIVED);
+        ewi_net_conn_move(conn, NET_TCP_SYN_RECEIVED);
         conn->flags |= NET_CONN_SYN;
         conn->flags &= ~(uint32_t)NET_CONN_ACK_NOW;
     }
@@ -210,11 +210,6 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
             ewi_net_tcp_refuse(net, segment);
             return false;
         }
-        conn->snd_wnd = segment->tcp.window;
-        if (!(segment->tcp.flags & NET_TCP_SYN))
-            conn->snd_wnd <<= conn->send_scale;
-        ewi_net_conn_note_window(conn, segment->tcp.window, false);
-        conn->snd_wl1 = ewi_net_seq_wrap(segment->seq);
         conn->flags &= ~(uint32_t)NET_CONN_SYN;
         become_established(net, conn);
     }
@@ -348,11 +343,8 @@ static void time_wait_ack(struct ewi_net *net, const struct net_time_wait *recor
                           .flags = NET_TCP_ACK,
                           .window = record->window};
 
-    if (record->has_times) {
-        tcp.has = NET_TCP_HAS_TIMES;
-        tcp.time = ewi_net_tcp_ms(net->now) + record->ts_offset;
-        tcp.time_echo = record->ts_recent;
-    }
+    if (record->has_times)
+        ewi_net_tcp_put_times(&tcp, ewi_net_tcp_ms(net->now) + record->ts_offset, record->ts_recent);
     ewi_net_tcp_reply(net, &record->tuple, &tcp, net->tcp.settings.standard, record->traffic_class);
 }
 

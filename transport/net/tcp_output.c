@@ -4,7 +4,6 @@
 
 #define HOLD_NS      UINT64_C(200000000) /* RFC 9293 section 3.8.6.2.1: 0.1 to 1 s */
 #define NO_RUN_NS    UINT64_C(5000000)   /* look again when the pool of runs was empty */
-#define PERSIST_NS   UINT64_C(200000000) /* the first probe is not before that */
 
 enum { ECT0 = 2, SACK_ROOM = 28, SACK_ROOM_PLAIN = 36 };
 
@@ -126,7 +125,7 @@ static bool is_worth_it(struct turn *turn, uint32_t text, uint32_t unsent)
 static void arm_persist(struct turn *turn)
 {
     struct net_conn *conn = turn->conn;
-    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(turn->net, conn), PERSIST_NS);
+    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(turn->net, conn), NET_PERSIST_NS);
 
     if (conn->runs.una == conn->runs.nxt && conn->rto_at == 0) {
         conn->retries = 0;
@@ -445,11 +444,7 @@ static void fill(struct turn *turn, const struct next *next, struct net_tcp *tcp
     if (next->what == A_PROBE) /* RFC 9293 sections 3.8.4, 3.8.6.1: out of the window, so it is answered */
         tcp->sequence = ewi_net_seq_wrap(conn->runs.una - 1);
     fill_ack(turn, tcp);
-    if (conn->flags & NET_CONN_TIMES) { /* RFC 7323 section 3.2: in every segment but RST */
-        tcp->has = NET_TCP_HAS_TIMES;
-        tcp->time = ewi_net_conn_time(turn->net, conn);
-        tcp->time_echo = conn->ts_recent;
-    }
+    ewi_net_conn_put_times(turn->net, conn, tcp);
     if (next->fin)
         tcp->flags |= NET_TCP_FIN;
     if (next->bytes != 0 && next->from + next->bytes == conn->queue.end)

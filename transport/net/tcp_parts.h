@@ -23,6 +23,7 @@
 #define NET_S  UINT64_C(1000000000)
 #define NET_NO_SPAN_NS UINT64_C(5000000)   /* look for a span again after so long */
 #define NET_DELAYED_ACK_NS UINT64_C(45000000) /* Linux, and we, wait 40 ms for a second segment */
+#define NET_PERSIST_NS UINT64_C(200000000) /* the first probe of a closed window is not before that */
 #define NET_NO_WAY_NS UINT64_C(200000000) /* look for a way again after so long */
 
 enum {
@@ -116,6 +117,22 @@ static inline uint32_t ewi_net_conn_time(const struct ewi_net *net, const struct
     return ewi_net_tcp_ms(net->now) + conn->ts_offset;
 }
 
+/* RFC 7323 section 3.2 */
+static inline void ewi_net_tcp_put_times(struct net_tcp *tcp, uint32_t time, uint32_t echo)
+{
+    tcp->has |= NET_TCP_HAS_TIMES;
+    tcp->time = time;
+    tcp->time_echo = echo;
+}
+
+/* In every segment of a connection that agreed on them. */
+static inline void ewi_net_conn_put_times(const struct ewi_net *net, const struct net_conn *conn,
+                                          struct net_tcp *tcp)
+{
+    if (conn->flags & NET_CONN_TIMES)
+        ewi_net_tcp_put_times(tcp, ewi_net_conn_time(net, conn), conn->ts_recent);
+}
+
 static inline bool ewi_net_conn_is_synchronized(const struct net_conn *conn)
 {
     return conn->state >= NET_TCP_ESTABLISHED;
@@ -184,7 +201,7 @@ struct net_conn_birth {
 };
 /* NULL: full, counted. In the table, in `state`, its own SYN at iss not sent. */
 struct net_conn *ewi_net_conn_new(struct ewi_net *net, const struct net_conn_birth *birth);
-void ewi_net_conn_move(struct ewi_net *net, struct net_conn *conn, enum net_tcp_state to);
+void ewi_net_conn_move(struct net_conn *conn, enum net_tcp_state to);
 /* To CLOSED: nothing is sent or awaited any more. error 0: an orderly end. What was received stays
  * readable until the user finishes. */
 void ewi_net_conn_close(struct ewi_net *net, struct net_conn *conn, int error);
@@ -235,7 +252,7 @@ void ewi_net_conn_loss_timeout(struct ewi_net *net, struct net_conn *conn);
 uint32_t ewi_net_conn_limit(struct ewi_net *net, const struct net_conn *conn);
 void ewi_net_conn_arm_probe(struct ewi_net *net, struct net_conn *conn);
 /* The peer's marks: RFC 3168 section 6.1.2, at most once per window of data. */
-void ewi_net_conn_marked(struct ewi_net *net, struct net_conn *conn, uint64_t una_before);
+void ewi_net_conn_marked(struct net_conn *conn, uint64_t una_before);
 
 /* ---- tcp_text.c ---- */
 

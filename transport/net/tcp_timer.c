@@ -2,7 +2,6 @@
 #include "transport/net/tcp_parts.h"
 
 #define PROBE_WAIT_MAX UINT64_C(60000000000)
-#define PERSIST_NS     UINT64_C(200000000)
 
 enum { RETRIES_MAX = 15, DUE = 64, BLACK_HOLE_EARLY = 3, BLACK_HOLE_LATE = 7 };
 
@@ -129,7 +128,7 @@ static void syn_due(struct ewi_net *net, struct net_conn *conn)
  * peer answers (MUST-37). */
 static void persist_due(struct ewi_net *net, struct net_conn *conn)
 {
-    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(net, conn), PERSIST_NS);
+    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(net, conn), NET_PERSIST_NS);
 
     conn->flags |= NET_CONN_PROBE;
     wait = ewi_min_u64(wait << ewi_min_u32(conn->retries, 16), PROBE_WAIT_MAX);
