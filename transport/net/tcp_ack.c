@@ -245,7 +245,7 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
 
 /* ---- the short way ---- */
 
-/* Nothing is in flight any more: the branches of take_window, restart_timeout and arm_probe for that. */
+/* Nothing is in flight any more: the branches of take_window and restart_timeout for that. */
 static void rest(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp)
 {
     conn->snd_wl1 = tcp->sequence;

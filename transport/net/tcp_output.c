@@ -20,6 +20,7 @@ struct next {
 struct turn { /* of one connection */
     struct ewi_net *net;
     struct net_conn *conn;
+    const struct net_tuple *known; /* way and addresses are of it; NULL: of nobody */
     const struct net_settings *settings;
     struct net_way way;
     uint32_t addresses;
@@ -479,7 +480,8 @@ static void write_frame(struct turn *turn, const struct next *next, struct net_f
     if (next->what == NEW && next->bytes != 0 && !next->is_tlp && (conn->flags & NET_CONN_ECN))
         how.traffic_class |= ECT0;
     ewi_net_ip_header(frame->room + link, &conn->tuple, &how, header + next->bytes);
-    if (link == NET_ETHER_BYTES) /* a copy of a known length costs nothing */
+    EWI_ASSERT(link == 0 || link == NET_ETHER_BYTES);
+    if (link != 0) /* a copy of a known length costs nothing */
         memcpy(frame->room, turn->way.header, NET_ETHER_BYTES);
     frame->bytes = link + ip + header + next->bytes;
     frame->port = turn->way.port;
@@ -492,13 +494,27 @@ static void write_frame(struct turn *turn, const struct next *next, struct net_f
 
 /* ---- turns ---- */
 
+/* Many connections to one peer have their turns one after the other. */
+static bool is_known(const struct turn *turn)
+{
+    const struct net_tuple *known = turn->known, *tuple = &turn->conn->tuple;
+
+    return known != NULL && known->family == tuple->family && known->scope == tuple->scope &&
+           memcmp(known->remote, tuple->remote, sizeof(tuple->remote)) == 0 &&
+           memcmp(known->local, tuple->local, sizeof(tuple->local)) == 0;
+}
+
 /* True: the way is known, and the connection is ready for it. */
 static bool find_way(struct turn *turn)
 {
     struct net_conn *conn = turn->conn;
-    enum net_way_code code = ewi_net_way(turn->net, &conn->tuple, &turn->way);
+    enum net_way_code code = NET_WAY_READY;
     uint16_t mtu;
 
+    if (!is_known(turn)) {
+        turn->known = NULL;
+        code = ewi_net_way(turn->net, &conn->tuple, &turn->way);
+    }
     if (code == NET_WAY_PENDING) {
         ewi_net_conn_park(turn->net, conn, turn->way.hop);
         return false;
@@ -516,7 +532,9 @@ static bool find_way(struct turn *turn)
     if (mtu != conn->path_mtu)
         ewi_net_conn_set_mtu(turn->net, conn, mtu);
     turn->settings = ewi_net_conn_settings(turn->net, conn);
-    turn->addresses = ewi_net_ip_addresses(&conn->tuple);
+    if (turn->known == NULL)
+        turn->addresses = ewi_net_ip_addresses(&conn->tuple);
+    turn->known = &conn->tuple;
     return true;
 }
 
@@ -528,21 +546,31 @@ static bool fits(const struct turn *turn, const struct net_frame *frame, const s
            frame->room_bytes >= (uint32_t)turn->way.mtu + turn->way.header_bytes;
 }
 
-static uint32_t take_turn(struct ewi_net *net, struct net_conn *conn, struct net_frame *frames,
-                          uint32_t count)
+/* False: choose() would find nothing. */
+static bool may_have_more(const struct net_conn *conn)
 {
-    struct turn turn = {.net = net, .conn = conn};
-    uint32_t filled = 0;
-    struct next next = {.what = NOTHING};
+    const uint32_t wanted = NET_CONN_ACK_NOW | NET_CONN_SYN | NET_CONN_PROBE | NET_CONN_TLP |
+                            NET_CONN_FIN_QUEUED;
 
-    if (conn->state == NET_TCP_CLOSED || !find_way(&turn))
+    return (conn->flags & wanted) != 0 || conn->queue.end > conn->runs.nxt ||
+           conn->runs.lost_bytes != 0;
+}
+
+static uint32_t take_turn(struct turn *turn, struct net_frame *frames, uint32_t count)
+{
+    struct ewi_net *net = turn->net;
+    struct net_conn *conn = turn->conn;
+    struct next next = {.what = NOTHING};
+    uint32_t filled = 0;
+
+    if (conn->state == NET_TCP_CLOSED || !find_way(turn))
         return 0;
     conn->flags &= ~(uint32_t)NET_CONN_CWND_LIMITED;
     count = ewi_min_u32(count, NET_TURN_FRAMES);
-    while (filled < count && choose(&turn, &next)) {
-        if (!fits(&turn, &frames[filled], &next) || !book(&turn, &next))
+    while (filled < count && may_have_more(conn) && choose(turn, &next)) {
+        if (!fits(turn, &frames[filled], &next) || !book(turn, &next))
             break;
-        write_frame(&turn, &next, &frames[filled]);
+        write_frame(turn, &next, &frames[filled]);
         net->count.tx_frames += 1;
         net->count.tx_bytes += frames[filled].bytes;
         filled += 1;
@@ -555,13 +583,15 @@ static uint32_t take_turn(struct ewi_net *net, struct net_conn *conn, struct net
 
 uint32_t ewi_net_tcp_output(struct ewi_net *net, struct net_frame *frames, uint32_t count)
 {
+    struct turn turn = {.net = net};
     uint32_t filled = 0;
 
     while (filled < count && net->tcp.ready_first != NET_NONE) {
         struct net_conn *conn = ewi_net_conn(net, net->tcp.ready_first);
 
         ewi_net_conn_unready(net, conn);
-        filled += take_turn(net, conn, frames + filled, count - filled);
+        turn.conn = conn;
+        filled += take_turn(&turn, frames + filled, count - filled);
         if (conn->state != NET_TCP_CLOSED && conn->state != NET_TCP_TIME_WAIT)
             ewi_net_conn_rearm(net, conn);
     }
