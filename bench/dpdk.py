@@ -31,7 +31,7 @@ from bench.python.duo import Series, document
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = ROOT / "build/dev/bench/stack_load"
-PLUGIN = ROOT / "build/dev/transport/dpdk/eastwest_dpdk_plugin.so"
+PLUGIN = ROOT / "bindings/dpdk/eastwest_dpdk/eastwest_dpdk_plugin.so"
 ROUNDS, ROUNDS_QUICK = 10, 2
 PORT = 7411
 SOURCES = 100  # addresses of the kernel's client

@@ -159,7 +159,7 @@ static void measure_hash(struct duo *duo, int round, uint32_t count)
 static void find_batch(uint32_t from)
 {
     for (uint32_t k = from; k < from + 64; k++)
-        ewi_net_table_prefetch(&table, hash[order[k]]);
+        __builtin_prefetch(&table.entry[ewi_net_table_home(&table, (uint32_t)(hash[order[k]] >> 32))]);
     for (uint32_t k = from; k < from + 64; k++)
         __builtin_prefetch(&connection[order[k]]); /* as a stack would, from a first look */
     for (uint32_t k = from; k < from + 64; k++)

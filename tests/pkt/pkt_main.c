@@ -22,6 +22,7 @@ static const char help[] =
     "\n"
     "  --ipv4, --ipv6  only this family\n"
     "  --copies        packets are given to the stack without a reference\n"
+    "  --steps         no segment goes the short way: transport/net/tcp_input.c\n"
     "  --self          the scripts must fail, with what their line `fails TEXT` says\n"
     "  --trace         print every segment, not only the last ten of a script that fails\n"
     "  --here          run in this process, for a debugger; stops at the first failure\n"
@@ -30,7 +31,8 @@ static const char help[] =
     "  --help          this text\n";
 
 static struct {
-    bool self, here, list, copies, stop;
+    bool self, here, list, stop;
+    struct pkt_how how;
     int family; /* 0: both */
     char *script[SCRIPTS_MAX];
     int scripts, passed, failed;
@@ -75,7 +77,7 @@ static char *read_file(const char *path)
 
 static void run_here(const char *path, const char *text, int family)
 {
-    pkt_run(path, text, family, run.copies);
+    pkt_run(path, text, family, run.how);
     fflush(stdout);
 }
 
@@ -219,7 +221,9 @@ static void read_arguments(int argc, char **argv)
         } else if (strcmp(argv[i], "--self") == 0) {
             run.self = true;
         } else if (strcmp(argv[i], "--copies") == 0) {
-            run.copies = true;
+            run.how.copies = true;
+        } else if (strcmp(argv[i], "--steps") == 0) {
+            run.how.steps = true;
         } else if (strcmp(argv[i], "--trace") == 0) {
             pkt_trace = true;
         } else if (strcmp(argv[i], "--here") == 0) {

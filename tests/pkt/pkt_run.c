@@ -453,12 +453,12 @@ static bool repeats(struct loop *loop, const char *line_text, const char **next)
     return true;
 }
 
-void pkt_run(const char *file, const char *text, int family, bool copies)
+void pkt_run(const char *file, const char *text, int family, struct pkt_how how)
 {
     char line_text[PKT_LINE_BYTES];
     struct loop loop = {NULL, 0, 0};
 
-    pkt_world_begin(file, family, copies);
+    pkt_world_begin(file, family, how);
     while (*text != '\0') {
         size_t length = strcspn(text, "\n");
 

@@ -17,8 +17,8 @@
 
 enum { PKT_EXIT_PASSED = 0, PKT_EXIT_FAILED = 1, PKT_EXIT_NOT_HERE = 3 };
 
-/* copies: packets are given without a reference. Returns when every line held. */
-void pkt_run(const char *file, const char *text, int family, bool copies);
+/* Returns when every line held. */
+void pkt_run(const char *file, const char *text, int family, struct pkt_how how);
 
 /* pkt_call.c. False: the word is no call. */
 bool pkt_call(struct pkt_flow *flow, const char *word, struct pkt_words *words);

@@ -4,6 +4,7 @@
 
 #include "tests/pkt/pkt_segment.h"
 #include "tests/pkt/pkt_world.h"
+#include "transport/net/whole.h"
 
 enum { IDLE_MAX = 300, BATCH = 64 }; /* IDLE: deadlines in a row at which nothing was done */
 
@@ -20,14 +21,14 @@ static struct stack_addr address(int family, int last)
     return out;
 }
 
-void pkt_world_begin(const char *file, int family, bool copies)
+void pkt_world_begin(const char *file, int family, struct pkt_how how)
 {
     struct pkt_world *world = &pkt_world;
 
     memset(world, 0, sizeof(*world));
     world->file = file;
     world->family = family;
-    world->copies = copies;
+    world->how = how;
     world->now = PKT_START;
     world->mss = 1460;
     world->stack_address = address(family, 1);
@@ -56,6 +57,7 @@ void pkt_world_start(void)
     world->net = ewi_net_init(world->memory, &world->config, seed, world->now);
     if (world->net == NULL)
         pkt_fail("ewi_net_init gave NULL");
+    world->net->tcp.no_short_way = world->how.steps;
     port.mtu = (uint16_t)(world->mss + (world->family == 4 ? 40 : 60));
     world->port = ewi_net_port_add(world->net, &port);
     if (world->port < 0)
@@ -349,7 +351,7 @@ void pkt_inject(const uint8_t *bytes, uint32_t length)
     uint32_t room = world->family == 4 ? 0 : 300; /* of the buffer, behind the packet */
     uint8_t *memory = malloc(length + room);
     struct net_rx rx = {
-        .data = memory, .ref = world->copies ? NULL : memory, .bytes = length, .room = room,
+        .data = memory, .ref = world->how.copies ? NULL : memory, .bytes = length, .room = room,
         .charge = length + room, .port = (uint16_t)world->port,
     };
 
@@ -359,7 +361,7 @@ void pkt_inject(const uint8_t *bytes, uint32_t length)
         free(memory);
     } else {
         world->refs_kept++;
-        if (world->copies)
+        if (world->how.copies)
             pkt_fail("a packet without a reference was kept");
     }
     pkt_pump();

@@ -81,10 +81,15 @@ struct pkt_symbol {
     uint32_t value;
 };
 
+struct pkt_how {
+    bool copies; /* packets are given without a reference */
+    bool steps;  /* no segment goes the short way */
+};
+
 struct pkt_world {
     const char *file;
     int line, family;
-    bool copies;           /* packets come without a reference */
+    struct pkt_how how;
     struct net_config config;
     uint32_t mss;          /* of the port: its MTU without the two headers */
     void *memory;
@@ -112,7 +117,7 @@ static inline struct pkt_flow *pkt_flow(char name)
     return &pkt_world.flow[name - 'a'];
 }
 
-void pkt_world_begin(const char *file, int family, bool copies);
+void pkt_world_begin(const char *file, int family, struct pkt_how how);
 /* The first line that needs the stack starts it. */
 void pkt_world_start(void);
 void pkt_flow_use(struct pkt_flow *flow, bool active);

@@ -251,12 +251,13 @@ static inline bool frame_mark(struct frame *frame)
     uint8_t *ip = frame->data + NET_ETHER_BYTES;
 
     if (frame_type(frame) == NET_ETHER_IP4) {
-        uint16_t word = get16(ip);
+        uint16_t word = get16(ip), sum = (uint16_t)~get16(ip + 10), without = (uint16_t)~word;
 
         if ((word & 3) == 0)
             return false;
         put16(ip, word | 3);
-        put16(ip + 10, ewi_net_sum_update16(get16(ip + 10), word, word | 3));
+        /* RFC 1624 equation 3 */
+        put16(ip + 10, ewi_net_sum_finish(ewi_net_sum_fold((uint64_t)sum + without + (word | 3u))));
         return true;
     }
     if (frame_type(frame) != NET_ETHER_IP6 || (ip[1] & 0x30) == 0)

@@ -291,9 +291,36 @@ static uint8_t *put_options(uint8_t *at, const struct net_tcp *tcp, enum net_tcp
     return order == NET_TCP_ORDER_LINUX ? put_syn_linux(at, tcp) : put_syn_plain(at, tcp);
 }
 
-size_t ewi_net_tcp_build(uint8_t out[NET_TCP_BYTES_MAX], const struct net_tcp *tcp,
-                         enum net_tcp_order order, uint32_t addresses, uint32_t payload,
-                         size_t payload_bytes)
+/* Timestamps and nothing else, as is_times_alone() finds them: summed while it is in registers. */
+static size_t build_with_times(uint8_t *out, const struct net_tcp *tcp, uint32_t addresses,
+                               uint32_t payload, size_t payload_bytes)
+{
+    const uint32_t bytes = NET_TCP_BYTES + 12, length = bytes + (uint32_t)payload_bytes;
+    const uint32_t usual = KIND_NOP << 24 | KIND_NOP << 16 | KIND_TIMES << 8 | TIMES_BYTES;
+    uint32_t ports = (uint32_t)tcp->source_port << 16 | tcp->destination_port;
+    uint32_t fourth = bytes / 4 << 28 | (uint32_t)tcp->flags << 16 | tcp->window;
+    uint32_t echo = (tcp->flags & NET_TCP_ACK) != 0 ? tcp->time_echo : 0;
+    uint32_t check = ewi_net_sum_pseudo(addresses, NET_TCP, length);
+
+    EWI_ASSERT(payload_bytes <= UINT16_MAX - bytes);
+    if (payload != NET_SUM_BY_DEVICE)
+        check = ewi_net_sum_finish(ewi_net_sum_fold((uint64_t)check + payload + ports + tcp->sequence +
+                                                    tcp->acknowledgment + fourth + tcp->urgent +
+                                                    usual + tcp->time + echo));
+    ewi_net_put_u32(out, ports);
+    ewi_net_put_u32(out + 4, tcp->sequence);
+    ewi_net_put_u32(out + 8, tcp->acknowledgment);
+    ewi_net_put_u32(out + 12, fourth);
+    ewi_net_put_u32(out + 16, (check & 0xffff) << 16 | tcp->urgent);
+    ewi_net_put_u32(out + 20, usual);
+    ewi_net_put_u32(out + 24, tcp->time);
+    ewi_net_put_u32(out + 28, echo);
+    return bytes;
+}
+
+static size_t build(uint8_t out[NET_TCP_BYTES_MAX], const struct net_tcp *tcp,
+                    enum net_tcp_order order, uint32_t addresses, uint32_t payload,
+                    size_t payload_bytes)
 {
     size_t bytes = (size_t)(put_options(out + NET_TCP_BYTES, tcp, order) - out);
     uint32_t pseudo = ewi_net_sum_pseudo(addresses, NET_TCP, (uint32_t)(bytes + payload_bytes));
@@ -313,4 +340,13 @@ size_t ewi_net_tcp_build(uint8_t out[NET_TCP_BYTES_MAX], const struct net_tcp *t
     /* the pseudo-header's sum is already where the checksum goes */
     ewi_net_put_u16(out + 16, ewi_net_sum_finish(ewi_net_sum_add(ewi_net_sum(out, bytes), payload)));
     return bytes;
+}
+
+size_t ewi_net_tcp_build(uint8_t out[NET_TCP_BYTES_MAX], const struct net_tcp *tcp,
+                         enum net_tcp_order order, uint32_t addresses, uint32_t payload,
+                         size_t payload_bytes)
+{
+    if (tcp->has == NET_TCP_HAS_TIMES && tcp->sacks == 0 && (tcp->flags & NET_TCP_SYN) == 0)
+        return build_with_times(out, tcp, addresses, payload, payload_bytes);
+    return build(out, tcp, order, addresses, payload, payload_bytes);
 }

@@ -31,10 +31,10 @@ enum {
 #define NET_TLP_WC_DELAYED_ACK_NS UINT64_C(200000000) /* what a peer may wait: section 7.2 */
 
 struct net_rack {
+    uint64_t tlp_end;      /* TLP.end_seq; 0: no probe is under way */
     uint64_t xmit_ns, end; /* RACK.segment: the one sent last of those delivered; end 0: none yet */
     uint64_t rtt_ns;       /* its round trip */
     uint64_t dsack_round;  /* SND.NXT when the window grew; 0: none */
-    uint64_t tlp_end;      /* TLP.end_seq; 0: no probe is under way */
     uint8_t reo_wnd_mult, reo_wnd_persist;
     bool reordering_seen;
     bool tlp_is_resent;    /* the probe was old data */

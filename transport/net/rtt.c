@@ -26,14 +26,6 @@ static bool usable(uint64_t time, uint64_t *sample)
     return true;
 }
 
-/* RFC 6298 3: Karn's algorithm. A clock that went back makes it longer than any segment lives. */
-bool ewi_net_rtt_of_segment(uint64_t sent, bool retransmitted, uint64_t now, uint64_t *sample)
-{
-    if (retransmitted)
-        return false;
-    return usable(now - sent, sample);
-}
-
 /* RFC 7323 4.1, 4.3. Both ends of the interval are cut to a tick: less than one counts as one. */
 bool ewi_net_rtt_of_timestamp(uint32_t ticks, uint32_t tsecr, uint64_t tick_ns, uint64_t *sample)
 {
@@ -51,6 +43,8 @@ uint32_t ewi_net_rtt_expected(uint32_t flight, uint32_t smss)
 {
     uint64_t two = 2 * ewi_max_u64(smss, 1);
 
+    if (flight <= two) /* a division less, for nearly every request */
+        return 1;
     return (uint32_t)ewi_max_u64((flight + two - 1) / two, 1);
 }
 
@@ -126,8 +120,13 @@ void ewi_net_rtt_sample(struct net_rtt *rtt, uint64_t sample, uint32_t expected,
     } else {
         uint64_t share = ewi_max_u64(expected, 1);
 
-        rtt->rttvar = toward(rtt->rttvar, apart(rtt->srtt, r), 4 * share);
-        rtt->srtt = toward(rtt->srtt, r, 8 * share);
+        if (share == 1) { /* shifts */
+            rtt->rttvar = toward(rtt->rttvar, apart(rtt->srtt, r), 4);
+            rtt->srtt = toward(rtt->srtt, r, 8);
+        } else {
+            rtt->rttvar = toward(rtt->rttvar, apart(rtt->srtt, r), 4 * share);
+            rtt->srtt = toward(rtt->srtt, r, 8 * share);
+        }
     }
     rtt->backoff = 0; /* RFC 6298 5.7 and 3: only now */
     rtt->syn_lost = false;

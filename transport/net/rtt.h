@@ -11,7 +11,7 @@
  * Trust      an echoed timestamp is the peer's word: one from the future or too old is refused.
  * Errors     false: there is no sample
  * Invariants I1  floor <= ewi_net_rtt_rto() <= ceiling, whatever was sampled.
- *            I2  a sample from a segment that was sent twice never gets in (Karn).
+ *            I2  the caller gives no sample of a segment that was sent twice (Karn).
  *            I3  the back-off goes only with a new sample, or when the peer says (RFC 2883) that it
  *                got what was sent again, so that the way there and back is known to work.
  *            I4  least is never below all samples of the last five minutes, and never above one of
@@ -59,8 +59,6 @@ void ewi_net_rtt_init(struct net_rtt *rtt);
 
 /* ---- where a sample comes from ---- */
 
-/* The segment left at `sent`. False: it was sent twice, or the clock went back. */
-bool ewi_net_rtt_of_segment(uint64_t sent, bool retransmitted, uint64_t now, uint64_t *sample);
 /* A segment that acknowledges new data echoed `tsecr`; our clock for timestamps says `ticks` and
  * ticks every tick_ns. Good for retransmitted segments too. */
 bool ewi_net_rtt_of_timestamp(uint32_t ticks, uint32_t tsecr, uint64_t tick_ns, uint64_t *sample);

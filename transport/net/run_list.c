@@ -123,6 +123,13 @@ uint32_t ewi_net_run_add(struct net_run_pool *pool, struct net_runs *runs, uint3
     if (index == 0)
         return 0;
     pool->run[index] = *values;
+    if (runs->runs == 1) { /* the first, as it is for every request */
+        pool->run[index].prev = pool->run[index].next = 0;
+        pool->run[index].older = pool->run[index].newer = 0;
+        runs->head = runs->tail = runs->oldest = runs->newest = index;
+        add_to_sums(runs, values);
+        return index;
+    }
     link_behind(pool, runs, index, prev);
     age_behind(pool, runs, index, runs->newest);
     add_to_sums(runs, values);
@@ -137,6 +144,16 @@ void ewi_net_run_remove(struct net_run_pool *pool, struct net_runs *runs, uint32
     if (!(run->flags & NET_RUN_AWAY))
         age_remove(pool, runs, index);
     unlink_run(pool, runs, index);
+    give_back(pool, runs, index);
+}
+
+void ewi_net_run_remove_only(struct net_run_pool *pool, struct net_runs *runs)
+{
+    uint32_t index = runs->head;
+
+    if (runs->lost_hint == index)
+        runs->lost_hint = 0;
+    runs->head = runs->tail = runs->oldest = runs->newest = 0;
     give_back(pool, runs, index);
 }
 

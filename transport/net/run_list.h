@@ -30,6 +30,8 @@ static inline uint64_t ewi_net_run_end(const struct net_run *run)
 
 static inline uint32_t ewi_net_segments(uint32_t bytes, uint32_t segment_bytes)
 {
+    if (bytes <= segment_bytes) /* bytes > 0; a division less for what is one segment */
+        return 1;
     return (bytes + segment_bytes - 1) / segment_bytes;
 }
 
@@ -37,6 +39,8 @@ static inline uint32_t ewi_net_segments(uint32_t bytes, uint32_t segment_bytes)
 uint32_t ewi_net_run_add(struct net_run_pool *pool, struct net_runs *runs, uint32_t prev,
                          const struct net_run *values);
 void ewi_net_run_remove(struct net_run_pool *pool, struct net_runs *runs, uint32_t index);
+/* The same for one that is in flight, was sent once and has no neighbour. */
+void ewi_net_run_remove_only(struct net_run_pool *pool, struct net_runs *runs);
 /* Cut at a position inside the run; returns the right part, the left one keeps the index. */
 uint32_t ewi_net_run_split(struct net_run_pool *pool, struct net_runs *runs, uint32_t index,
                            uint64_t at);

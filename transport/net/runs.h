@@ -156,6 +156,10 @@ struct net_acked {
 };
 int ewi_net_runs_ack(struct net_run_pool *pool, struct net_runs *runs, const struct net_ack *ack,
                      struct net_acked *acked);
+/* The same for an ACK of nxt without SACK blocks, if what is in flight is one run that was sent once.
+ * False: it is not so, nothing changed. Of acked only what arrived, when it was sent and rtt_ns is set. */
+bool ewi_net_runs_ack_all(struct net_run_pool *pool, struct net_runs *runs, uint64_t now_ns,
+                          struct net_acked *acked);
 
 /* ---- loss ---- */
 

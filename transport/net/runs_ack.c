@@ -191,6 +191,24 @@ static void take_sacks(struct net_run_pool *pool, struct net_runs *runs, const s
     }
 }
 
+bool ewi_net_runs_ack_all(struct net_run_pool *pool, struct net_runs *runs, uint64_t now_ns,
+                          struct net_acked *acked)
+{
+    const uint8_t harmless = NET_RUN_RECOVERY | NET_RUN_APP_LIMITED;
+    const struct net_run *run = ewi_net_run(pool, runs->head);
+
+    if (runs->runs != 1 || (run->flags & ~harmless) != 0)
+        return false;
+    acked->acked_bytes = run->bytes;
+    acked->newest_tx_ns = run->tx_ns;
+    acked->newest_end = runs->nxt;
+    acked->rtt_ns = ewi_max_u64(now_ns - run->tx_ns, 1);
+    runs->delivered += run->bytes;
+    runs->una = runs->fack = runs->nxt;
+    ewi_net_run_remove_only(pool, runs);
+    return true;
+}
+
 int ewi_net_runs_ack(struct net_run_pool *pool, struct net_runs *runs, const struct net_ack *ack,
                      struct net_acked *acked)
 {

@@ -52,12 +52,12 @@ struct net_span_pool {
 };
 
 struct net_send_queue {
-    uint64_t end;               /* position behind the last byte accepted */
     uint32_t head, tail;        /* 0: empty */
     uint32_t cursor, cursor_skip; /* bytes from the head's first byte to the cursor's first byte */
     uint32_t again, again_skip;
     uint32_t head_skip;         /* bytes of the head that are released */
     uint32_t spans;
+    uint64_t end;               /* position behind the last byte accepted */
 };
 static_assert(sizeof(struct net_send_queue) == 40, "in every connection");
 

@@ -15,7 +15,7 @@
  *            I2  join(sum(a), sum(b), length of a) == sum(a followed by b), at odd lengths too.
  *            I3  copy_sum(to, from, n) == sum(from, n).
  * Ordering   none
- * Source     RFC 1071; RFC 1624 equation 3
+ * Source     RFC 1071
  */
 #ifndef EWI_TRANSPORT_NET_SUM_H
 #define EWI_TRANSPORT_NET_SUM_H
@@ -86,18 +86,6 @@ static inline uint16_t ewi_net_sum_finish_udp(uint32_t sum)
 static inline bool ewi_net_sum_is_good(uint32_t sum)
 {
     return sum == 0xffff;
-}
-
-/* The checksum after one of the words it covers has changed: RFC 1624 equation 3. Unlike a checksum
- * made afresh it may be 0xffff where that is 0, if all covered bytes become 0. */
-static inline uint16_t ewi_net_sum_update16(uint16_t checksum, uint16_t old, uint16_t new)
-{
-    return (uint16_t)~ewi_net_sum_fold((uint64_t)(uint16_t)~checksum + (uint16_t)~old + new);
-}
-
-static inline uint16_t ewi_net_sum_update32(uint16_t checksum, uint32_t old, uint32_t new)
-{
-    return (uint16_t)~ewi_net_sum_fold((uint64_t)(uint16_t)~checksum + ~old + new);
 }
 
 #endif

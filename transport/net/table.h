@@ -58,10 +58,4 @@ static inline uint32_t ewi_net_table_home(const struct net_table *table, uint32_
     return (uint32_t)((uint64_t)tag * table->homes >> 32);
 }
 
-/* For a batch of segments: all hashes first, then the lookups. */
-static inline void ewi_net_table_prefetch(const struct net_table *table, uint64_t hash)
-{
-    __builtin_prefetch(&table->entry[ewi_net_table_home(table, (uint32_t)(hash >> 32))]);
-}
-
 #endif

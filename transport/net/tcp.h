@@ -77,18 +77,23 @@ enum net_conn_flags {
     NET_CONN_CWND_LIMITED = 1u << 20, /* cwnd stopped the last sending */
     NET_CONN_SYN_RESENT = 1u << 21,
     NET_CONN_SEND_NEW = 1u << 22,  /* F-RTO: up to two new segments before anything is sent again */
-    NET_CONN_LOCAL_SYN = 1u << 23, /* opened by connect */
     NET_CONN_WRITE_WAIT = 1u << 24, /* send() had no room: WRITABLE is news */
     NET_CONN_PUSH = 1u << 25,      /* cork or SWS was overruled by time */
     NET_CONN_ECE_SYN = 1u << 26,   /* the SYN that is to be sent asks for ECN */
     NET_CONN_TELL_WAY = 1u << 27,  /* progress is news for the neighbour: about once a second */
-    NET_CONN_PASSIVE = 1u << 28,   /* opened by the peer's SYN */
     NET_CONN_SPAN_WAIT = 1u << 30, /* send() found no span: hold_at looks again */
     NET_CONN_FULL_GOOD = 1u << 29, /* full segments got through on this path */
 };
 
+/* In the order of heat. Text in order is judged, appended and settled within 256 bytes (asserted below); what
+ * also acknowledges, and what is sent, need most of the others.
+ *   bytes  from .. to                what touches it
+ *     32   queue, before its end     an ACK of new data, and what is sent
+ *    256   queue.end .. rack.tlp_end text in order
+ *    170   the rest of u .. mss      an ACK of new data, and what is sent
+ *     30   mss_peer .. challenges    the user's calls, losses, birth and end */
 struct net_conn {
-    /* each segment in order touches these */
+    struct net_send_queue queue; /* `end` is its last field */
     struct net_tuple tuple;
     struct net_timer timer;
     uint32_t flags;
@@ -98,56 +103,62 @@ struct net_conn {
     uint8_t send_scale;
     uint64_t rcv_nxt;
     uint32_t rcv_edge;        /* right edge of the window that we offered, as on the wire */
+    uint32_t acked_to;        /* Last.ACK.sent, RFC 7323 section 4.3, as on the wire */
     uint32_t snd_wnd;         /* from SND.UNA */
     uint32_t snd_wl1;         /* as on the wire */
-    uint32_t small_end;       /* of the last segment that was not full, as on the wire */
-    uint16_t mss;             /* payload of a full segment now, options taken off */
-    uint16_t mss_peer;        /* what its SYN said: RFC 6691 */
+    uint16_t snd_wnd_max;     /* the widest ever offered, as on the wire: to be scaled */
+    uint16_t path_mtu;
+    uint16_t rcv_mss;         /* the largest segment that came, for delayed ACKs */
+    uint8_t retries;          /* timeouts in a row, probes without an answer */
+    uint8_t soft_error;       /* errno */
     uint32_t ts_recent;
-    uint32_t ts_offset;
     uint32_t rto_at, aux_at, ack_at, hold_at; /* ticks, 0: none */
     uint32_t life_at;         /* slow ticks, 0: none */
     uint32_t heard_at;        /* slow ticks */
     uint32_t progress_at;     /* slow ticks: SND.UNA moved, or there was nothing to wait for */
-    struct net_runs runs;
-    struct net_send_queue queue;
     /* received, not read */
     uint32_t first, last;     /* packets */
     uint32_t first_skip;      /* bytes of the first that were read */
     uint32_t readable, charged;
-    /* these less often, or a field of them */
-    uint32_t next, prev;      /* in the list of ready, of parked, or of those to be accepted */
-    uint32_t acked_to;        /* Last.ACK.sent, RFC 7323 section 4.3, as on the wire */
-    uint32_t iss, irs;
-    uint32_t hop;             /* that it is parked on */
     uint32_t trouble;         /* or NET_NONE */
-    uint32_t resent;          /* segments */
-    uint32_t ecn_end;         /* no second reduction for marks before this is acknowledged */
-    uint32_t sent_at;         /* slow ticks, of the last data */
-    uint16_t timeouts, undone;
-    uint16_t snd_wnd_max;     /* the widest ever offered, as on the wire: to be scaled */
-    uint16_t challenge_at;    /* second in which `challenges` were counted */
-    uint8_t error, soft_error; /* errno */
+    uint32_t next, prev;      /* in the list of ready, of parked, or of those to be accepted */
     uint8_t receive_scale;
     uint8_t aux;              /* enum net_aux: what aux_at is for */
-    uint8_t retries;          /* timeouts in a row, probes without an answer */
-    uint8_t challenges;
     uint8_t watch;            /* enum stack_event_bits that are reported, low 8 bits */
-    uint16_t path_mtu;
-    uint16_t rcv_mss;         /* the largest segment that came, for delayed ACKs */
+    uint8_t error;            /* errno */
+    uint32_t iss;
+    struct net_runs runs;
+    union {
+        struct net_rack rack;     /* with SACK; `tlp_end` is its first field */
+        struct net_dupack dupack; /* without */
+    } u;
+    struct net_rtt rtt;
+    struct net_cc cc;
+    uint32_t ts_offset;
+    uint32_t small_end;       /* of the last segment that was not full, as on the wire */
+    uint32_t ecn_end;         /* no second reduction for marks before this is acknowledged */
+    uint32_t sent_at;         /* slow ticks, of the last data */
+    uint16_t mss;             /* payload of a full segment now, options taken off */
+    uint16_t mss_peer;        /* what its SYN said: RFC 6691 */
+    uint32_t irs;
     union {
         uint64_t user;
         struct { /* until accepted */
             uint32_t listener, accept_next;
         };
     };
-    struct net_rtt rtt;
-    struct net_cc cc;
-    union {
-        struct net_rack rack;     /* with SACK */
-        struct net_dupack dupack; /* without */
-    } u;
+    uint32_t hop;             /* that it is parked on */
+    uint32_t resent;          /* segments */
+    uint16_t timeouts, undone;
+    uint16_t challenge_at;    /* second in which `challenges` were counted */
+    uint8_t challenges;
 };
+
+enum {
+    NET_CONN_HOT_BYTES = offsetof(struct net_conn, u.rack.tlp_end) + sizeof(uint64_t) -
+                         offsetof(struct net_conn, queue.end)
+};
+static_assert(NET_CONN_HOT_BYTES <= 256, "text in order");
 
 enum net_aux { NET_AUX_NONE, NET_AUX_REORDER, NET_AUX_PROBE };
 
@@ -205,6 +216,8 @@ struct net_tcp_all {
     uint64_t resets_at;       /* rate limit of RSTs */
     uint32_t resets;
     uint64_t cookie_until;    /* SYN cookies were sent: ACKs may bring them until then */
+    uint64_t short_ways;      /* segments that needed none of the steps of RFC 9293 one by one */
+    bool no_short_way;        /* for the test that compares the two */
 };
 
 struct net_tcp_places {

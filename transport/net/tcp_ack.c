@@ -102,29 +102,36 @@ static uint64_t take_rtt(struct ewi_net *net, struct net_conn *conn, const struc
     return rtt;
 }
 
-static void release(struct ewi_net *net, struct net_conn *conn, uint64_t una_before)
+/* Returns what the user is to be told. */
+static uint32_t release(struct ewi_net *net, struct net_conn *conn, uint64_t una_before)
 {
     uint64_t first = ewi_max_u64(una_before, NET_SEQ_FIRST + conn->iss + 1);
     uint64_t to = ewi_min_u64(conn->runs.una, conn->queue.end);
     uint32_t bits = STACK_RELEASED;
 
     if (to <= first)
-        return;
+        return 0;
     ewi_net_send_queue_release(&net->tcp.spans, &conn->queue, first, to);
     if (conn->flags & NET_CONN_WRITE_WAIT) {
         conn->flags &= ~(uint32_t)NET_CONN_WRITE_WAIT;
         bits |= STACK_WRITABLE;
     }
-    ewi_net_conn_raise(net, conn, bits);
+    return bits;
+}
+
+/* RFC 4861 section 7.3.1 */
+static void tell_way(struct ewi_net *net, struct net_conn *conn)
+{
+    if ((conn->flags & NET_CONN_TELL_WAY) == 0)
+        return;
+    conn->flags &= ~(uint32_t)NET_CONN_TELL_WAY;
+    ewi_net_way_confirm(net, &conn->tuple);
 }
 
 /* RFC 6298 section 5: (5.2), (5.3). */
 static void restart_timeout(struct ewi_net *net, struct net_conn *conn)
 {
-    if (conn->flags & NET_CONN_TELL_WAY) {
-        conn->flags &= ~(uint32_t)NET_CONN_TELL_WAY;
-        ewi_net_way_confirm(net, &conn->tuple); /* RFC 4861 section 7.3.1 */
-    }
+    tell_way(net, conn);
     conn->retries = 0;
     conn->progress_at = ewi_net_tcp_slow_of(net->now);
     conn->rto_at = 0;
@@ -133,11 +140,10 @@ static void restart_timeout(struct ewi_net *net, struct net_conn *conn)
 }
 
 /* RFC 3168 section 6.1.2 */
-void ewi_net_conn_marked(struct ewi_net *net, struct net_conn *conn, uint64_t una_before)
+void ewi_net_conn_marked(struct net_conn *conn, uint64_t una_before)
 {
     uint64_t end = ewi_net_seq_unwrap(una_before, conn->ecn_end);
 
-    (void)net;
     if (conn->runs.una < end || conn->recovery >= NET_RECOVERY)
         return;
     ewi_net_cc_on_congestion(&conn->cc, NET_CC_ECE, (uint32_t)(conn->runs.nxt - una_before));
@@ -171,7 +177,7 @@ static bool after_fin(struct ewi_net *net, struct net_conn *conn)
         return true;
     switch (conn->state) {
     case NET_TCP_FIN_WAIT_1:
-        ewi_net_conn_move(net, conn, NET_TCP_FIN_WAIT_2);
+        ewi_net_conn_move(conn, NET_TCP_FIN_WAIT_2);
         if (conn->flags & NET_CONN_FINISHED)
             conn->life_at = ewi_net_tcp_slow_of(net->now +
                                                 ewi_net_conn_settings(net, conn)->fin_wait_ns);
@@ -218,7 +224,7 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
     if (acked.acked_bytes != 0) {
         if (acked.acked_bytes >= conn->mss)
             conn->flags |= NET_CONN_FULL_GOOD;
-        release(net, conn, una_before);
+        ewi_net_conn_raise(net, conn, release(net, conn, una_before));
         restart_timeout(net, conn);
         follow(&conn->ecn_end, una_before);
         follow(&conn->small_end, una_before);
@@ -227,7 +233,7 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
         conn->runs.una >= ewi_net_seq_unwrap(conn->runs.una, conn->ecn_end))
         conn->recovery = NET_OPEN;
     if (ece)
-        ewi_net_conn_marked(net, conn, una_before);
+        ewi_net_conn_marked(conn, una_before);
     /* Reports of duplicates, and what ends a tail loss probe, may come when all is acknowledged. */
     if (flight != 0 || acked.dsack_end != 0 ||
         ((conn->flags & NET_CONN_SACK) && conn->u.rack.tlp_end != 0))
@@ -235,4 +241,53 @@ bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct n
     if (acked.acked_bytes != 0)
         grow(net, conn, &acked, rtt, was_in_recovery, ece);
     return after_fin(net, conn);
+}
+
+/* ---- the short way ---- */
+
+/* Nothing is in flight any more: the branches of take_window and restart_timeout for that. */
+static void rest(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp)
+{
+    conn->snd_wl1 = tcp->sequence;
+    conn->snd_wnd = (uint32_t)tcp->window << conn->send_scale;
+    ewi_net_conn_note_window(conn, tcp->window, false);
+    conn->rto_at = 0;
+    conn->retries = 0;
+    conn->progress_at = ewi_net_tcp_slow_of(net->now);
+    conn->soft_error = 0;
+}
+
+static void learn(struct ewi_net *net, struct net_conn *conn, const struct net_acked *acked)
+{
+    ewi_net_rtt_sample(&conn->rtt, acked->rtt_ns,
+                       ewi_net_rtt_expected(acked->acked_bytes, ewi_max_u32(conn->mss, 1)), net->now);
+    ewi_net_rack_rtt(&conn->u.rack);
+    ewi_net_rack_ack(&conn->u.rack, &conn->runs, acked, net->now);
+    conn->aux = NET_AUX_NONE; /* no probe, no waiting for what may be late */
+    conn->aux_at = 0;
+}
+
+bool ewi_net_conn_ack_all(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp,
+                          uint32_t *events)
+{
+    uint64_t una_before = conn->runs.una;
+    struct net_acked acked = {0};
+
+    *events = 0;
+    if (conn->runs.una == conn->runs.nxt) {
+        rest(net, conn, tcp);
+        return true;
+    }
+    if (!ewi_net_runs_ack_all(&net->tcp.runs, &conn->runs, net->now, &acked))
+        return false;
+    rest(net, conn, tcp);
+    if (acked.acked_bytes >= conn->mss)
+        conn->flags |= NET_CONN_FULL_GOOD;
+    *events = release(net, conn, una_before);
+    tell_way(net, conn);
+    follow(&conn->ecn_end, una_before);
+    follow(&conn->small_end, una_before);
+    learn(net, conn, &acked);
+    grow(net, conn, &acked, acked.rtt_ns, false, false);
+    return true;
 }

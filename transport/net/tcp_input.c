@@ -12,7 +12,7 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
 
-    ewi_net_conn_move(net, conn, NET_TCP_ESTABLISHED);
+    ewi_net_conn_move(conn, NET_TCP_ESTABLISHED);
     ewi_net_conn_set_mtu(net, conn, conn->path_mtu);
     ewi_net_cc_init(&conn->cc, (enum net_cc_kind)settings->congestion, conn->mss,
                     ewi_net_seq_wrap(conn->runs.una), (conn->flags & NET_CONN_SYN_RESENT) != 0,
@@ -23,7 +23,7 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
     conn->life_at = 0;
     ewi_net_conn_start_keepalive(net, conn);
     if (conn->flags & NET_CONN_FIN_QUEUED)
-        ewi_net_conn_move(net, conn, NET_TCP_FIN_WAIT_1);
+        ewi_net_conn_move(conn, NET_TCP_FIN_WAIT_1);
     ewi_net_conn_raise(net, conn, STACK_CONNECTED | STACK_WRITABLE);
 }
 
@@ -86,7 +86,7 @@ static void syn_sent(struct ewi_net *net, struct net_conn *conn, struct net_segm
         if (!ewi_net_conn_ack(net, conn, segment))
             return;
     } else { /* simultaneous open: section 3.5, figure 7 */
-        ewi_net_conn_move(net, conn, NET_TCP_SYN_RECEIVED);
+        ewi_net_conn_move(conn, NET_TCP_SYN_RECEIVED);
         conn->flags |= NET_CONN_SYN;
         conn->flags &= ~(uint32_t)NET_CONN_ACK_NOW;
     }
@@ -210,11 +210,6 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
             ewi_net_tcp_refuse(net, segment);
             return false;
         }
-        conn->snd_wnd = segment->tcp.window;
-        if (!(segment->tcp.flags & NET_TCP_SYN))
-            conn->snd_wnd <<= conn->send_scale;
-        ewi_net_conn_note_window(conn, segment->tcp.window, false);
-        conn->snd_wl1 = ewi_net_seq_wrap(segment->seq);
         conn->flags &= ~(uint32_t)NET_CONN_SYN;
         become_established(net, conn);
     }
@@ -237,6 +232,53 @@ static void note_heard(struct ewi_net *net, struct net_conn *conn)
     conn->heard_at = now;
 }
 
+/* ---- the short way: header prediction ---- */
+
+/* The next segment of a connection on which nothing is lost, late, marked or at its end: an ACK of
+ * everything in flight, with or without text. Van Jacobson, "4BSD TCP header prediction" (1990). */
+static bool is_expected(const struct net_conn *conn, const struct net_segment *segment)
+{
+    const uint32_t unusual = NET_CONN_CE | NET_CONN_ECE | NET_CONN_FIN_QUEUED | NET_CONN_FINISHED;
+    const struct net_tcp *tcp = &segment->tcp;
+
+    if (segment->seq != conn->rcv_nxt || segment->ack != conn->runs.nxt ||
+        (tcp->flags & ~NET_TCP_PSH) != NET_TCP_ACK || tcp->sacks != 0 || tcp->window == 0 ||
+        (segment->arrived->traffic_class & 3) == 3)
+        return false;
+    if (conn->state != NET_TCP_ESTABLISHED || conn->recovery != NET_OPEN ||
+        conn->trouble != NET_NONE || conn->u.rack.tlp_end != 0 ||
+        (conn->flags & (unusual | NET_CONN_SACK)) != NET_CONN_SACK ||
+        ewi_net_seq_before(tcp->sequence, conn->snd_wl1))
+        return false;
+    if ((conn->flags & NET_CONN_TIMES) && (!(tcp->has & NET_TCP_HAS_TIMES) ||
+                                           ewi_net_seq_before(tcp->time, conn->ts_recent)))
+        return false;
+    return segment->bytes == 0 ||
+           (segment->bytes <= conn->rcv_edge - ewi_net_seq_wrap(conn->rcv_nxt) &&
+            segment->arrived->rx != NULL && segment->arrived->rx->ref != NULL);
+}
+
+/* What the steps below do with such a segment, without the questions whose answers are known. A test
+ * (tests/sim/test_net_sim_short.c) runs both and compares. */
+static bool short_way(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment)
+{
+    uint32_t events;
+
+    if (net->tcp.no_short_way || !is_expected(conn, segment))
+        return false;
+    /* RFC 7323 section 4.3 (2) */
+    if ((conn->flags & NET_CONN_TIMES) && !ewi_net_seq_before(conn->acked_to, segment->tcp.sequence))
+        conn->ts_recent = segment->tcp.time;
+    note_heard(net, conn);
+    if (!ewi_net_conn_ack_all(net, conn, &segment->tcp, &events))
+        return false; /* the steps do again what was done so far: it is the same */
+    net->count.accepted += 1;
+    net->tcp.short_ways += 1;
+    ewi_net_conn_text_in_order(net, conn, segment, events);
+    ewi_net_conn_settle(net, conn);
+    return true;
+}
+
 void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment)
 {
     const uint8_t both = NET_TCP_SYN | NET_TCP_ACK;
@@ -244,6 +286,8 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
 
     segment->seq = ewi_net_seq_unwrap(conn->rcv_nxt, segment->tcp.sequence);
     segment->ack = ewi_net_seq_unwrap(conn->runs.una, segment->tcp.acknowledgment);
+    if (short_way(net, conn, segment))
+        return;
     if (conn->state == NET_TCP_SYN_SENT) {
         syn_sent(net, conn, segment);
         return;
@@ -299,11 +343,8 @@ static void time_wait_ack(struct ewi_net *net, const struct net_time_wait *recor
                           .flags = NET_TCP_ACK,
                           .window = record->window};
 
-    if (record->has_times) {
-        tcp.has = NET_TCP_HAS_TIMES;
-        tcp.time = ewi_net_tcp_ms(net->now) + record->ts_offset;
-        tcp.time_echo = record->ts_recent;
-    }
+    if (record->has_times)
+        ewi_net_tcp_put_times(&tcp, ewi_net_tcp_ms(net->now) + record->ts_offset, record->ts_recent);
     ewi_net_tcp_reply(net, &record->tuple, &tcp, net->tcp.settings.standard, record->traffic_class);
 }
 

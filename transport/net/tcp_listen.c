@@ -229,13 +229,13 @@ static struct net_conn *open_from(struct ewi_net *net, const struct net_half *ha
     if (conn == NULL)
         return NULL;
     ewi_net_settings_hold(&net->tcp.settings, half->settings);
-    conn->flags |= NET_CONN_PENDING | NET_CONN_PASSIVE | (half->ecn ? NET_CONN_ECN : 0u);
+    conn->flags |= NET_CONN_PENDING | (half->ecn ? NET_CONN_ECN : 0u);
     conn->listener = half->listener;
     ewi_net_conn_agree(net, conn, &syn);
     ewi_net_conn_set_mtu(net, conn, mtu);
     conn->rcv_nxt = NET_SEQ_FIRST + half->irs + 1;
     conn->rcv_edge = half->irs + 1 + half->window;
-    conn->irs = half->irs;
+    conn->irs = conn->snd_wl1 = half->irs;
     conn->acked_to = half->irs + 1;
     if (!book_syn_ack(net, conn, half)) {
         ewi_net_conn_close(net, conn, -ENOBUFS);
@@ -360,9 +360,7 @@ static void half_challenge(struct ewi_net *net, struct net_half *half)
                           .acknowledgment = half->irs + 1,
                           .flags = NET_TCP_ACK,
                           /* only a SYN's is not scaled: RFC 7323 section 2.2 */
-                          .window = (uint16_t)((half->window + (1u << scale) - 1) >> scale),
-                          .time = half_time(net, half),
-                          .time_echo = half->ts_recent};
+                          .window = (uint16_t)((half->window + (1u << scale) - 1) >> scale)};
 
     net->count.drop_tcp_sequence += 1;
     if (half->challenges >= CHALLENGES) { /* RFC 5961 section 7; it does not live long */
@@ -371,7 +369,7 @@ static void half_challenge(struct ewi_net *net, struct net_half *half)
     }
     half->challenges += 1;
     if (has_times(net, half))
-        tcp.has = NET_TCP_HAS_TIMES;
+        ewi_net_tcp_put_times(&tcp, half_time(net, half), half->ts_recent);
     net->count.tcp_challenge_sent += 1;
     ewi_net_tcp_reply(net, &half->tuple, &tcp, half->settings, 0);
 }

@@ -24,9 +24,8 @@ static void arm_undo(struct net_conn *conn, struct net_trouble *trouble, bool ag
     trouble->undo_until = 0;
 }
 
-static void reduce(struct ewi_net *net, struct net_conn *conn, uint64_t una_before)
+static void reduce(struct net_conn *conn, uint64_t una_before)
 {
-    (void)net;
     ewi_net_cc_on_congestion(&conn->cc, NET_CC_LOSS, (uint32_t)(conn->runs.nxt - una_before));
     if (conn->flags & NET_CONN_ECN)
         conn->flags |= NET_CONN_CWR;
@@ -47,13 +46,13 @@ static void enter(struct ewi_net *net, struct net_conn *conn, const struct net_a
     conn->flags |= NET_CONN_FORCE;
     if (trouble == NULL) { /* no record: reduce at once, and be done with it when this is acknowledged */
         if (!reduced_already)
-            reduce(net, conn, una_before);
+            reduce(conn, una_before);
         conn->recovery = NET_CWR;
         return;
     }
     arm_undo(conn, trouble, false);
     if (!reduced_already) /* once per window of data, whatever the sign: RFC 3168 section 6.1.2 */
-        reduce(net, conn, una_before);
+        reduce(conn, una_before);
     entry.ssthresh = conn->cc.ssthresh;
     ewi_net_prr_enter(&trouble->prr, &entry);
     conn->recovery = NET_RECOVERY;
@@ -244,14 +243,14 @@ void ewi_net_conn_arm_probe(struct ewi_net *net, struct net_conn *conn)
     conn->aux_at = ewi_net_tcp_tick_of(due);
 }
 
-static void on_tlp(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment,
+static void on_tlp(struct net_conn *conn, const struct net_segment *segment,
                    const struct net_acked *acked, uint64_t una_before)
 {
     bool is_bare = acked->acked_bytes == 0 && segment->tcp.sacks == 0 && segment->bytes == 0;
 
     if (ewi_net_tlp_ack(&conn->u.rack, segment->ack, acked, is_bare) == NET_TLP_REPAIRED &&
         conn->recovery < NET_CWR) { /* section 7.4.2: as for a fast recovery, which is over already */
-        reduce(net, conn, una_before);
+        reduce(conn, una_before);
         ewi_net_cc_on_recovery_exit(&conn->cc);
     }
 }
@@ -263,7 +262,7 @@ static void with_sack(struct ewi_net *net, struct net_conn *conn, const struct n
     uint32_t lost;
 
     ewi_net_rack_ack(&conn->u.rack, &conn->runs, acked, net->now);
-    on_tlp(net, conn, segment, acked, una_before);
+    on_tlp(conn, segment, acked, una_before);
     lost = detect(net, conn);
     if (lost != 0 && conn->recovery < NET_RECOVERY && conn->runs.lost_bytes != 0)
         enter(net, conn, acked, una_before);

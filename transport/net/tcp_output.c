@@ -4,7 +4,6 @@
 
 #define HOLD_NS      UINT64_C(200000000) /* RFC 9293 section 3.8.6.2.1: 0.1 to 1 s */
 #define NO_RUN_NS    UINT64_C(5000000)   /* look again when the pool of runs was empty */
-#define PERSIST_NS   UINT64_C(200000000) /* the first probe is not before that */
 
 enum { ECT0 = 2, SACK_ROOM = 28, SACK_ROOM_PLAIN = 36 };
 
@@ -21,6 +20,7 @@ struct next {
 struct turn { /* of one connection */
     struct ewi_net *net;
     struct net_conn *conn;
+    const struct net_tuple *known; /* way and addresses are of it; NULL: of nobody */
     const struct net_settings *settings;
     struct net_way way;
     uint32_t addresses;
@@ -126,7 +126,7 @@ static bool is_worth_it(struct turn *turn, uint32_t text, uint32_t unsent)
 static void arm_persist(struct turn *turn)
 {
     struct net_conn *conn = turn->conn;
-    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(turn->net, conn), PERSIST_NS);
+    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(turn->net, conn), NET_PERSIST_NS);
 
     if (conn->runs.una == conn->runs.nxt && conn->rto_at == 0) {
         conn->retries = 0;
@@ -250,22 +250,22 @@ static void start_timeout(struct turn *turn, bool restart)
 
 /* With its second segment a flight is acknowledged at once: the timer need not wait for an ACK that is
  * delayed. It is not started anew: RFC 6298 section 5.1. */
-static void shorten_timeout(struct turn *turn, uint64_t rto_before)
+static void shorten_timeout(struct turn *turn, uint64_t rto_before, uint64_t rto)
 {
     struct net_conn *conn = turn->conn;
-    uint64_t rto = ewi_net_conn_rto(turn->net, conn), at;
+    uint64_t at;
 
-    if (conn->rto_at == 0 || rto >= rto_before)
+    if (rto >= rto_before)
         return;
     at = ewi_net_tcp_tick_ns(conn->rto_at, turn->net->now) - (rto_before - rto);
     conn->rto_at = ewi_net_tcp_tick_of(ewi_max_u64(at, turn->net->now));
 }
 
 /* RFC 5681 section 4.1, RFC 7661 */
-static void look_at_idle(struct turn *turn)
+static void look_at_idle(struct turn *turn, uint64_t rto)
 {
     struct net_conn *conn = turn->conn;
-    uint64_t since, rto = ewi_net_conn_rto(turn->net, conn);
+    uint64_t since;
 
     if (conn->runs.una != conn->runs.nxt || conn->sent_at == 0)
         return;
@@ -282,10 +282,10 @@ static bool book_new(struct turn *turn, const struct next *next)
                             .bytes = bytes,
                             .segment_bytes = (uint16_t)(next->bytes > turn->full ? turn->full : bytes),
                             .flags = conn->recovery >= NET_RECOVERY ? NET_RUN_RECOVERY : 0};
-    uint64_t rto_before = ewi_net_conn_rto(turn->net, conn);
+    uint64_t rto_before = ewi_net_conn_rto(turn->net, conn), rto;
     struct net_trouble *trouble;
 
-    look_at_idle(turn);
+    look_at_idle(turn, rto_before);
     if (conn->runs.una == conn->runs.nxt) {
         conn->progress_at = ewi_net_tcp_slow_of(turn->net->now);
         conn->retries = 0; /* of keepalive */
@@ -298,15 +298,18 @@ static bool book_new(struct turn *turn, const struct next *next)
         return false;
     }
     conn->sent_at = ewi_net_tcp_slow_of(turn->net->now);
-    if (next->bytes % turn->full != 0)
+    if ((next->bytes < turn->full ? next->bytes : next->bytes % turn->full) != 0)
         conn->small_end = ewi_net_seq_wrap(conn->runs.nxt);
     trouble = ewi_net_conn_trouble(turn->net, conn);
     if ((conn->flags & NET_CONN_SEND_NEW) && (trouble == NULL || --trouble->frto_rounds == 0))
         conn->flags &= ~(uint32_t)NET_CONN_SEND_NEW;
     if (trouble != NULL)
         ewi_net_prr_on_sent(&trouble->prr, bytes);
-    shorten_timeout(turn, rto_before);
-    start_timeout(turn, false);
+    rto = ewi_net_conn_rto(turn->net, conn);
+    if (conn->rto_at != 0)
+        shorten_timeout(turn, rto_before, rto);
+    else
+        ewi_net_conn_arm_timeout(turn->net, conn, rto);
     return true;
 }
 
@@ -442,11 +445,7 @@ static void fill(struct turn *turn, const struct next *next, struct net_tcp *tcp
     if (next->what == A_PROBE) /* RFC 9293 sections 3.8.4, 3.8.6.1: out of the window, so it is answered */
         tcp->sequence = ewi_net_seq_wrap(conn->runs.una - 1);
     fill_ack(turn, tcp);
-    if (conn->flags & NET_CONN_TIMES) { /* RFC 7323 section 3.2: in every segment but RST */
-        tcp->has = NET_TCP_HAS_TIMES;
-        tcp->time = ewi_net_conn_time(turn->net, conn);
-        tcp->time_echo = conn->ts_recent;
-    }
+    ewi_net_conn_put_times(turn->net, conn, tcp);
     if (next->fin)
         tcp->flags |= NET_TCP_FIN;
     if (next->bytes != 0 && next->from + next->bytes == conn->queue.end)
@@ -481,7 +480,9 @@ static void write_frame(struct turn *turn, const struct next *next, struct net_f
     if (next->what == NEW && next->bytes != 0 && !next->is_tlp && (conn->flags & NET_CONN_ECN))
         how.traffic_class |= ECT0;
     ewi_net_ip_header(frame->room + link, &conn->tuple, &how, header + next->bytes);
-    memcpy(frame->room, turn->way.header, link);
+    EWI_ASSERT(link == 0 || link == NET_ETHER_BYTES);
+    if (link != 0) /* a copy of a known length costs nothing */
+        memcpy(frame->room, turn->way.header, NET_ETHER_BYTES);
     frame->bytes = link + ip + header + next->bytes;
     frame->port = turn->way.port;
     frame->tso_mss = next->bytes > turn->full ? (uint16_t)turn->full : 0;
@@ -493,13 +494,27 @@ static void write_frame(struct turn *turn, const struct next *next, struct net_f
 
 /* ---- turns ---- */
 
+/* Many connections to one peer have their turns one after the other. */
+static bool is_known(const struct turn *turn)
+{
+    const struct net_tuple *known = turn->known, *tuple = &turn->conn->tuple;
+
+    return known != NULL && known->family == tuple->family && known->scope == tuple->scope &&
+           memcmp(known->remote, tuple->remote, sizeof(tuple->remote)) == 0 &&
+           memcmp(known->local, tuple->local, sizeof(tuple->local)) == 0;
+}
+
 /* True: the way is known, and the connection is ready for it. */
 static bool find_way(struct turn *turn)
 {
     struct net_conn *conn = turn->conn;
-    enum net_way_code code = ewi_net_way(turn->net, &conn->tuple, &turn->way);
+    enum net_way_code code = NET_WAY_READY;
     uint16_t mtu;
 
+    if (!is_known(turn)) {
+        turn->known = NULL;
+        code = ewi_net_way(turn->net, &conn->tuple, &turn->way);
+    }
     if (code == NET_WAY_PENDING) {
         ewi_net_conn_park(turn->net, conn, turn->way.hop);
         return false;
@@ -517,7 +532,9 @@ static bool find_way(struct turn *turn)
     if (mtu != conn->path_mtu)
         ewi_net_conn_set_mtu(turn->net, conn, mtu);
     turn->settings = ewi_net_conn_settings(turn->net, conn);
-    turn->addresses = ewi_net_ip_addresses(&conn->tuple);
+    if (turn->known == NULL)
+        turn->addresses = ewi_net_ip_addresses(&conn->tuple);
+    turn->known = &conn->tuple;
     return true;
 }
 
@@ -529,21 +546,31 @@ static bool fits(const struct turn *turn, const struct net_frame *frame, const s
            frame->room_bytes >= (uint32_t)turn->way.mtu + turn->way.header_bytes;
 }
 
-static uint32_t take_turn(struct ewi_net *net, struct net_conn *conn, struct net_frame *frames,
-                          uint32_t count)
+/* False: choose() would find nothing. */
+static bool may_have_more(const struct net_conn *conn)
 {
-    struct turn turn = {.net = net, .conn = conn};
-    uint32_t filled = 0;
-    struct next next = {.what = NOTHING};
+    const uint32_t wanted = NET_CONN_ACK_NOW | NET_CONN_SYN | NET_CONN_PROBE | NET_CONN_TLP |
+                            NET_CONN_FIN_QUEUED;
 
-    if (conn->state == NET_TCP_CLOSED || !find_way(&turn))
+    return (conn->flags & wanted) != 0 || conn->queue.end > conn->runs.nxt ||
+           conn->runs.lost_bytes != 0;
+}
+
+static uint32_t take_turn(struct turn *turn, struct net_frame *frames, uint32_t count)
+{
+    struct ewi_net *net = turn->net;
+    struct net_conn *conn = turn->conn;
+    struct next next = {.what = NOTHING};
+    uint32_t filled = 0;
+
+    if (conn->state == NET_TCP_CLOSED || !find_way(turn))
         return 0;
     conn->flags &= ~(uint32_t)NET_CONN_CWND_LIMITED;
     count = ewi_min_u32(count, NET_TURN_FRAMES);
-    while (filled < count && choose(&turn, &next)) {
-        if (!fits(&turn, &frames[filled], &next) || !book(&turn, &next))
+    while (filled < count && may_have_more(conn) && choose(turn, &next)) {
+        if (!fits(turn, &frames[filled], &next) || !book(turn, &next))
             break;
-        write_frame(&turn, &next, &frames[filled]);
+        write_frame(turn, &next, &frames[filled]);
         net->count.tx_frames += 1;
         net->count.tx_bytes += frames[filled].bytes;
         filled += 1;
@@ -556,13 +583,15 @@ static uint32_t take_turn(struct ewi_net *net, struct net_conn *conn, struct net
 
 uint32_t ewi_net_tcp_output(struct ewi_net *net, struct net_frame *frames, uint32_t count)
 {
+    struct turn turn = {.net = net};
     uint32_t filled = 0;
 
     while (filled < count && net->tcp.ready_first != NET_NONE) {
         struct net_conn *conn = ewi_net_conn(net, net->tcp.ready_first);
 
         ewi_net_conn_unready(net, conn);
-        filled += take_turn(net, conn, frames + filled, count - filled);
+        turn.conn = conn;
+        filled += take_turn(&turn, frames + filled, count - filled);
         if (conn->state != NET_TCP_CLOSED && conn->state != NET_TCP_TIME_WAIT)
             ewi_net_conn_rearm(net, conn);
     }

@@ -23,6 +23,7 @@
 #define NET_S  UINT64_C(1000000000)
 #define NET_NO_SPAN_NS UINT64_C(5000000)   /* look for a span again after so long */
 #define NET_DELAYED_ACK_NS UINT64_C(45000000) /* Linux, and we, wait 40 ms for a second segment */
+#define NET_PERSIST_NS UINT64_C(200000000) /* the first probe of a closed window is not before that */
 #define NET_NO_WAY_NS UINT64_C(200000000) /* look for a way again after so long */
 
 enum {
@@ -116,6 +117,22 @@ static inline uint32_t ewi_net_conn_time(const struct ewi_net *net, const struct
     return ewi_net_tcp_ms(net->now) + conn->ts_offset;
 }
 
+/* RFC 7323 section 3.2 */
+static inline void ewi_net_tcp_put_times(struct net_tcp *tcp, uint32_t time, uint32_t echo)
+{
+    tcp->has |= NET_TCP_HAS_TIMES;
+    tcp->time = time;
+    tcp->time_echo = echo;
+}
+
+/* In every segment of a connection that agreed on them. */
+static inline void ewi_net_conn_put_times(const struct ewi_net *net, const struct net_conn *conn,
+                                          struct net_tcp *tcp)
+{
+    if (conn->flags & NET_CONN_TIMES)
+        ewi_net_tcp_put_times(tcp, ewi_net_conn_time(net, conn), conn->ts_recent);
+}
+
 static inline bool ewi_net_conn_is_synchronized(const struct net_conn *conn)
 {
     return conn->state >= NET_TCP_ESTABLISHED;
@@ -184,7 +201,7 @@ struct net_conn_birth {
 };
 /* NULL: full, counted. In the table, in `state`, its own SYN at iss not sent. */
 struct net_conn *ewi_net_conn_new(struct ewi_net *net, const struct net_conn_birth *birth);
-void ewi_net_conn_move(struct ewi_net *net, struct net_conn *conn, enum net_tcp_state to);
+void ewi_net_conn_move(struct net_conn *conn, enum net_tcp_state to);
 /* To CLOSED: nothing is sent or awaited any more. error 0: an orderly end. What was received stays
  * readable until the user finishes. */
 void ewi_net_conn_close(struct ewi_net *net, struct net_conn *conn, int error);
@@ -221,6 +238,10 @@ void ewi_net_conn_offer(struct ewi_net *net, const struct net_conn *conn, struct
 
 /* Step 5 in a synchronized state, SEG.ACK <= SND.NXT. False: the connection is over. */
 bool ewi_net_conn_ack(struct ewi_net *net, struct net_conn *conn, const struct net_segment *segment);
+/* The short way of an ACK of everything in flight on a connection where nothing was lost or is late, see
+ * tcp_input.c; *events is to be raised. False: not so simple, nothing changed. */
+bool ewi_net_conn_ack_all(struct ewi_net *net, struct net_conn *conn, const struct net_tcp *tcp,
+                          uint32_t *events);
 /* What the ACK tells about losses. una_before: SND.UNA before it. */
 void ewi_net_conn_loss_ack(struct ewi_net *net, struct net_conn *conn,
                            const struct net_segment *segment, const struct net_acked *acked,
@@ -231,12 +252,16 @@ void ewi_net_conn_loss_timeout(struct ewi_net *net, struct net_conn *conn);
 uint32_t ewi_net_conn_limit(struct ewi_net *net, const struct net_conn *conn);
 void ewi_net_conn_arm_probe(struct ewi_net *net, struct net_conn *conn);
 /* The peer's marks: RFC 3168 section 6.1.2, at most once per window of data. */
-void ewi_net_conn_marked(struct ewi_net *net, struct net_conn *conn, uint64_t una_before);
+void ewi_net_conn_marked(struct net_conn *conn, uint64_t una_before);
 
 /* ---- tcp_text.c ---- */
 
 /* Steps 6 to 8. False: the connection is over. */
 bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_segment *segment);
+/* The short way of text that begins at RCV.NXT, lies in the window and has a reference; nothing came too
+ * early. events: to be raised besides. */
+void ewi_net_conn_text_in_order(struct ewi_net *net, struct net_conn *conn,
+                                const struct net_segment *segment, uint32_t events);
 /* The right edge that we may offer now; never left of rcv_edge. */
 uint64_t ewi_net_conn_edge(const struct ewi_net *net, const struct net_conn *conn);
 /* The field of the segment that leaves now; what it offers is kept (I2 of tcp.h). */

@@ -67,11 +67,7 @@ void ewi_net_conn_ack_by_slot(struct ewi_net *net, struct net_conn *conn)
                           .flags = NET_TCP_ACK,
                           .window = ewi_net_conn_window(net, conn)};
 
-    if (conn->flags & NET_CONN_TIMES) {
-        tcp.has = NET_TCP_HAS_TIMES;
-        tcp.time = ewi_net_conn_time(net, conn);
-        tcp.time_echo = conn->ts_recent;
-    }
+    ewi_net_conn_put_times(net, conn, &tcp);
     if (conn->flags & NET_CONN_ECE)
         tcp.flags |= NET_TCP_ECE;
     ewi_net_tcp_reply(net, &conn->tuple, &tcp, conn->settings, 0);

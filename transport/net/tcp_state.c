@@ -28,9 +28,8 @@ const char *ewi_net_tcp_state_name(enum net_tcp_state state)
     return state < NET_TCP_STATES ? names[state] : "?";
 }
 
-void ewi_net_conn_move(struct ewi_net *net, struct net_conn *conn, enum net_tcp_state to)
+void ewi_net_conn_move(struct net_conn *conn, enum net_tcp_state to)
 {
-    (void)net;
     EWI_ASSERT((moves[conn->state] & TO(to)) != 0);
     conn->state = (uint8_t)to;
 }
@@ -69,7 +68,7 @@ struct net_conn *ewi_net_conn_new(struct ewi_net *net, const struct net_conn_bir
         return NULL;
     }
     conn->flags = NET_CONN_IN_TABLE;
-    ewi_net_conn_move(net, conn, birth->state);
+    ewi_net_conn_move(conn, birth->state);
     return conn;
 }
 
@@ -270,7 +269,7 @@ static void tell_the_end(struct ewi_net *net, struct net_conn *conn)
 void ewi_net_conn_close(struct ewi_net *net, struct net_conn *conn, int error)
 {
     if (conn->state != NET_TCP_CLOSED)
-        ewi_net_conn_move(net, conn, NET_TCP_CLOSED);
+        ewi_net_conn_move(conn, NET_TCP_CLOSED);
     conn->error = (uint8_t)-error;
     let_go(net, conn);
     tell_the_end(net, conn);
@@ -285,11 +284,7 @@ void ewi_net_conn_reset(struct ewi_net *net, struct net_conn *conn, int error)
         conn->state != NET_TCP_TIME_WAIT) {
         tcp.flags |= NET_TCP_ACK;
         tcp.acknowledgment = ewi_net_seq_wrap(conn->rcv_nxt);
-        if (conn->flags & NET_CONN_TIMES) { /* RFC 7323 section 3.2 (SHOULD) */
-            tcp.has = NET_TCP_HAS_TIMES;
-            tcp.time = ewi_net_conn_time(net, conn);
-            tcp.time_echo = conn->ts_recent;
-        }
+        ewi_net_conn_put_times(net, conn, &tcp); /* RFC 7323 section 3.2 (SHOULD) */
         if (ewi_net_tcp_reply(net, &conn->tuple, &tcp, conn->settings, 0))
             net->count.tcp_reset_sent += 1;
     }
@@ -310,7 +305,7 @@ void ewi_net_conn_time_wait(struct ewi_net *net, struct net_conn *conn)
                                    .hop_limit = settings->hop_limit};
     uint64_t hash = ewi_net_tuple_hash(net->tcp.table_key, &conn->tuple);
 
-    ewi_net_conn_move(net, conn, NET_TCP_TIME_WAIT);
+    ewi_net_conn_move(conn, NET_TCP_TIME_WAIT);
     values.window = ewi_net_conn_window(net, conn);
     if (conn->flags & NET_CONN_ACK_NOW) /* of the FIN: nobody will be there to send it */
         ewi_net_conn_ack_by_slot(net, conn);

@@ -150,9 +150,8 @@ static void take_mark(struct ewi_net *net, struct net_conn *conn, const struct n
     if (!(conn->flags & NET_CONN_ECN) || segment->bytes == 0)
         return;
     if (ewi_net_conn_settings(net, conn)->congestion == NET_CC_DCTCP) {
-        if (is_marked != was_marked && (conn->flags & NET_CONN_ACK_LATER)) {
+        if (is_marked != was_marked && (conn->flags & NET_CONN_ACK_LATER))
             ewi_net_conn_ack_by_slot(net, conn); /* what came before, with its own mark */
-        }
         conn->flags &= ~(uint32_t)(NET_CONN_CE | NET_CONN_ECE);
         if (is_marked)
             conn->flags |= NET_CONN_CE | NET_CONN_ECE;
@@ -393,10 +392,10 @@ static bool take_fin(struct ewi_net *net, struct net_conn *conn)
     ewi_net_conn_raise(net, conn, STACK_PEER_FIN | STACK_READABLE);
     switch (conn->state) {
     case NET_TCP_ESTABLISHED:
-        ewi_net_conn_move(net, conn, NET_TCP_CLOSE_WAIT);
+        ewi_net_conn_move(conn, NET_TCP_CLOSE_WAIT);
         return true;
     case NET_TCP_FIN_WAIT_1:
-        ewi_net_conn_move(net, conn, NET_TCP_CLOSING);
+        ewi_net_conn_move(conn, NET_TCP_CLOSING);
         return true;
     default: /* FIN_WAIT_2 */
         ewi_net_conn_time_wait(net, conn);
@@ -440,4 +439,23 @@ bool ewi_net_conn_text(struct ewi_net *net, struct net_conn *conn, struct net_se
         return false;
     ewi_net_conn_drop_trouble(net, conn);
     return true;
+}
+
+/* ---- the short way ---- */
+
+void ewi_net_conn_text_in_order(struct ewi_net *net, struct net_conn *conn,
+                                const struct net_segment *segment, uint32_t events)
+{
+    if (segment->bytes == 0) {
+        ewi_net_conn_raise(net, conn, events);
+        return;
+    }
+    if (!append(net, conn, segment, segment->text, segment->bytes)) {
+        drop_for_memory(net, conn);
+        ewi_net_conn_raise(net, conn, events);
+        return;
+    }
+    conn->rcv_nxt += segment->bytes;
+    ewi_net_conn_raise(net, conn, events | STACK_READABLE);
+    ack_in_order(net, conn, segment->bytes);
 }

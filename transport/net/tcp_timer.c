@@ -2,18 +2,23 @@
 #include "transport/net/tcp_parts.h"
 
 #define PROBE_WAIT_MAX UINT64_C(60000000000)
-#define PERSIST_NS     UINT64_C(200000000)
 
 enum { RETRIES_MAX = 15, DUE = 64, BLACK_HOLE_EARLY = 3, BLACK_HOLE_LATE = 7 };
 
 void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn)
 {
     const uint32_t at[] = {conn->rto_at, conn->aux_at, conn->ack_at, conn->hold_at};
-    uint64_t nearest = NET_NEVER;
+    uint64_t now = net->now >> NET_TICK_BITS, nearest = NET_NEVER;
+    int64_t least = INT64_MAX; /* ticks from now */
 
-    for (uint32_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
-        if (at[i] != 0)
-            nearest = ewi_min_u64(nearest, ewi_net_tcp_tick_ns(at[i], net->now));
+    for (uint32_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+        int64_t ahead = (int32_t)(at[i] - (uint32_t)now);
+
+        if (at[i] != 0 && ahead < least)
+            least = ahead;
+    }
+    if (least != INT64_MAX)
+        nearest = (now + (uint64_t)least) << NET_TICK_BITS;
     if (conn->life_at != 0)
         nearest = ewi_min_u64(nearest, ewi_net_tcp_slow_ns(conn->life_at, net->now));
     ewi_net_wheel_arm(&net->tcp.conn_wheel, ewi_net_conn_index(net, conn), nearest);
@@ -123,7 +128,7 @@ static void syn_due(struct ewi_net *net, struct net_conn *conn)
  * peer answers (MUST-37). */
 static void persist_due(struct ewi_net *net, struct net_conn *conn)
 {
-    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(net, conn), PERSIST_NS);
+    uint64_t wait = ewi_max_u64(ewi_net_conn_rto(net, conn), NET_PERSIST_NS);
 
     conn->flags |= NET_CONN_PROBE;
     wait = ewi_min_u64(wait << ewi_min_u32(conn->retries, 16), PROBE_WAIT_MAX);

@@ -149,7 +149,7 @@ static int start(struct ewi_net *net, const struct net_tuple *tuple, uint64_t ha
         return -ENOBUFS;
     ewi_net_settings_default(&tcp->settings);
     conn->user = user;
-    conn->flags |= NET_CONN_SYN | NET_CONN_LOCAL_SYN;
+    conn->flags |= NET_CONN_SYN;
     if (ewi_net_conn_settings(net, conn)->ecn == 1)
         conn->flags |= NET_CONN_ECE_SYN;
     ewi_net_conn_set_mtu(net, conn, mtu);
@@ -410,9 +410,9 @@ static void send_fin(struct ewi_net *net, struct net_conn *conn)
         return;
     conn->flags |= NET_CONN_FIN_QUEUED;
     if (conn->state == NET_TCP_ESTABLISHED)
-        ewi_net_conn_move(net, conn, NET_TCP_FIN_WAIT_1);
+        ewi_net_conn_move(conn, NET_TCP_FIN_WAIT_1);
     else if (conn->state == NET_TCP_CLOSE_WAIT)
-        ewi_net_conn_move(net, conn, NET_TCP_LAST_ACK);
+        ewi_net_conn_move(conn, NET_TCP_LAST_ACK);
     ewi_net_conn_settle(net, conn); /* before ESTABLISHED the flag waits */
 }
 
