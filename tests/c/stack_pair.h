@@ -325,6 +325,15 @@ static inline void expect_quiet(struct duo *duo, int which)
     }
 }
 
+/* Armed: what is told once is told. */
+static inline void arm_stream(struct duo *duo, int which, ewi_stream stream)
+{
+    struct side *side = &duo->side[which];
+
+    for (int tries = 0; side->ops->stream_arm(side->stack, stream, ewi_now_ns()) != 0; tries++)
+        CHECK(tries < 10);
+}
+
 /* To be compared at the end of a test program. */
 static inline int open_descriptors(void)
 {

@@ -140,8 +140,7 @@ static void nobody_sleeps_on_a_device_that_is_never_quiet(void)
     struct device_ops busy = wire_device;
 
     CHECK(a->ops->stream_fd(a->stack, duo.opener) >= 0);
-    while (a->ops->stream_arm(a->stack, duo.opener, ewi_now_ns()) == 1)
-        ;
+    arm_stream(&duo, 0, duo.opener);
     busy.sleep_arm = never_quiet;
     a->stack->ops = &busy;
     CHECK_EQ(a->ops->stream_arm(a->stack, duo.opener, ewi_now_ns()), 1);
@@ -229,8 +228,7 @@ static void reader_is_not_woken_by_acknowledgments(void)
     uint64_t position = 0;
 
     send_on(&duo, 0, duo.opener);
-    while (a->ops->stream_arm(a->stack, duo.opener, ewi_now_ns()) == 1)
-        ;
+    arm_stream(&duo, 0, duo.opener);
     expect_text(&duo, 1, "x");
     for (uint64_t end = ewi_now_ns() + 100 * MS; ewi_now_ns() < end;)
         turn_side(&duo.side[1]);
