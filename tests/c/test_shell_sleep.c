@@ -126,6 +126,31 @@ static void reactor_covers_for_sleepers_when_the_watcher_went(void)
     duo_close(&duo);
 }
 
+static int never_quiet(struct device *device)
+{
+    (void)device;
+    return 1;
+}
+
+/* catches: "sleep" when the device was not armed */
+static void nobody_sleeps_on_a_device_that_is_never_quiet(void)
+{
+    struct duo duo = duo_open();
+    struct side *a = &duo.side[0];
+    struct device_ops busy = wire_device;
+
+    CHECK(a->ops->stream_fd(a->stack, duo.opener) >= 0);
+    arm_stream(&duo, 0, duo.opener);
+    busy.sleep_arm = never_quiet;
+    a->stack->ops = &busy;
+    CHECK_EQ(a->ops->stream_arm(a->stack, duo.opener, ewi_now_ns()), 1);
+    turn_side(a);
+    (void)a->ops->arm(a->stack, ewi_now_ns()); /* after calls of an application it ticks */
+    CHECK_EQ(a->ops->arm(a->stack, ewi_now_ns()), 1);
+    a->stack->ops = &wire_device;
+    duo_close(&duo);
+}
+
 static char block[1 << 16], sink[1 << 16];
 
 static uint64_t fill(struct duo *duo)
@@ -203,8 +228,7 @@ static void reader_is_not_woken_by_acknowledgments(void)
     uint64_t position = 0;
 
     send_on(&duo, 0, duo.opener);
-    while (a->ops->stream_arm(a->stack, duo.opener, ewi_now_ns()) == 1)
-        ;
+    arm_stream(&duo, 0, duo.opener);
     expect_text(&duo, 1, "x");
     for (uint64_t end = ewi_now_ns() + 100 * MS; ewi_now_ns() < end;)
         turn_side(&duo.side[1]);
@@ -308,6 +332,7 @@ int main(void)
     RUN(sleeper_is_woken_by_the_device);
     RUN(sleeper_is_woken_by_the_drive_of_another_thread);
     RUN(reactor_covers_for_sleepers_when_the_watcher_went);
+    RUN(nobody_sleeps_on_a_device_that_is_never_quiet);
     RUN(room_after_a_refused_send_wakes);
     RUN(reader_sleeps_though_there_is_room);
     RUN(reader_is_not_woken_by_acknowledgments);

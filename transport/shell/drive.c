@@ -108,19 +108,14 @@ static bool transmit(struct ewi_stack *stack, uint64_t now)
     return push(stack, filled, now) && filled == stack->frames_armed;
 }
 
-static void note_deadline(struct ewi_stack *stack, uint64_t now)
-{
-    stack->deadline = ewi_net_deadline(stack->net);
-    if (stack->frames_left != 0) /* the net has more, and nowhere to put it */
-        stack->deadline = now + SHELL_RETRY_NS;
-}
-
 void ewi_shell_flush(struct ewi_stack *stack, uint64_t now)
 {
     for (int round = 0; round < SHELL_ROUNDS && transmit(stack, now); round++)
         ;
     reclaim(stack);
-    note_deadline(stack, now);
+    stack->deadline = ewi_net_deadline(stack->net);
+    if (stack->frames_left != 0) /* the net has more, and nowhere to put it */
+        stack->deadline = now + SHELL_RETRY_NS;
 }
 
 void ewi_shell_settle(struct ewi_stack *stack, uint64_t now)
@@ -130,7 +125,8 @@ void ewi_shell_settle(struct ewi_stack *stack, uint64_t now)
         return;
     }
     reclaim(stack);
-    note_deadline(stack, now);
+    if (stack->frames_left == 0) /* else it is when to try again, however often we are called */
+        stack->deadline = ewi_net_deadline(stack->net);
 }
 
 /* ---- events ---- */

@@ -54,12 +54,6 @@ static int shell_listen(struct ewi_stack *stack, const struct stack_addr *local,
     return code;
 }
 
-/* Who sleeps on it, or watches it, is told from here. */
-static void watch_inner(struct ewi_stack *stack, struct shell_stream *stream)
-{
-    (void)ewi_net_watch(stack->net, stream->inner, STACK_READABLE | STACK_WRITABLE);
-}
-
 static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
                         const struct stack_addr *remote, uint64_t user, uint64_t now,
                         ewi_stream *out)
@@ -87,8 +81,6 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
         return code;
     }
     ewi_shell_want_room(stream); /* it waits to be open */
-    if (!stream->is_waiting)
-        watch_inner(stack, stream);
     *out = ewi_shell_handle(stack, stream);
     return 0;
 }
@@ -121,7 +113,6 @@ static int accept_from(struct ewi_stack *stack, ewi_stream listener, uint64_t us
         ewi_shell_free(stack, stream);
         return code;
     }
-    watch_inner(stack, stream);
     *out = ewi_shell_handle(stack, stream);
     return 0;
 }
