@@ -411,7 +411,8 @@ static int start(struct plan *plan)
     if (is_kind(device, "tap") && (code = rte_eth_dev_set_mtu(device->port, device->facts.mtu)) != 0)
         return refuse_driver(plan, code, "does not take the MTU");
     if ((code = rte_eth_dev_start(device->port)) != 0)
-        return refuse_driver(plan, code, "does not start");
+        return refuse_driver(plan, code, is_kind(device, "memif") ? "does not start: is its server there?"
+                                                                  : "does not start");
     device->is_started = true;
     if (is_kind(device, "pci"))
         (void)rte_eth_allmulticast_enable(device->port);
