@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "tests/c/harness.h"
@@ -186,6 +187,7 @@ static inline pid_t dpdk_child(void (*work)(const char *), const char *argument)
     CHECK(pid >= 0);
     if (pid != 0)
         return pid;
+    CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0); /* a test that fails leaves nobody behind */
     work(argument);
     exit(0); /* with everything that happens at the end of a program */
 }

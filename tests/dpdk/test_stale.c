@@ -133,9 +133,17 @@ static void connect_nowhere(const char *text)
     dpdk_refused(text, 0, "the driver refuses");
 }
 
+static void connect_to_no_memif(const char *text)
+{
+    dpdk_refused(text, 0, "is its server there?");
+}
+
 static void a_client_without_a_server_is_refused(void)
 {
     char text[128];
+
+    snprintf(text, sizeof(text), "memif:socket=%s,role=client", path);
+    dpdk_ends_well(dpdk_child(connect_to_no_memif, text));
 
     snprintf(text, sizeof(text), "virtio_user:path=%s", path);
     dpdk_ends_well(dpdk_child(connect_nowhere, text));
