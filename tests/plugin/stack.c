@@ -3,8 +3,8 @@
  * Purpose    Everything that channels do with a plug-in, without a device: ports that cannot be had, are
  *            lost and come back, a stack that has to be armed, or has to be polled.
  * Shape      built three times: TEST_ARMS says whether stream_fd has to be armed, TEST_ABI is wrong once.
- *            text: "device=test[,poll][,fails_while=PATH]": while that file exists, open fails with what
- *            it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
+ *            text: "device=test[,poll][,late][,fails_while=PATH]": late: a stream's end takes longer than
+ *            the stack lives; while that file exists, open fails with what it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
  *            ask: "test lost", "test back", "test polls" (how often poll was called).
  * Owner      its ewi_stack; the kernel's stack inside it
  * Threads    as stack.h
@@ -40,7 +40,7 @@ struct entry { /* what is known of a stream beside its socket; by its slot */
 
 struct ewi_stack {
     struct ewi_stack *kernel;
-    bool polled;
+    bool polled, late;
     uint64_t deadline_ns;
     char device[48];
     int kick_fd; /* "poll": the one descriptor that ever wakes */
@@ -83,6 +83,7 @@ static int take_word(struct ewi_stack *stack, const char *key, const char *value
     if (strcmp(key, "device") == 0) {
         snprintf(stack->device, sizeof(stack->device), "%s", value);
         stack->polled = strstr(value, ",poll") != NULL;
+        stack->late = strstr(value, ",late") != NULL;
         value = strstr(value, ",fails_while=");
         return value != NULL ? fails_while(value + strlen(",fails_while="), options) : 0;
     }
@@ -310,6 +311,10 @@ static int test_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *
     got = kernel->poll(stack->kernel, now, events, count, deadline);
     if (stack->deadline_ns != 0)
         *deadline = now + stack->deadline_ns;
+    for (int i = 0; stack->late && i < got; i++) {
+        if (events[i].bits & STACK_CLOSED)
+            events[i--] = events[--got];
+    }
     return got;
 }
 

@@ -319,9 +319,24 @@ static void changes_of_the_path_are_told(void)
     close_pair(&pair);
 }
 
+/* catches: what the events of a stream name, and nobody frees (with the address sanitizer) */
+static void a_stack_may_go_before_its_streams_have_ended(void)
+{
+    const struct fabric_kind late = {"ew_stack_plain", "test,late"};
+    struct pair pair;
+
+    kind = &late;
+    pair = open_fabric_pair(-1);
+    connect_pair(&pair, pair.info.fabric_address);
+    CHECK_EQ(ew_channel_close(pair.end[0], PATIENCE_MS * MS, NULL), EW_OK);
+    close_pair(&pair);
+    kind = kinds;
+}
+
 int main(int argc, char **argv)
 {
     begin_plugin(argc, argv);
+    RUN(a_stack_may_go_before_its_streams_have_ended);
     EACH_KIND(both_ends_sleep_and_wake);
     EACH_KIND(long_messages_wait_for_room);
     EACH_KIND(an_event_loop_is_woken);
