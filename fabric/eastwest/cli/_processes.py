@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _note
 from .._explain import explain_channel
-from .._fabric import STATES, Fabric
+from .._fabric import STATES, Fabric, FabricState
 from .._names import near
 from .._native_values import ChannelInfo
 from .._values import PATHS, ChannelStats, Path
@@ -255,7 +255,7 @@ def _whole_row(each: Looked, row: Mapping[str, Any]) -> Mapping[str, Any] | None
 
 def _fabric(row: Mapping[str, Any]) -> Fabric:
     """Return the fabric of a context, as another process tells it."""
-    state = next((each for each in STATES if each == row.get("fabric")), "none")
+    state: FabricState = next((each for each in STATES if each == row.get("fabric")), "none")
     return Fabric(
         state=state,
         network=text(row, "fabric_network"),
