@@ -1,5 +1,8 @@
 """A port on a fabric network is lost under load, and comes back: channels leave and return."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -178,3 +181,25 @@ def test_a_device_that_comes_later_is_published(tmp_path: Path) -> None:
         )
         (found,) = there.instances("late")
         assert set(listener.instance.addresses) <= set(found.addresses)
+
+
+def test_tools_see_the_fabric_of_another_process(tmp_path: Path) -> None:
+    # catches: a state that only its own process is told; a channel on dpdk that is shown as another
+    (tmp_path / "run").mkdir(mode=0o700)
+    run = {"EASTWEST_RUNTIME_DIR": str(tmp_path / "run"), "EASTWEST_CONFIG": "/dev/null"}
+    with on_fabric(tmp_path, runtime_dirs=(run["EASTWEST_RUNTIME_DIR"],)) as ends:
+        ends.opened.switch("dpdk", timeout=LONG)
+
+        def tool(*words: str) -> str:
+            command = [sys.executable, "-m", "eastwest.cli", *words]
+            done = subprocess.run(command, env=os.environ | run, capture_output=True, timeout=LONG)
+            return done.stdout.decode()
+
+        pid = str(os.getpid())
+        assert "fabric rack by test, up" in tool("explain", pid)
+        rows = [line.split() for line in tool("ls", "--channels").splitlines()]
+        assert [row[3] for row in rows if row[0] == pid] == ["dpdk", "dpdk"]
+        told = tool("explain", f"{pid}/{ends.opened.explain().facts['channel'][:8]}")
+        assert "ways: dpdk" in told and "rack by test, up" in told
+        ends.lose("listening")
+        wait_until(lambda: "lost: the port was lost" in tool("explain", pid), "it is told", LONG)

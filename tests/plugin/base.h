@@ -68,13 +68,24 @@ static inline void await_state(ew_context *context, int32_t state)
     }
 }
 
+/* How often a stream was armed. */
+static inline uint64_t arms_of(ew_context *context)
+{
+    unsigned long long polls, arms = 0;
+    char answer[128];
+
+    CHECK(ew_context_ask_fabric(context, "test polls", answer, sizeof(answer)) > 0);
+    CHECK_EQ(sscanf(answer, "{\"polls\": %llu, \"arms\": %llu}", &polls, &arms), 2);
+    return arms;
+}
+
 static inline uint64_t ask(ew_context *context, const char *question)
 {
     unsigned long long polls = 0;
     char answer[128];
 
     CHECK(ew_context_ask_fabric(context, question, answer, sizeof(answer)) > 0);
-    CHECK_EQ(sscanf(answer, "{\"polls\": %llu}", &polls), 1);
+    CHECK_EQ(sscanf(answer, "{\"polls\": %llu,", &polls), 1);
     return polls;
 }
 

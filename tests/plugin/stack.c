@@ -3,9 +3,10 @@
  * Purpose    Everything that channels do with a plug-in, without a device: ports that cannot be had, are
  *            lost and come back, a stack that has to be armed, or has to be polled.
  * Shape      built three times: TEST_ARMS says whether stream_fd has to be armed, TEST_ABI is wrong once.
- *            text: "device=test[,poll][,fails_while=PATH]": while that file exists, open fails with what
- *            it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
- *            ask: "test lost", "test back", "test polls" (how often poll was called).
+ *            text: "device=test[,poll][,late][,fails_while=PATH]": late: a stream's end takes longer than
+ *            the stack lives; while that file exists, open fails with what it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
+ *            ask: "test lost", "test back", "test polls" (how often poll and stream_arm
+ *            were called).
  * Owner      its ewi_stack; the kernel's stack inside it
  * Threads    as stack.h
  * Trust      none: test code only
@@ -40,11 +41,11 @@ struct entry { /* what is known of a stream beside its socket; by its slot */
 
 struct ewi_stack {
     struct ewi_stack *kernel;
-    bool polled;
+    bool polled, late;
     uint64_t deadline_ns;
     char device[48];
     int kick_fd; /* "poll": the one descriptor that ever wakes */
-    _Atomic uint64_t polls;
+    _Atomic uint64_t polls, arms;
     _Atomic uint32_t epoch;
     _Atomic bool lost;
     struct entry entries[STREAMS_MAX];
@@ -83,6 +84,7 @@ static int take_word(struct ewi_stack *stack, const char *key, const char *value
     if (strcmp(key, "device") == 0) {
         snprintf(stack->device, sizeof(stack->device), "%s", value);
         stack->polled = strstr(value, ",poll") != NULL;
+        stack->late = strstr(value, ",late") != NULL;
         value = strstr(value, ",fails_while=");
         return value != NULL ? fails_while(value + strlen(",fails_while="), options) : 0;
     }
@@ -310,6 +312,10 @@ static int test_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *
     got = kernel->poll(stack->kernel, now, events, count, deadline);
     if (stack->deadline_ns != 0)
         *deadline = now + stack->deadline_ns;
+    for (int i = 0; stack->late && i < got; i++) {
+        if (events[i].bits & STACK_CLOSED)
+            events[i--] = events[--got];
+    }
     return got;
 }
 
@@ -352,16 +358,21 @@ static int test_stream_arm(struct ewi_stack *stack, ewi_stream stream, uint64_t 
 {
     struct entry *entry = entry_of(stack, stream);
     struct pollfd look = {.events = POLLIN};
+    bool found;
 
     (void)now;
+    atomic_fetch_add(&stack->arms, 1);
     if (is_gone(stack, stream))
         return 1;
     pthread_mutex_lock(&entry->mutex);
     set_epoll(stack, entry, stream, entry->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD);
     entry->wants_room = false; /* until a send finds none again */
     look.fd = entry->epoll_fd;
+    found = poll(&look, 1, 0) > 0;
+    if (found) /* whoever is told so must not sleep: nothing would wake it */
+        set_epoll(stack, entry, stream, EPOLL_CTL_DEL);
     pthread_mutex_unlock(&entry->mutex);
-    return poll(&look, 1, 0) > 0;
+    return found;
 }
 
 /* ---- look ---- */
@@ -415,8 +426,9 @@ static int64_t test_ask(struct ewi_stack *stack, const char *question, char *ans
         atomic_store(&stack->lost, false);
     else if (strcmp(question, "test polls") != 0)
         return -EINVAL;
-    bytes = snprintf(answer, room, "{\"polls\": %llu}",
-                     (unsigned long long)atomic_load(&stack->polls));
+    bytes = snprintf(answer, room, "{\"polls\": %llu, \"arms\": %llu}",
+                     (unsigned long long)atomic_load(&stack->polls),
+                     (unsigned long long)atomic_load(&stack->arms));
     return bytes < (int)room ? bytes : -ENOBUFS;
 }
 

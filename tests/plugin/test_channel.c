@@ -132,15 +132,17 @@ static void an_event_loop_is_woken(void)
 static void a_sleeping_loop_hears_at_once(void)
 {
     struct pair pair = open_fabric_pair(-1);
-    uint64_t got, numbers = IS_SLOW ? 30 : 100;
+    uint64_t got, numbers = IS_SLOW ? 30 : 100, arms;
     struct pollfd wanted;
     size_t length;
 
     connect_pair(&pair, pair.info.fabric_address);
     wanted = (struct pollfd){.fd = ew_channel_fileno(pair.end[1]), .events = POLLIN};
     for (uint64_t number = 0; number < numbers; number++) {
+        arms = arms_of(pair.server);
         while (ew_channel_arm(pair.end[1], EW_ARM_RECV, 0) != 0 || poll(&wanted, 1, 20) != 0)
             CHECK_EQ(ew_channel_recv(pair.end[1], &got, sizeof(got), &length, 0, NULL), EW_EAGAIN);
+        CHECK_EQ(arms_of(pair.server) > arms, strcmp(kind->plugin, "ew_stack_arms") == 0);
         send_u64(pair.end[0], number);
         CHECK_EQ(poll(&wanted, 1, PATIENCE_MS), 1);
         while (ew_channel_recv(pair.end[1], &got, sizeof(got), &length, 0, NULL) == EW_EAGAIN)
@@ -319,9 +321,24 @@ static void changes_of_the_path_are_told(void)
     close_pair(&pair);
 }
 
+/* catches: what the events of a stream name, and nobody frees (with the address sanitizer) */
+static void a_stack_may_go_before_its_streams_have_ended(void)
+{
+    const struct fabric_kind late = {"ew_stack_plain", "test,late"};
+    struct pair pair;
+
+    kind = &late;
+    pair = open_fabric_pair(-1);
+    connect_pair(&pair, pair.info.fabric_address);
+    CHECK_EQ(ew_channel_close(pair.end[0], PATIENCE_MS * MS, NULL), EW_OK);
+    close_pair(&pair);
+    kind = kinds;
+}
+
 int main(int argc, char **argv)
 {
     begin_plugin(argc, argv);
+    RUN(a_stack_may_go_before_its_streams_have_ended);
     EACH_KIND(both_ends_sleep_and_wake);
     EACH_KIND(long_messages_wait_for_room);
     EACH_KIND(an_event_loop_is_woken);

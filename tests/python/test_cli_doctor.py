@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from eastwest.cli import _limits, _machine
+from eastwest import Config
+from eastwest.cli import _doctor, _limits, _machine
 from eastwest.cli._cgroup import Cgroup, Memory
 from eastwest.cli._machine import Finding
 from tests.python.command_line import run_json
@@ -117,6 +118,25 @@ def test_quota_is_told() -> None:
 )
 def test_what_cannot_be_read_is_a_note(finding: Finding) -> None:
     assert finding.state == "note"
+
+
+def test_doctor_judges_the_fabric(tmp_path: Path) -> None:
+    """catches: a plug-in that is missing and not said to be."""
+    plugin = tmp_path / "plugin.so"
+    config = Config(
+        fabric_network="rack",
+        fabric_device="test",
+        fabric_addresses=("10.7.0.2/24",),
+        fabric_plugin=str(plugin),
+        security="none",
+    )
+    (missing,) = _doctor.fabric(config)
+    assert (missing.state, missing.name) == ("problem", "fabric rack")
+    assert "eastwest-dpdk" in str(missing.fix)
+    plugin.touch()
+    (there,) = _doctor.fabric(config)
+    assert there.state == "ok" and "10.7.0.2/24" in there.detail
+    assert _doctor.fabric(Config()) == []
 
 
 def test_doctor_looks_at_everything(runtime_dir: Path) -> None:

@@ -74,17 +74,6 @@ static void ring(ew_channel *channel, uint32_t bells)
     }
 }
 
-/* Before each sleep on the stream. True: something is possible again, do not sleep. */
-static bool arm(ew_channel *channel)
-{
-    struct stream_link *link = link_of(channel);
-
-    return link->ops->stream_arm != NULL &&
-           !atomic_load_explicit(&link->lost, memory_order_relaxed) && /* a hint: it never sleeps */
-           ewi_channel_link_state(channel) == LINK_UP &&
-           link->ops->stream_arm(link->stack, link->stream, ewi_now_ns()) == 1;
-}
-
 static void ring_as_application(ew_channel *channel, uint32_t bells)
 {
     struct stream_link *link = link_of(channel);
@@ -94,9 +83,6 @@ static void ring_as_application(ew_channel *channel, uint32_t bells)
     if (__builtin_expect(atomic_load_explicit(&link->cover, memory_order_relaxed) != COVER_TICK, 0))
         ewi_cover_activate(channel);
     ring(channel, bells);
-    if (link->ops->stream_arm != NULL && (bells & BELL_IN) && ewi_channel_note_fd(channel) >= 0 &&
-        arm(channel)) /* what we have read may have ended the arming of who waits on fileno() */
-        ewi_channel_note(channel);
 }
 
 static void committed(ew_channel *channel)
@@ -195,6 +181,17 @@ static void stop_polling(ew_channel *channel, uint32_t wants)
     (void)wants;
     atomic_thread_fence(memory_order_seq_cst); /* G2, pairs with G1 */
     published(channel);
+}
+
+/* Before each sleep on the stream. True: something is possible again, do not sleep. */
+static bool arm(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+
+    return link->ops->stream_arm != NULL &&
+           !atomic_load_explicit(&link->lost, memory_order_relaxed) && /* a hint: it never sleeps */
+           ewi_channel_link_state(channel) == LINK_UP &&
+           link->ops->stream_arm(link->stack, link->stream, ewi_now_ns()) == 1;
 }
 
 static bool drive_as_poller(ew_channel *channel)

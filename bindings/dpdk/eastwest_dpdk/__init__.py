@@ -1,4 +1,4 @@
-"""Where the DPDK plug-in of Eastwest is. ``eastwest`` looks here; nothing is loaded by the import."""
+"""Where the DPDK plug-in of Eastwest is: ``eastwest`` looks here. The import loads nothing."""
 
 from pathlib import Path
 

@@ -122,7 +122,7 @@ def _of_settings(args: argparse.Namespace) -> list[Finding]:
     except EastwestError as error:
         return [Finding("settings", "problem", str(error), "correct it: 'eastwest config --paths'")]
     memory = _limits.memory_limit(config.memory_bytes_max)
-    return [memory, *_directories(config), *_fabric(config), _tcp(config), _access(config)]
+    return [memory, *_directories(config), *fabric(config), _tcp(config), _access(config)]
 
 
 def _directories(config: Config) -> list[Finding]:
@@ -183,7 +183,7 @@ def _tcp(config: Config) -> Finding:
     return Finding("tcp", "ok", f"servers bind {config.bind}, security {config.security or '-'}")
 
 
-def _fabric(config: Config) -> list[Finding]:
+def fabric(config: Config) -> list[Finding]:
     """Judge the plug-in and what is written; the device belongs to the processes that use it."""
     name = f"fabric {config.fabric_network}"
     if given(config) is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import _note
 from .._explain import explain_channel
+from .._fabric import STATES, Fabric, FabricState
 from .._names import near
 from .._native_values import ChannelInfo
 from .._values import PATHS, ChannelStats, Path
@@ -181,6 +182,8 @@ def _explain_process(pid: int, mine: Sequence[Looked], out: Output) -> None:
             f"{whole(row, 'listeners')} listeners; {counts}, {whole(row, 'dropped')} dropped; "
             f"memory {used} of {limit} KiB"
         )
+        if fabric := str(_fabric(row)):
+            out.text(f"  fabric {_printable(fabric)}")
     for row in listeners:
         kinds = ("local_address", "fabric_address", "tcp_address")
         at = " ".join(filter(None, (text(row, each) for each in kinds)))
@@ -212,16 +215,17 @@ def _explain_channel(pid: int, prefix: str, mine: Sequence[Looked], out: Output)
         known = ids or sorted({text(row, "id") for _, row in rows})
         complain("eastwest explain", _which(pid, prefix, known, is_ambiguous=bool(ids)))
         return Exit.USAGE if ids else Exit.NOT_FOUND
-    ends = [each for each in (_whole_row(one, row) for one, row in found) if each is not None]
+    whole_rows = [(one, _whole_row(one, row)) for one, row in found]
+    ends = [(_fabric(one.context), each) for one, each in whole_rows if each is not None]
     if not ends:
         complain("eastwest explain", f"channel {ids[0][:ID_DIGITS_SHOWN]} was closed meanwhile")
         return Exit.NOT_FOUND
-    told = [_explained(row) for row in ends]
+    told = [_explained(row, fabric) for fabric, row in ends]
     out.document(CHANNEL_SCHEMA, {"pid": pid, "id": ids[0], "ends": told})
-    for row, facts in zip(ends, told, strict=True):
+    for (_, row), facts in zip(ends, told, strict=True):
         out.text(facts["text"])
         out.text(f"  {'counters':18} {_counters(row)}")
-    is_over = all(text(row, "end") for row in ends)
+    is_over = all(text(row, "end") for _, row in ends)
     return Exit.NO if is_over else Exit.YES
 
 
@@ -249,10 +253,23 @@ def _whole_row(each: Looked, row: Mapping[str, Any]) -> Mapping[str, Any] | None
     return None
 
 
-def _explained(row: Mapping[str, Any]) -> dict[str, Any]:
+def _fabric(row: Mapping[str, Any]) -> Fabric:
+    """Return the fabric of a context, as another process tells it."""
+    state: FabricState = next((each for each in STATES if each == row.get("fabric")), "none")
+    return Fabric(
+        state=state,
+        network=text(row, "fabric_network"),
+        device=text(row, "fabric_device"),
+        reason=text(row, "fabric_reason"),
+        poll_seconds=whole(row, "fabric_poll_interval_ns") / NS,
+        losses=whole(row, "fabric_losses"),
+    )
+
+
+def _explained(row: Mapping[str, Any], fabric: Fabric) -> dict[str, Any]:
     note = row.get("note")
     opened = _note.parse(note) if isinstance(note, str) and note else None
-    why = explain_channel(_info(row), _stats(row), opened)
+    why = explain_channel(_info(row), _stats(row), opened, fabric)
     stats = _stats(row).to_dict()
     return {**why.to_dict(), "stats": stats, "text": _printable(str(why))}
 
