@@ -1,227 +1,102 @@
 #include "transport/shell/capture.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PCAP_NS = 0xa1b23c4d, PCAP_VERSION = 2 | 4 << 16, PCAP_LONGEST = 262144, PCAP_ETHERNET = 1 };
-
-struct record {
-    uint32_t seconds, nanoseconds, bytes, length;
+enum {
+    VERSION_MAJOR = 2,
+    VERSION_MINOR = 4,
+    SNAP_BYTES = 1 << 18,
+    ETHERNET = 1,
 };
 
-struct device {
-    const struct device_ops *inner_ops;
-    struct device *inner;
-    struct device_ops ops;
-    int fd;     /* -1: stopped */
-    int code;   /* why it stopped by itself */
-    uint64_t now, frames, bytes, bytes_max; /* of the file, with what is in the buffer */
-    uint32_t used;
-    uint8_t buffer[CAPTURE_BUFFER_BYTES];
+struct file_head {
+    uint32_t magic;
+    uint16_t major, minor;
+    uint32_t zero[2], snap, link;
 };
+static_assert(sizeof(struct file_head) == 24, "as in the file");
 
-static void flush(struct device *device)
+struct record_head {
+    uint32_t seconds, ns, bytes, whole;
+};
+static_assert(sizeof(struct record_head) == 16, "as in the file");
+
+void ewi_capture_init(struct capture *capture)
 {
-    uint32_t done = 0;
-
-    while (done < device->used) {
-        ssize_t wrote = write(device->fd, device->buffer + done, device->used - done);
-
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0) {
-            device->code = -errno;
-            break;
-        }
-        done += (uint32_t)wrote;
-    }
-    device->used = 0;
+    *capture = (struct capture){.fd = -1};
 }
 
-static void append(struct device *device, const uint8_t *data, uint32_t bytes)
+int ewi_capture_open(struct capture *out, const char *path, uint64_t bytes_max, uint64_t until)
 {
-    struct record record = {(uint32_t)(device->now / 1000000000), (uint32_t)(device->now % 1000000000),
-                            bytes, bytes};
+    const struct file_head head = {.magic = UINT32_C(0xa1b23c4d),
+                                   .major = VERSION_MAJOR,
+                                   .minor = VERSION_MINOR,
+                                   .snap = SNAP_BYTES,
+                                   .link = ETHERNET};
+    int code = 0;
 
-    if (device->bytes + sizeof(record) + bytes > device->bytes_max)
-        device->code = -EFBIG;
-    if (device->code != 0)
-        return;
-    if (device->used + sizeof(record) + bytes > CAPTURE_BUFFER_BYTES)
-        flush(device);
-    memcpy(device->buffer + device->used, &record, sizeof(record));
-    memcpy(device->buffer + device->used + sizeof(record), data, bytes);
-    device->used += (uint32_t)sizeof(record) + bytes;
-    device->bytes += sizeof(record) + bytes;
-    device->frames += 1;
-}
-
-static bool runs(const struct device *device)
-{
-    return device->fd >= 0 && device->code == 0;
-}
-
-static uint32_t receive(struct device *device, struct net_rx *packets, uint32_t count)
-{
-    uint32_t got = device->inner_ops->receive(device->inner, packets, count);
-
-    for (uint32_t i = 0; i < got && runs(device); i++)
-        append(device, packets[i].data, packets[i].bytes);
-    return got;
-}
-
-/* One by one, while it runs: what the device does not take has to come out of the buffer again. */
-static uint32_t transmit(struct device *device, struct net_frame *frames, uint32_t count)
-{
-    uint32_t sent = 0;
-
-    for (; sent < count && runs(device); sent++) {
-        uint32_t bytes = (uint32_t)sizeof(struct record) + frames[sent].bytes;
-        uint64_t before = device->frames;
-
-        append(device, frames[sent].room, frames[sent].bytes);
-        if (device->inner_ops->transmit(device->inner, frames + sent, 1) == 1)
-            continue;
-        if (device->frames == before)
-            return sent;
-        device->used -= bytes;
-        device->bytes -= bytes;
-        device->frames -= 1;
-        return sent;
-    }
-    return sent + (sent < count ? device->inner_ops->transmit(device->inner, frames + sent, count - sent)
-                                : 0);
-}
-
-static void give_back(struct device *device, void **refs, uint32_t count)
-{
-    device->inner_ops->give_back(device->inner, refs, count);
-}
-
-static uint32_t arm(struct device *device, struct net_frame *frames, uint32_t count)
-{
-    return device->inner_ops->arm(device->inner, frames, count);
-}
-
-static const struct device_facts *facts(const struct device *device)
-{
-    return device->inner_ops->facts(device->inner);
-}
-
-static int sleep_fd(struct device *device)
-{
-    return device->inner_ops->sleep_fd(device->inner);
-}
-
-static int sleep_arm(struct device *device)
-{
-    return device->inner_ops->sleep_arm(device->inner);
-}
-
-static void sleep_disarm(struct device *device)
-{
-    device->inner_ops->sleep_disarm(device->inner);
-}
-
-static bool carrier(struct device *device)
-{
-    return device->inner_ops->carrier(device->inner);
-}
-
-static void counts(struct device *device, struct device_counts *out)
-{
-    device->inner_ops->counts(device->inner, out);
-}
-
-static void forked(struct device *device)
-{
-    if (device->fd >= 0)
-        close(device->fd); /* what is in the buffer is the parent's to write */
-    device->fd = -1;
-    device->inner_ops->forked(device->inner);
-}
-
-static void close_both(struct device *device)
-{
-    (void)ewi_capture_stop(device);
-    device->inner_ops->close(device->inner);
-    free(device);
-}
-
-int ewi_capture_wrap(const struct device_ops *inner_ops, struct device *inner,
-                     const struct device_ops **ops, struct device **out)
-{
-    struct device *device = calloc(1, sizeof(*device));
-    bool sleeps = inner_ops->sleep_fd != NULL;
-
-    if (device == NULL)
-        return -ENOMEM;
-    device->inner_ops = inner_ops;
-    device->inner = inner;
-    device->fd = -1;
-    device->ops = (struct device_ops){
-        .name = inner_ops->name,
-        .close = close_both,
-        .facts = facts,
-        .receive = receive,
-        .give_back = give_back,
-        .arm = arm,
-        .transmit = transmit,
-        .sleep_fd = sleeps ? sleep_fd : NULL,
-        .sleep_arm = sleeps ? sleep_arm : NULL,
-        .sleep_disarm = sleeps ? sleep_disarm : NULL,
-        .carrier = carrier,
-        .counts = counts,
-        .forked = forked,
-    };
-    *ops = &device->ops;
-    *out = device;
-    return 0;
-}
-
-void ewi_capture_set_time(struct device *device, uint64_t now_ns)
-{
-    device->now = now_ns;
-}
-
-int ewi_capture_start(struct device *device, const char *path, uint64_t bytes_max)
-{
-    const uint32_t head[6] = {PCAP_NS, PCAP_VERSION, 0, 0, PCAP_LONGEST, PCAP_ETHERNET};
-
-    if (device->fd >= 0)
-        return -EBUSY;
-    if (bytes_max < CAPTURE_BYTES_MIN)
+    if (path[0] != '/' || strlen(path) >= sizeof(out->path) || bytes_max < CAPTURE_BYTES_MIN)
         return -EINVAL;
-    device->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (device->fd < 0)
+    *out = (struct capture){.bytes = sizeof(head), .bytes_max = bytes_max, .until = until};
+    memcpy(out->path, path, strlen(path) + 1);
+    out->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (out->fd < 0)
         return -errno;
-    memcpy(device->buffer, head, sizeof(head));
-    device->used = sizeof(head);
-    device->bytes = sizeof(head);
-    device->bytes_max = bytes_max;
-    device->frames = 0;
-    device->code = 0;
-    return 0;
-}
-
-int ewi_capture_stop(struct device *device)
-{
-    int code;
-
-    if (device->fd < 0)
-        return 0;
-    flush(device);
-    code = device->code;
-    if (close(device->fd) != 0 && code == 0)
-        code = -errno;
-    device->fd = -1;
+    if (write(out->fd, &head, sizeof(head)) != sizeof(head)) {
+        code = errno != 0 ? -errno : -EIO;
+        ewi_capture_stop(out, CAPTURE_FAILED);
+    }
+    out->is_on = code == 0;
     return code;
 }
 
-uint64_t ewi_capture_frames(const struct device *device)
+void ewi_capture_stop(struct capture *capture, enum capture_end end)
 {
-    return device->frames;
+    if (capture->fd < 0)
+        return;
+    close(capture->fd);
+    capture->fd = -1;
+    capture->is_on = false;
+    capture->end = (uint8_t)end;
+}
+
+static bool put(struct capture *capture, struct iovec *parts, uint64_t bytes)
+{
+    ssize_t done = writev(capture->fd, parts, 2);
+
+    capture->error = done < 0 ? -errno : done == (ssize_t)bytes ? 0 : -ENOSPC;
+    return capture->error == 0;
+}
+
+void ewi_capture_write(struct capture *capture, const uint8_t *bytes, uint32_t length, uint64_t now)
+{
+    const uint32_t kept = ewi_min_u32(length, SNAP_BYTES);
+    const uint64_t added = sizeof(struct record_head) + kept;
+    struct record_head head = {.bytes = kept, .whole = length};
+    struct iovec parts[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)bytes, kept}};
+    struct timespec at;
+
+    if (now >= capture->until) {
+        ewi_capture_stop(capture, CAPTURE_STOPPED);
+        return;
+    }
+    if (added > capture->bytes_max - capture->bytes) {
+        ewi_capture_stop(capture, CAPTURE_FULL);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &at);
+    head.seconds = (uint32_t)at.tv_sec;
+    head.ns = (uint32_t)at.tv_nsec;
+    if (!put(capture, parts, added)) {
+        ewi_capture_stop(capture, CAPTURE_FAILED);
+        return;
+    }
+    capture->bytes += added;
+    capture->packets += 1;
 }

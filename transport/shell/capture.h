@@ -1,34 +1,43 @@
-/* transport/shell/capture.h - a device around a device that writes what passes to a pcap file.
+/* transport/shell/capture.h - what goes over the device, into a file.
  *
- * Purpose    Wireshark for devices that no kernel sees. Started and stopped while the stack runs.
- * Shape      classic pcap, nanoseconds, Ethernet; whole frames, both directions in the order they passed.
- *            What the device would finish (sums) is not finished in the file.
- * Owner      The capture owns the inner device: its close() closes both. Buffer: CAPTURE_BUFFER_BYTES.
- * Threads    as the inner device; start, stop and set_time too
- * Trust      none
- * Errors     start: negative errno; -EBUSY: it runs. A write that fails stops it, and stop() returns why.
- * Invariants I1  the file is never longer than bytes_max, and ends with a whole frame.
- *            I2  a frame is in the file once, when the device has taken it.
- *            I3  stopped, it costs one comparison for each burst.
- * Ordering   none
- * Source     draft-ietf-opsawg-pcap
+ * Purpose    `eastwest net capture`: packets of a running process for tcpdump and wireshark.
+ * Shape      classic pcap, ns resolution, Ethernet, in the byte order of this machine. A frame is written as
+ *            it is given to, or comes from, the device: with offloads its checksum may not be finished and
+ *            it may be longer than the MTU.
+ * Owner      the stack; the file belongs to whoever runs the process
+ * Threads    open: any. All others: the guard.
+ * Trust      the path comes from whoever may ask for a capture: control socket, same uid. A file that is
+ *            there is never touched: O_EXCL, no link is followed, mode 0600.
+ * Errors     negative errno; a write that fails ends the capture, and `error` keeps why
+ * Invariants I1  the file is never longer than `bytes_max`.
+ *            I2  it ends with a whole record, unless the disk is full.
+ * Ordering   the guard
+ * Source     draft-ietf-opsawg-pcap, sections 4 and 5
  */
 #ifndef EWI_TRANSPORT_SHELL_CAPTURE_H
 #define EWI_TRANSPORT_SHELL_CAPTURE_H
 
-#include "transport/shell/device.h"
+#include "shm/base.h"
 
-enum { CAPTURE_BUFFER_BYTES = 256 * 1024, CAPTURE_BYTES_MIN = 4096 };
+enum { CAPTURE_PATH_BYTES = 448, CAPTURE_BYTES_DEFAULT = 64 << 20, CAPTURE_BYTES_MIN = 1024 };
 
-/* The table of a capture is made from that of the inner device; both outputs live until close(). */
-int ewi_capture_wrap(const struct device_ops *inner_ops, struct device *inner,
-                     const struct device_ops **ops, struct device **out);
-/* Of the next frames; since 1970 for other programs to understand it. */
-void ewi_capture_set_time(struct device *device, uint64_t now_ns);
-/* A new file, or an old one made empty. Writing waits for the file system, not for more. */
-int ewi_capture_start(struct device *device, const char *path, uint64_t bytes_max);
-/* 0, or why not all was written; -EFBIG: bytes_max was reached. */
-int ewi_capture_stop(struct device *device);
-uint64_t ewi_capture_frames(const struct device *device); /* written since the start */
+enum capture_end { CAPTURE_NONE, CAPTURE_STOPPED, CAPTURE_FULL, CAPTURE_FAILED };
+
+struct capture {
+    char path[CAPTURE_PATH_BYTES];
+    uint64_t bytes, bytes_max, packets;
+    uint64_t until;  /* ns of the clock of now; when it ends by itself */
+    int fd;          /* -1: closed */
+    int error;
+    uint8_t end;     /* enum capture_end, of the last one */
+    bool is_on;
+};
+
+void ewi_capture_init(struct capture *capture);
+/* A file with its header, into *out, which is on. path: absolute. -EEXIST: the file is there. */
+int ewi_capture_open(struct capture *out, const char *path, uint64_t bytes_max, uint64_t until);
+void ewi_capture_stop(struct capture *capture, enum capture_end end);
+/* It is on. */
+void ewi_capture_write(struct capture *capture, const uint8_t *bytes, uint32_t length, uint64_t now);
 
 #endif
