@@ -188,8 +188,12 @@ class Talk:
     pause_seconds: float = 0.0
 
 
-def talk(host: Host, service: str, seconds: float, first: int, begun: Callable[[], None]) -> Talk:
-    """Ping a thousand times a second for so long; *begun* is called after the *first* answers."""
+def talk(host: Host, service: str, seconds: float, enough: Talk, then: Callable[[], None]) -> Talk:
+    """Ping a thousand times a second for so long.
+
+    Args:
+        enough: *then* is called once, when the last answers came over its paths.
+    """
     command = [*host.command, *TOOL, "ping", service, "-i", "0.001", "--timeout", "5"]
     command += ["-n", str(int(seconds * 1000)), "-w", str(seconds)]
     with on_cpu(1):
@@ -202,8 +206,8 @@ def talk(host: Host, service: str, seconds: float, first: int, begun: Callable[[
             start_new_session=True,
         )
     said, before = Talk(), None
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         for line in process.stdout:
             number, _, rest = line.partition(": ")
             if not number.isdecimal():
@@ -215,8 +219,9 @@ def talk(host: Host, service: str, seconds: float, first: int, begun: Callable[[
             said.pause_seconds = max(said.pause_seconds, now - (before or now))
             before = now
             said.paths.append(rest.split()[0])
-            if len(said.paths) == first:
-                begun()
+            if said.paths[-len(enough.paths) :] == enough.paths:
+                enough = Talk([""])
+                then()
     finally:
         process.kill()  # does nothing to one that has ended
         process.wait()

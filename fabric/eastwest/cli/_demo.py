@@ -147,8 +147,7 @@ def _play(demo: Demo, stage: ExitStack, *, is_local: bool) -> None:
         demo.facts["remote"] = {"left_out": why_not}
         demo.out.text(f"\n2. A remote peer: left out, because {why_not}")
     if cable and far:
-        end = replace(far, registry=_registry(folder, demo.service, *_wires(server)))
-        _show_fabric(demo, cable, replace(end, settings=cable.settings[1]))
+        _show_fabric(demo, cable, replace(far, settings=cable.settings[1]), folder, _wires(server))
     else:
         demo.facts["fabric"] = {"left_out": why_no_cable}
         demo.out.text(
@@ -195,7 +194,8 @@ def _wires(server: Server) -> list[str]:
 
 def _registry(folder: str, service: str, *addresses: str) -> str:
     """Write the file in which the far host finds the addresses; return its URL."""
-    path = os.path.join(folder, f"services-{len(addresses)}.toml")
+    schemes = "-".join(each.partition(":")[0] for each in addresses)
+    path = os.path.join(folder, f"services-{schemes}.toml")
     with open(path, "w") as stream:
         stream.write(f'[[service]]\nname = "{service}"\naddresses = {json.dumps(addresses)}\n')
     return f"static:{path}"
@@ -224,21 +224,23 @@ def _show_remote(demo: Demo, far: Host, address: str) -> None:
     demo.claim("it says why not over shm", bool(shm) and bool(detail), detail)
 
 
-def _show_fabric(demo: Demo, cable: _demo_fabric.Cable, end: Host) -> None:
+def _show_fabric(
+    demo: Demo, cable: _demo_fabric.Cable, end: Host, folder: str, wires: list[str]
+) -> None:
     demo.out.text(
-        "\n3. The same peer with a port on a fabric network: our own TCP/IP on DPDK, over a second\n"
-        "   cable of which the kernel knows no address"
+        "\n3. The same peer with a port on a fabric network: our own TCP/IP on DPDK, over a\n"
+        "   second cable of which the kernel knows no address"
     )
-    found = demo.measure(end)
+    only = [each for each in wires if each.startswith("dpdk:")]
+    found = demo.measure(replace(end, registry=_registry(folder, demo.service, *only)))
     is_good = found["path"] == "dpdk"
     demo.claim(
         "a peer on the fabric network is reached over dpdk", is_good, f"path {found['path']}"
     )
     demo.out.text("   Now the cable is cut under a channel that is in use:")
-    demo.facts["fabric"] = {
-        **found,
-        "loss": _demo_fabric.lose_port(cable, end, demo.service, demo.claim),
-    }
+    end = replace(end, registry=_registry(folder, demo.service, *wires))
+    loss = _demo_fabric.lose_port(cable, end, demo.service, demo.claim)
+    demo.facts["fabric"] = {**found, "loss": loss}
 
 
 def _show_moving(demo: Demo, host: Host) -> None:
