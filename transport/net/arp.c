@@ -99,11 +99,12 @@ static struct net_address *own(struct ewi_net *net, uint16_t port, uint32_t ip)
 }
 
 /* RFC 5227 sections 2.1.1 (while we look) and 2.4 (afterwards). */
-static void conflict(struct ewi_net *net, struct net_address *address)
+static void conflict(struct ewi_net *net, struct net_address *address, const uint8_t mac[6])
 {
     struct net_addresses *addresses = &net->link.addresses;
 
     net->count.address_conflicts += 1;
+    memcpy(address->other, mac, sizeof(address->other));
     if (ewi_net_address_conflict(addresses, (uint32_t)(address - addresses->address), net->now))
         ewi_net_arp_say(net, address, NET_SAY_ANNOUNCE);
 }
@@ -115,7 +116,7 @@ static bool take_probe(struct ewi_net *net, uint16_t port, const struct net_arp 
     if (target == NULL)
         return false;
     if (target->state == NET_ADDRESS_TENTATIVE)
-        conflict(net, target);
+        conflict(net, target, arp->sender_mac);
     else
         answer(net, port, arp);
     return true;
@@ -151,7 +152,7 @@ static bool take(struct ewi_net *net, uint16_t port, const struct net_arp *arp,
     address = own(net, port, arp->sender);
     if (address == NULL)
         return take_message(net, port, arp, sender);
-    conflict(net, address);
+    conflict(net, address, arp->sender_mac);
     return true;
 }
 

@@ -51,6 +51,8 @@
     ROW(drop_fragment_memory,  "fragment beyond the limits of reassembly")                         \
     ROW(fragments_late,        "fragments given up: their datagram never became whole")            \
     ROW(drop_icmp,             "malformed ICMP message, or an error about nothing of ours")        \
+    ROW(ping_sent,             "echo requests of ours")                                            \
+    ROW(ping_answered,         "answers to them")                                                  \
     ROW(icmp_limited,          "ICMP messages not sent: rate limit")                               \
     ROW(no_route,              "packets not sent: no route")                                       \
     /* transport */                                                                                \

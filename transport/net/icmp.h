@@ -11,6 +11,7 @@
  * Invariants I1  no error about an error, a group, an unspecified source, a later fragment.
  *            I2  errors: NET_ICMP_ERRORS a second in total, fewer for one destination; echoes:
  *                NET_ICMP_ECHOES a second.
+ *            I3  an echo reply counts only if ping.h asked for it.
  * Ordering   single threaded
  * Source     RFC 792, 1122 section 3.2.2, 1812 section 4.3, 4443, 5927 section 4
  */
@@ -32,6 +33,9 @@ void ewi_net_icmp4_input(struct ewi_net *net, struct net_arrived *arrived);
 void ewi_net_icmp6_input(struct ewi_net *net, struct net_arrived *arrived);
 /* The answer to an echo request that arrived. */
 void ewi_net_icmp_echo(struct ewi_net *net, const struct net_arrived *arrived, uint32_t rest);
+/* An echo request with this payload. 0, -ENOBUFS (no slot), -EHOSTUNREACH. */
+int ewi_net_icmp_ask(struct ewi_net *net, const struct net_tuple *tuple, uint32_t rest,
+                     const uint8_t *payload, uint32_t bytes);
 /* ICMPv6 parameter problem; even_to_group: RFC 4443 section 2.4 (e.3). */
 void ewi_net_icmp6_problem(struct ewi_net *net, const struct net_arrived *arrived, uint8_t code,
                            uint32_t pointer, bool even_to_group);

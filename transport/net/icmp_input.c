@@ -174,6 +174,14 @@ static void count_error(struct ewi_net *net, const struct net_arrived *arrived,
         net->count.drop_icmp += 1;
 }
 
+static void count_reply(struct ewi_net *net, const struct net_arrived *arrived, uint32_t rest)
+{
+    if (ewi_net_ping_input(net, arrived, rest))
+        net->count.accepted += 1;
+    else
+        net->count.drop_icmp += 1;
+}
+
 /* ---- messages ---- */
 
 /* RFC 1122 section 3.2.2: what is not known is dropped silently; section 3.2.2.6: an echo to everybody
@@ -187,6 +195,8 @@ void ewi_net_icmp4_input(struct ewi_net *net, struct net_arrived *arrived)
     } else if (icmp.type == NET_ICMP4_ECHO && !arrived->is_multicast) {
         net->count.accepted += 1;
         ewi_net_icmp_echo(net, arrived, icmp.rest);
+    } else if (icmp.type == NET_ICMP4_ECHO_REPLY && !arrived->is_multicast) {
+        count_reply(net, arrived, icmp.rest);
     } else if (ewi_net_icmp4_is_error(icmp.type)) {
         count_error(net, arrived, &icmp);
     } else {
@@ -204,6 +214,8 @@ void ewi_net_icmp6_input(struct ewi_net *net, struct net_arrived *arrived)
     } else if (icmp.type == NET_ICMP6_ECHO) {
         net->count.accepted += 1;
         ewi_net_icmp_echo(net, arrived, icmp.rest);
+    } else if (icmp.type == NET_ICMP6_ECHO_REPLY && !arrived->is_multicast) {
+        count_reply(net, arrived, icmp.rest);
     } else if (ewi_net_icmp6_is_ndp(icmp.type)) {
         ewi_net_ndp_input(net, arrived);
     } else if (ewi_net_icmp6_is_error(icmp.type)) {

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 
 #include "transport/net/icmp.h"
@@ -38,9 +39,9 @@ static bool may_report(struct ewi_net *net, const struct net_tuple *tuple)
 /* ---- sending ---- */
 
 /* payload_bytes of payload follow the 8 of the header, and have this sum. */
-static void send_icmp(struct ewi_net *net, uint32_t slot, const struct net_tuple *tuple,
-                      const struct net_icmp *icmp, uint32_t payload_sum, uint32_t payload_bytes,
-                      uint8_t traffic_class)
+static int send_icmp(struct ewi_net *net, uint32_t slot, const struct net_tuple *tuple,
+                     const struct net_icmp *icmp, uint32_t payload_sum, uint32_t payload_bytes,
+                     uint8_t traffic_class)
 {
     struct net_ip_out how = {.traffic_class = traffic_class, .hop_limit = HOP_LIMIT};
     uint8_t *out = ewi_net_slot(net, slot)->packet + ewi_net_ip_header_bytes(tuple->family);
@@ -54,7 +55,7 @@ static void send_icmp(struct ewi_net *net, uint32_t slot, const struct net_tuple
     }
     ewi_net_slot(net, slot)->finish_sum = false;
     ewi_net_slot(net, slot)->transport_bytes = NET_ICMP_BYTES;
-    ewi_net_ip_send(net, slot, tuple, &how, NET_ICMP_BYTES + payload_bytes, true);
+    return ewi_net_ip_send(net, slot, tuple, &how, NET_ICMP_BYTES + payload_bytes, true);
 }
 
 /* From whom the answer comes: from the address that was asked, or from one of ours for a group. */
@@ -98,8 +99,23 @@ void ewi_net_icmp_echo(struct ewi_net *net, const struct net_arrived *arrived, u
         return;
     sum = ewi_net_copy_sum(ewi_net_slot(net, slot)->packet + headers,
                            arrived->bytes + NET_ICMP_BYTES, bytes);
-    send_icmp(net, slot, &tuple, &reply, sum, bytes,
+    (void)send_icmp(net, slot, &tuple, &reply, sum, bytes,
               (uint8_t)(arrived->traffic_class & ~3)); /* RFC 1349 section 5.1; ECN is not echoed */
+}
+
+int ewi_net_icmp_ask(struct ewi_net *net, const struct net_tuple *tuple, uint32_t rest,
+                     const uint8_t *payload, uint32_t bytes)
+{
+    struct net_icmp icmp = {.type = tuple->family == 6 ? NET_ICMP6_ECHO : NET_ICMP4_ECHO,
+                            .rest = rest};
+    uint32_t slot = ewi_net_slot_take(net), sum;
+
+    if (slot == NET_NONE)
+        return -ENOBUFS;
+    sum = ewi_net_copy_sum(ewi_net_slot(net, slot)->packet +
+                               ewi_net_ip_header_bytes(tuple->family) + NET_ICMP_BYTES,
+                           payload, bytes);
+    return send_icmp(net, slot, tuple, &icmp, sum, bytes, 0);
 }
 
 /* ---- errors ---- */
@@ -147,7 +163,7 @@ static void send_error(struct ewi_net *net, const struct net_arrived *arrived,
     if (slot == NET_NONE)
         return;
     sum = ewi_net_copy_sum(ewi_net_slot(net, slot)->packet + headers, arrived->packet, bytes);
-    send_icmp(net, slot, &tuple, error, sum, bytes, 0);
+    (void)send_icmp(net, slot, &tuple, error, sum, bytes, 0);
 }
 
 static struct net_icmp error4(enum net_icmp_why why, uint8_t code, uint32_t pointer)

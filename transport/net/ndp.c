@@ -145,11 +145,13 @@ static struct net_address *own(struct ewi_net *net, uint16_t port, const uint8_t
     return &addresses->address[index];
 }
 
-static void conflict(struct ewi_net *net, const struct net_address *address)
+static void conflict(struct ewi_net *net, struct net_address *address,
+                     const struct net_arrived *arrived)
 {
     struct net_addresses *addresses = &net->link.addresses;
 
     net->count.address_conflicts += 1;
+    memcpy(address->other, arrived->rx->data + 6, 6); /* who sent the frame: a probe says nothing else */
     ewi_net_address_conflict(addresses, (uint32_t)(address - addresses->address), net->now);
 }
 
@@ -162,10 +164,11 @@ static bool is_good_mac(const struct ewi_net *net, uint16_t port, const uint8_t 
 
 /* RFC 4861 section 7.2.3. A sender that is not on the link gets no answer, or he could put himself
  * into the cache for an address behind a router (CVE-2008-2476). */
-static enum taken take_solicitation(struct ewi_net *net, uint16_t port, const uint8_t source[16],
-                                    const struct net_ndp *ndp)
+static enum taken take_solicitation(struct ewi_net *net, const struct net_arrived *arrived,
+                                    const uint8_t source[16], const struct net_ndp *ndp)
 {
-    const struct net_address *target = own(net, port, ndp->target);
+    const uint16_t port = arrived->port;
+    struct net_address *target = own(net, port, ndp->target);
     bool has_mac = (ndp->has & NET_NDP_HAS_SOURCE_LINK) != 0;
     struct net_heard heard = {.mac = has_mac ? ndp->source_link : NULL, .overrides = true};
 
@@ -173,7 +176,7 @@ static enum taken take_solicitation(struct ewi_net *net, uint16_t port, const ui
         return IMPLAUSIBLE;
     if (ewi_net_is_zero(source, 16)) {
         if (target != NULL && target->state == NET_ADDRESS_TENTATIVE)
-            conflict(net, target); /* RFC 4862 section 5.4.3: he wants it too */
+            conflict(net, target, arrived); /* RFC 4862 section 5.4.3: he wants it too */
         else if (target != NULL)
             answer(net, port, source, ndp);
         return target != NULL ? TAKEN : NOT_FOR_US;
@@ -188,9 +191,11 @@ static enum taken take_solicitation(struct ewi_net *net, uint16_t port, const ui
 }
 
 /* RFC 4861 section 7.2.5, RFC 4862 section 5.4.4 */
-static enum taken take_advertisement(struct ewi_net *net, uint16_t port, const struct net_ndp *ndp)
+static enum taken take_advertisement(struct ewi_net *net, const struct net_arrived *arrived,
+                                     const struct net_ndp *ndp)
 {
-    const struct net_address *target = own(net, port, ndp->target);
+    const uint16_t port = arrived->port;
+    struct net_address *target = own(net, port, ndp->target);
     bool has_mac = (ndp->has & NET_NDP_HAS_TARGET_LINK) != 0;
     struct net_heard heard = {
         .mac = has_mac ? ndp->target_link : NULL,
@@ -201,19 +206,19 @@ static enum taken take_advertisement(struct ewi_net *net, uint16_t port, const s
     if (has_mac && !is_good_mac(net, port, ndp->target_link))
         return IMPLAUSIBLE;
     if (target != NULL) {
-        conflict(net, target);
+        conflict(net, target, arrived);
         return TAKEN;
     }
     return ewi_net_heard(net, port, 6, ndp->target, &heard, false) ? TAKEN : NOT_FOR_US;
 }
 
-static enum taken take(struct ewi_net *net, uint16_t port, const uint8_t source[16],
-                       const struct net_ndp *ndp)
+static enum taken take(struct ewi_net *net, const struct net_arrived *arrived,
+                       const uint8_t source[16], const struct net_ndp *ndp)
 {
     if (ndp->type == NET_NDP_NS)
-        return take_solicitation(net, port, source, ndp);
+        return take_solicitation(net, arrived, source, ndp);
     if (ndp->type == NET_NDP_NA)
-        return take_advertisement(net, port, ndp);
+        return take_advertisement(net, arrived, ndp);
     net->count.neighbour_ignored += ndp->type != NET_NDP_RS;
     return NOT_FOR_US;
 }
@@ -242,7 +247,7 @@ void ewi_net_ndp_input(struct ewi_net *net, const struct net_arrived *arrived)
     else if (!ewi_net_is_ethernet(net, arrived->port))
         taken = NOT_FOR_US;
     else
-        taken = take(net, arrived->port, ip.source, &ndp);
+        taken = take(net, arrived, ip.source, &ndp);
     net->count.accepted += taken == TAKEN;
     net->count.drop_neighbour += taken == IMPLAUSIBLE;
     net->count.drop_neighbour_other += taken == NOT_FOR_US;

@@ -264,6 +264,20 @@ int ewi_net_udp_recv(struct ewi_net *net, ewi_stream endpoint, struct net_datagr
 void ewi_net_udp_release(struct ewi_net *net, const struct net_datagram *datagram);
 int ewi_net_udp_close(struct ewi_net *net, ewi_stream endpoint);
 
+/* ---- echo requests of ours: ICMP, ICMPv6 ---- */
+
+enum { NET_PING_BYTES_MIN = 8, NET_PING_BYTES_MAX = 1024 };
+struct net_ping_answer {
+    uint64_t rtt_ns;
+    uint8_t hop_limit; /* that was left */
+};
+/* One request with so many bytes of payload; remote's port does not count. -EAGAIN: too many in this second,
+ * -ENOBUFS: too many without an answer, -EHOSTUNREACH: no way there, or no address of ours for it. */
+int ewi_net_ping(struct ewi_net *net, const struct stack_addr *remote, uint32_t bytes, uint64_t now,
+                 uint64_t *out);
+/* 0: the answer, once. -EAGAIN: none yet. -ESTALE: given up, or asked for before. */
+int ewi_net_ping_answer(struct ewi_net *net, uint64_t ping, struct net_ping_answer *out);
+
 /* ---- for tests, the simulator and the fuzzers ---- */
 
 /* NULL, or a sentence about the first invariant of any connection, table or pool that does not hold. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "transport/net/look_parts.h"
 #include "transport/net/whole.h"
 
 /* ---- memory ---- */
@@ -169,4 +170,18 @@ uint32_t ewi_net_reclaim(struct ewi_net *net, void **refs, uint32_t room)
 const char *ewi_net_packets_check(struct ewi_net *net)
 {
     return net->packets.charged > net->packets.charge_max ? "packets: more is pinned than allowed" : NULL;
+}
+
+/* ---- for tools ---- */
+
+bool ewi_net_packets_limit(const struct ewi_net *net, uint32_t i, struct net_look_limit *out)
+{
+    const struct net_packets *all = &net->packets;
+    const struct net_look_limit rows[] = {
+        ewi_net_look_pool("packets", "packets kept until they are read", &all->packets),
+        ewi_net_look_pool("copies", "of them in our own memory", &all->copies),
+        ewi_net_look_count("packet_bytes", "memory that they pin, in bytes", all->charged,
+                           all->charge_max)};
+
+    return ewi_net_look_limit_at(rows, sizeof(rows) / sizeof(rows[0]), i, out);
 }

@@ -81,6 +81,7 @@ enum net_conn_flags {
     NET_CONN_PUSH = 1u << 25,      /* cork or SWS was overruled by time */
     NET_CONN_ECE_SYN = 1u << 26,   /* the SYN that is to be sent asks for ECN */
     NET_CONN_TELL_WAY = 1u << 27,  /* progress is news for the neighbour: about once a second */
+    NET_CONN_PASSIVE = 1u << 28,   /* opened by the peer: for tools */
     NET_CONN_SPAN_WAIT = 1u << 30, /* send() found no span: hold_at looks again */
     NET_CONN_FULL_GOOD = 1u << 29, /* full segments got through on this path */
 };

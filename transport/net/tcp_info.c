@@ -38,14 +38,10 @@ static uint64_t bytes_received(const struct net_conn *conn)
            ((conn->flags & NET_CONN_FIN_SEEN) ? 1 : 0);
 }
 
-int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info *out)
+void ewi_net_conn_info(struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out)
 {
-    struct net_conn *conn = ewi_net_conn_find(net, stream);
-    uint64_t first;
+    const uint64_t first = NET_SEQ_FIRST + conn->iss + 1;
 
-    if (conn == NULL)
-        return -ESTALE;
-    first = NET_SEQ_FIRST + conn->iss + 1;
     *out = (struct net_tcp_info){
         .state = (enum net_tcp_state)conn->state,
         .recovery = (enum net_tcp_recovery)conn->recovery,
@@ -68,6 +64,15 @@ int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info
         out->recovery = NET_DISORDER;
     windows(conn, out);
     times(net, conn, out);
+}
+
+int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info *out)
+{
+    const struct net_conn *conn = ewi_net_conn_find(net, stream);
+
+    if (conn == NULL)
+        return -ESTALE;
+    ewi_net_conn_info(net, conn, out);
     return 0;
 }
 

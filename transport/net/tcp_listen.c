@@ -229,7 +229,7 @@ static struct net_conn *open_from(struct ewi_net *net, const struct net_half *ha
     if (conn == NULL)
         return NULL;
     ewi_net_settings_hold(&net->tcp.settings, half->settings);
-    conn->flags |= NET_CONN_PENDING | (half->ecn ? NET_CONN_ECN : 0u);
+    conn->flags |= NET_CONN_PENDING | NET_CONN_PASSIVE | (half->ecn ? NET_CONN_ECN : 0u);
     conn->listener = half->listener;
     ewi_net_conn_agree(net, conn, &syn);
     ewi_net_conn_set_mtu(net, conn, mtu);

@@ -308,6 +308,10 @@ void ewi_net_conn_input(struct ewi_net *net, struct net_conn *conn, struct net_s
 struct net_conn *ewi_net_conn_find(struct ewi_net *net, ewi_stream stream);
 struct net_listener *ewi_net_listener_find(struct ewi_net *net, ewi_stream stream, uint32_t *index);
 
+/* ---- tcp_info.c ---- */
+
+void ewi_net_conn_info(struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out);
+
 /* ---- tcp_reply.c ---- */
 
 bool ewi_net_tcp_reply(struct ewi_net *net, const struct net_tuple *tuple, struct net_tcp *tcp,

@@ -5,6 +5,7 @@
  * Shape      net.c      start, input, tick, output, events: order of the layers
  *            link.h     ports, addresses, routes, neighbours, slots: frames in and out
  *            ip.h       IPv4 and IPv6, ICMP, path MTUs, reassembly
+ *            ping.h     echoes that we asked for
  *            udp.h      UDP endpoints
  *            packets.h  packets that are kept, for TCP and UDP
  *            tcp.h      everything about connections
@@ -26,6 +27,7 @@
 #include "transport/net/link.h"
 #include "transport/net/net.h"
 #include "transport/net/packets.h"
+#include "transport/net/ping.h"
 #include "transport/net/random.h"
 #include "transport/net/tcp.h"
 #include "transport/net/udp.h"
@@ -38,6 +40,7 @@ struct ewi_net {
     struct net_random random;
     struct net_links link;
     struct net_internet ip;
+    struct net_pings ping;
     struct net_packets packets;
     struct net_tcp_all tcp;
     struct net_udp_all udp;
