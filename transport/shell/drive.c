@@ -56,6 +56,8 @@ static uint32_t receive(struct ewi_stack *stack, uint64_t now)
         return 0;
     for (uint32_t i = 0; i < count; i++)
         packets[i].port = (uint16_t)stack->port;
+    for (uint32_t i = 0; stack->capture.is_on && i < count; i++)
+        ewi_capture_write(&stack->capture, packets[i].data, packets[i].bytes, now);
     ewi_net_input(stack->net, now, packets, count);
     for (uint32_t i = 0; i < count; i++)
         if (!(packets[i].flags & NET_RX_KEPT) && packets[i].ref != NULL)
@@ -105,6 +107,8 @@ static bool transmit(struct ewi_stack *stack, uint64_t now)
     filled = ewi_net_output(stack->net, now, stack->frames, stack->frames_armed);
     if (filled == 0)
         return false;
+    for (uint32_t i = 0; stack->capture.is_on && i < filled; i++)
+        ewi_capture_write(&stack->capture, stack->frames[i].room, stack->frames[i].bytes, now);
     return push(stack, filled, now) && filled == stack->frames_armed;
 }
 

@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 
 #include "shm/lock.h"
+#include "transport/shell/capture.h"
 #include "transport/shell/chunks.h"
 #include "transport/shell/device.h"
 #include "transport/shell/kick.h"
@@ -53,6 +54,7 @@ struct shell_stream {
     uint64_t user;
     ewi_stream inner;    /* of struct ewi_net; 0: it is over there */
     uint64_t accepted;   /* bytes, since open */
+    uint64_t since_ns;   /* when it was claimed */
     struct chunk_queue out;
     int bell_fd, sleep_fd; /* an eventfd and the set that it lies in; -1: nobody asked */
     struct stack_addr local;  /* of a listener, or of who waits for an address */
@@ -92,6 +94,7 @@ struct ewi_stack {
     uint32_t frames_armed, frames_left; /* filled, and not taken by the device */
     uint64_t frames_since;
     struct chunks chunks;
+    struct capture capture;
 
     struct shell_stream *stream;
     uint32_t streams_max, streams_used, streams_open, connections;

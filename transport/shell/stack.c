@@ -70,6 +70,7 @@ static struct ewi_stack *make(const struct shell_settings *settings, const uint8
     stack->stream = (struct shell_stream *)(void *)(memory + places.streams);
     stack->streams_max = settings->streams + config.listeners_max;
     stack->wait_fd = stack->kick.fd = stack->timer_fd = stack->home_fd = -1;
+    ewi_capture_init(&stack->capture);
     ewi_chunks_init(&stack->chunks, memory + places.chunks, chunks_of(settings));
     stack->net = ewi_net_init(memory + places.net, &config, seed, ewi_now_ns());
     EWI_ASSERT(stack->net != NULL);
@@ -223,6 +224,7 @@ void ewi_shell_close(struct ewi_stack *stack)
 {
     if (stack->wait_fd >= 0)
         abort_streams(stack);
+    ewi_capture_stop(&stack->capture, CAPTURE_STOPPED);
     if (stack->device != NULL)
         stack->ops->close(stack->device);
     ewi_shell_sleep_close(stack);
@@ -243,6 +245,7 @@ void ewi_shell_forked(struct ewi_stack *stack)
             close(stream->bell_fd);
         stream->sleep_fd = stream->bell_fd = -1;
     }
+    ewi_capture_stop(&stack->capture, CAPTURE_STOPPED);
     ewi_shell_sleep_close(stack);
     stack->ops->forked(stack->device);
 }

@@ -46,6 +46,7 @@ struct shell_stream *ewi_shell_claim(struct ewi_stack *stack, enum shell_kind ki
     stream->generation = generation == 0 ? 1 : generation;
     stream->kind = (uint8_t)kind;
     stream->user = user;
+    stream->since_ns = ewi_now_ns();
     stream->bell_fd = stream->sleep_fd = -1;
     stack->streams_open += 1;
     stack->connections += kind == SHELL_CONNECTION;

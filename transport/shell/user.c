@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "transport/shell/ask.h"
 #include "transport/shell/shell.h"
 
 enum { PORT_FIRST = 49152, PORT_TRIES = 4096, SPANS_MAX = 8 };
@@ -469,4 +470,5 @@ const struct stack_ops ewi_shell_ops = {
     .silence = shell_silence,
     .forked = ewi_shell_forked,
     .stream_arm = ewi_shell_stream_arm,
+    .ask = ewi_shell_ask,
 };
