@@ -310,6 +310,19 @@ static void junk_gets_a_sentence_and_the_end(void)
     close_world(&world);
 }
 
+/* catches: the kernel's stack is asked, which has no such function; who asks is hung up on */
+static void a_context_without_a_stack_of_its_own_says_so(void)
+{
+    struct world world = open_world(false);
+    int fd = look(world.context);
+    const char *reply = ask(fd, "eastwest/1 net conn");
+
+    CHECK(strstr(reply, "\"error\":\"none\"") != NULL);
+    CHECK_EQ(number_of(ask(fd, "eastwest/1 context"), "channels"), 2);
+    close(fd);
+    close_world(&world);
+}
+
 /* catches: an answer() that keeps who cannot be told; send without MSG_DONTWAIT */
 static void who_asks_and_does_not_read_is_dropped(void)
 {
@@ -495,6 +508,7 @@ int main(void)
     RUN(a_list_does_not_take_the_lock_of_a_receiver);
     RUN(channels_may_come_and_go_meanwhile);
     RUN(junk_gets_a_sentence_and_the_end);
+    RUN(a_context_without_a_stack_of_its_own_says_so);
     RUN(who_asks_and_does_not_read_is_dropped);
     RUN(clients_have_a_limit_and_give_their_place_back);
     RUN(a_silent_client_is_dropped_in_time);

@@ -86,6 +86,29 @@ static void good_requests_are_understood(void)
     CHECK_EQ(request.number, 7);
 }
 
+/* catches: a word that begins with net; control characters in what is shown; limits of the others */
+static void questions_to_the_stack_are_understood(void)
+{
+    char long_one[CONTROL_REQUEST_BYTES_MAX + 2] = "eastwest/1 net capture start 1 1 /";
+    struct control_request request;
+
+    CHECK_EQ(parse("eastwest/1 net conn 7", &request), EW_OK);
+    CHECK_EQ(request.verb, CONTROL_NET);
+    CHECK(strcmp(request.question, "conn 7") == 0);
+    CHECK_EQ(parse("eastwest/1 net", &request), EW_EPROTO);
+    CHECK_EQ(parse("eastwest/1 net ", &request), EW_EPROTO);
+    CHECK_EQ(parse("eastwest/1 nets conn", &request), EW_EPROTO);
+    CHECK_EQ(parse("eastwest/1 net a\nb", &request), EW_EPROTO);
+    CHECK_EQ(ewi_control_parse("eastwest/1 net a\0b", 18, &request), EW_EPROTO);
+    memset(long_one + strlen(long_one), 'a', sizeof(long_one) - strlen(long_one));
+    CHECK_EQ(ewi_control_parse(long_one, CONTROL_REQUEST_BYTES_MAX, &request), EW_OK);
+    CHECK_EQ(strlen(request.question), CONTROL_REQUEST_BYTES_MAX - 15);
+    CHECK_EQ(ewi_control_parse(long_one, CONTROL_REQUEST_BYTES_MAX + 1, &request), EW_EPROTO);
+    memset(long_one, '0', sizeof(long_one));
+    memcpy(long_one, "eastwest/1 channel 1", 20);
+    CHECK_EQ(ewi_control_parse(long_one, CONTROL_PLAIN_BYTES_MAX + 1, &request), EW_EPROTO);
+}
+
 /* catches: no overflow check in take_number; a prefix taken for the word; strncmp of the word */
 static void bad_requests_are_refused(void)
 {
@@ -153,6 +176,7 @@ int main(int argc, char **argv)
     RUN(what_would_break_a_line_is_escaped);
     RUN(nothing_is_written_beyond_the_room_or_after_a_hole);
     RUN(good_requests_are_understood);
+    RUN(questions_to_the_stack_are_understood);
     RUN(bad_requests_are_refused);
     random_requests_are_only_read_where_they_are(argc, argv);
     return 0;

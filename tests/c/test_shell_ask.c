@@ -2,7 +2,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "tests/c/shell_pair.h"
+#include "tests/c/stack_pair.h"
+#include "transport/control/control.h"
 #include "transport/shell/ask.h"
 
 enum { ROOM = 32 * 1024, PCAP_HEAD = 24, RECORD_HEAD = 16, MANY = 40 };
@@ -60,6 +61,14 @@ static uint32_t lines(const char *with)
 
 /* ---- looks ---- */
 
+static const char *at_listener(const struct duo *duo, const char *key)
+{
+    static char shown[64];
+
+    snprintf(shown, sizeof(shown), "\"%s\":\"10.0.0.2:%u\"", key, duo->address.port);
+    return shown;
+}
+
 static void a_connection_is_told_from_both_ends(void)
 {
     struct duo duo = duo_open();
@@ -69,16 +78,16 @@ static void a_connection_is_told_from_both_ends(void)
     run_for(&duo, 60 * 1000 * 1000); /* a late ACK */
     ask(&duo, 0, "conn");
     CHECK_EQ(lines("\"id\":"), 1);
-    CHECK(says("\"state\":\"ESTABLISHED\"") && says("\"remote\":\"10.0.0.2:7000\""));
+    CHECK(says("\"state\":\"ESTABLISHED\"") && says(at_listener(&duo, "remote")));
     CHECK(says("\"passive\":false") && says("\"congestion\":\"cubic\"") && says("\"next\":0"));
     CHECK_EQ(number_behind("\"bytes_acked\":"), 5);
     CHECK(number_behind("\"srtt_ns\":") != 0);
     CHECK(number_behind("\"age_ns\":") >= 60 * 1000 * 1000);
     ask(&duo, 1, "conn");
-    CHECK(says("\"local\":\"10.0.0.2:7000\"") && says("\"passive\":true") && says("\"pending\":false"));
+    CHECK(says(at_listener(&duo, "local")) && says("\"passive\":true") && says("\"pending\":false"));
     CHECK_EQ(number_behind("\"bytes_received\":"), 5);
     ask(&duo, 1, "listen");
-    CHECK(says("\"local\":\"10.0.0.2:7000\"") && says("\"backlog\":16"));
+    CHECK(says(at_listener(&duo, "local")) && says("\"backlog\":16"));
     duo_close(&duo);
 }
 
@@ -191,6 +200,35 @@ static void a_ping_is_answered(void)
     CHECK(says("address of our own"));
     ask(&duo, 0, "ping fd00::1"); /* there is no IPv6 here */
     CHECK(says("\"error\":\"unreachable\""));
+    duo_close(&duo);
+}
+
+/* ---- by the control socket ---- */
+
+static const char *control(struct duo *duo, const char *question, enum control_right right)
+{
+    static char reply[CONTROL_PACKET_BYTES + 1];
+    size_t length =
+        ewi_control_ask(duo->side[0].ops, duo->side[0].stack, question, right, reply);
+
+    CHECK(length > 0 && length <= CONTROL_PACKET_BYTES);
+    reply[length] = '\0';
+    return reply;
+}
+
+/* catches: everybody may fill our disk, or make us send */
+static void who_may_look_may_not_do_all(void)
+{
+    static const char *const looks[] = {"conn", "stats", "limits", "port", "neigh", "addr", "route"};
+    struct duo duo = duo_open();
+
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
+        CHECK(strstr(control(&duo, looks[i], CONTROL_MAY_LOOK), "\"reply\":\"net\"") != NULL);
+    CHECK(strstr(control(&duo, "ping 10.0.0.2", CONTROL_MAY_LOOK), "\"error\":\"access\"") != NULL);
+    CHECK(strstr(control(&duo, "ping 10.0.0.2", CONTROL_MAY_SEND), "\"ping\":") != NULL);
+    CHECK(strstr(control(&duo, "capture state", CONTROL_MAY_SEND), "\"error\":\"access\"") != NULL);
+    CHECK(strstr(control(&duo, "capture state", CONTROL_MAY_WRITE), "\"capture\":\"never\"") != NULL);
+    CHECK(strstr(control(&duo, "nonsense", CONTROL_MAY_WRITE), "\"error\":\"question\"") != NULL);
     duo_close(&duo);
 }
 
@@ -322,6 +360,7 @@ int main(void)
     RUN(a_long_table_comes_in_pages);
     RUN(a_wrong_question_is_none);
     RUN(a_ping_is_answered);
+    RUN(who_may_look_may_not_do_all);
     RUN(packets_of_both_directions_are_captured);
     RUN(a_file_that_is_there_is_not_touched);
     RUN(a_capture_is_bounded_in_bytes_and_time);

@@ -25,6 +25,7 @@ static const struct {
     [CONTROL_LISTENERS] = {"listeners", false},
     [CONTROL_CHANNELS] = {"channels", false},
     [CONTROL_CHANNEL] = {"channel", true},
+    [CONTROL_NET] = {"net", false},
 };
 
 /* 1 to 20 digits without a leading zero, up to 2^64 - 1. */
@@ -43,6 +44,21 @@ static bool take_number(const char *at, const char *end, uint64_t *out)
     return true;
 }
 
+/* Behind a blank, printable: it may hold the name of a file. */
+static int take_question(struct control_request *out, const char *blank, const char *end)
+{
+    const char *at = blank + (blank < end);
+
+    if (at >= end)
+        return EW_EPROTO;
+    for (const char *each = at; each < end; each++)
+        if ((unsigned char)*each < ' ' || *each == 0x7f)
+            return EW_EPROTO;
+    out->verb = CONTROL_NET;
+    memcpy(out->question, at, (size_t)(end - at)); /* shorter than the request, so it ends with 0 */
+    return EW_OK;
+}
+
 int ewi_control_parse(const char *bytes, size_t length, struct control_request *out)
 {
     static const char prefix[] = "eastwest/", greeting[] = "eastwest/1 ";
@@ -57,6 +73,10 @@ int ewi_control_parse(const char *bytes, size_t length, struct control_request *
     if (word_end == NULL)
         word_end = end;
     *out = (struct control_request){0};
+    if (word_end - at == 3 && memcmp(at, "net", 3) == 0)
+        return take_question(out, word_end, end);
+    if (length > CONTROL_PLAIN_BYTES_MAX)
+        return EW_EPROTO;
     if (word_end < end && !take_number(word_end + 1, end, &out->number))
         return EW_EPROTO;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -91,7 +111,7 @@ static const char *wait_word(int32_t wait)
     return wait >= EW_WAIT_ADAPTIVE && wait <= EW_WAIT_SPIN ? words[wait] : "?";
 }
 
-static void put_head(struct text *text, const char *verb)
+void ewi_control_put_head(struct text *text, const char *verb)
 {
     ewi_text_begin(text);
     ewi_text_u64(text, "control", CONTROL_VERSION);
@@ -326,12 +346,14 @@ static void put_one(struct text *text, ew_context *context, uint64_t number)
 /* ---- replies ---- */
 
 size_t ewi_control_answer(ew_context *context, const struct control_request *request,
-                          char out[CONTROL_PACKET_BYTES])
+                          enum control_right right, char out[CONTROL_PACKET_BYTES])
 {
     struct text text = {.bytes = out, .room = CONTROL_PACKET_BYTES};
     uint64_t below = request->number != 0 ? request->number : UINT64_MAX;
 
-    put_head(&text, verbs[request->verb].word);
+    if (request->verb == CONTROL_NET)
+        return ewi_control_net(context, request->question, right, out);
+    ewi_control_put_head(&text, verbs[request->verb].word);
     switch (request->verb) {
     case CONTROL_CONTEXT:
         put_context(&text, context);
@@ -344,6 +366,8 @@ size_t ewi_control_answer(ew_context *context, const struct control_request *req
         break;
     case CONTROL_CHANNEL:
         put_one(&text, context, request->number);
+        break;
+    case CONTROL_NET:
         break;
     }
     if (text.full) /* cannot be: see CONTROL_PACKET_BYTES */

@@ -26,6 +26,7 @@ struct client {
     struct source *source;
     int socket; /* -1: the place is free */
     bool foreign;
+    enum control_right right;
 };
 
 struct control_socket {
@@ -81,7 +82,7 @@ static bool answer(struct client *client, const char *bytes, size_t length)
                code == EW_EVERSION ? "this process speaks eastwest/1" : "not a request");
         return false;
     }
-    length = ewi_control_answer(client->control->context, &request, reply);
+    length = ewi_control_answer(client->control->context, &request, client->right, reply);
     return say(client->socket, reply, length);
 }
 
@@ -140,6 +141,9 @@ static void admit(struct control_socket *control, int socket)
         goto drop;
     client->socket = socket;
     client->foreign = foreign;
+    client->right = peer.uid == geteuid() ? CONTROL_MAY_WRITE
+                    : peer.uid == 0       ? CONTROL_MAY_SEND
+                                          : CONTROL_MAY_LOOK;
     control->foreign += foreign;
     ewi_reactor_set_deadline(reactor, client->source,
                              ewi_now_ns() + CONTROL_PATIENCE * control->context->hello_ns);

@@ -8,12 +8,15 @@
  *              listeners [N]      its listeners with a number below N, highest first
  *              channels [N]       its channels likewise
  *              channel N          everything about one channel, with its note
+ *              net QUESTION       a question to the context's own TCP/IP: transport/shell/ask.h
  *            A request that is wrong, or a uid that may not look, gets {"error":...} and the end.
  * Owner      the context: made with it, opened by its first listener or channel, closed with it
  * Threads    ensure, close, address: the application's. Clients: the reactor's thread.
  * Trust      Requests are hostile. Who may connect a channel, and root, may look; it costs one small
  *            packet in, one out per wake-up, and what does not fit the client's buffer ends it: we
- *            never wait for a reader. Clients are counted and have a deadline.
+ *            never wait for a reader. Clients are counted and have a deadline. Questions that make our
+ *            TCP/IP send (ping) are for our own uid and root, those that write files (capture) for our
+ *            own only.
  * Errors     never of a channel or listener: what failed is kept for ewi_control_address
  * Invariants I1  the reactor waits for no lock whose holder may wait for the reactor
  *                (ewi_channel_look tries).
@@ -29,7 +32,8 @@
 
 enum {
     CONTROL_VERSION = 1,
-    CONTROL_REQUEST_BYTES_MAX = 64,
+    CONTROL_REQUEST_BYTES_MAX = 640,
+    CONTROL_PLAIN_BYTES_MAX = 64, /* of a request that is not "net" */
     CONTROL_PACKET_BYTES = 32 * 1024, /* of a reply: a row whose every text is escaped takes half */
     CONTROL_ROWS_MAX = 32,            /* channels looked at for one request */
     CONTROL_CLIENTS_MAX = 16,
@@ -38,6 +42,7 @@ enum {
 };
 
 struct control_socket;
+struct text; /* transport/control/text.h */
 
 /* ---- control.c: the socket ---- */
 
@@ -56,19 +61,38 @@ enum control_verb {
     CONTROL_LISTENERS,
     CONTROL_CHANNELS,
     CONTROL_CHANNEL,
+    CONTROL_NET,
+};
+
+enum control_right { /* the more, the later */
+    CONTROL_MAY_LOOK,
+    CONTROL_MAY_SEND, /* root */
+    CONTROL_MAY_WRITE /* our own uid */
 };
 
 struct control_request {
     enum control_verb verb;
     uint64_t number; /* 0: not given */
+    char question[CONTROL_REQUEST_BYTES_MAX]; /* of net; printable */
 };
 
 /* EW_OK, EW_EVERSION (it speaks another version) or EW_EPROTO. */
 int ewi_control_parse(const char *bytes, size_t length, struct control_request *out);
 /* Bytes of the reply. */
 size_t ewi_control_answer(ew_context *context, const struct control_request *request,
-                          char out[CONTROL_PACKET_BYTES]);
+                          enum control_right right, char out[CONTROL_PACKET_BYTES]);
+/* The first line of every reply. */
+void ewi_control_put_head(struct text *text, const char *verb);
 /* {"error":"word","detail":"..."} */
 size_t ewi_control_refuse(const char *word, const char *detail, char *out, size_t room);
+
+/* ---- net.c: questions to the context's own TCP/IP ---- */
+
+/* The reply, as of ewi_control_answer. */
+size_t ewi_control_net(ew_context *context, const char *question, enum control_right right,
+                       char out[CONTROL_PACKET_BYTES]);
+/* The same of any stack; NULL: there is none. */
+size_t ewi_control_ask(const struct stack_ops *ops, struct ewi_stack *stack, const char *question,
+                       enum control_right right, char out[CONTROL_PACKET_BYTES]);
 
 #endif
