@@ -9,6 +9,7 @@ _measure.py     round trips: percentiles, and times as a reader wants them
 _serve.py  _ping.py  _ls.py  _explain.py  _config.py
 _top.py         with _ls.py --channels and _explain.py PID, which are in _processes.py, it looks
                 into other processes through _control.py
+_net.py         _net_run.py pings and captures; they ask by _net_ask.py, _net_show.py formats
 _doctor.py      its checks of the machine are in _machine.py, _limits.py and _cgroup.py
 _demo.py        _demo_kill.py is its third part; _children.py, _netns.py and _residue.py set its
                 stage

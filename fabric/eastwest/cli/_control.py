@@ -33,7 +33,10 @@ ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 0.005
 USERS = "/run/user/*/eastwest"  # where root finds the directories of others
 
-Trouble = Literal["gone", "refused", "silent", "strange"]
+Trouble = Literal["gone", "refused", "silent", "strange", "none"]
+
+
+_KINDS: Mapping[str, Trouble] = {"access": "refused", "full": "refused", "none": "none"}
 
 
 class LookError(Exception):
@@ -295,7 +298,7 @@ class Asker:
             raise LookError("strange", f"{self.who} does not answer as Eastwest does") from None
         head = rows[0] if rows else {}
         if "error" in head:
-            kind: Trouble = "refused" if head["error"] in ("access", "full") else "strange"
+            kind = _KINDS.get(text(head, "error"), "strange")
             raise LookError(kind, f"{self.who}: {text(head, 'detail')}")
         if whole(head, "control") != 1:
             raise LookError("strange", f"{self.who} does not answer as Eastwest does")
