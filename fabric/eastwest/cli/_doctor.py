@@ -7,12 +7,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from .. import _native_rundir, _rundir
+from .. import __version__, _native_rundir, _rundir
 from .._config import Config
 from .._context import Context
 from .._errors import EastwestError
 from .._fabric import given, installed
-from . import _control, _limits, _machine
+from . import _control, _fabric_checks, _fabric_facts, _limits, _machine
 from ._arguments import Commands, add_command, load_config
 from ._exits import Exit
 from ._machine import Finding
@@ -26,14 +26,23 @@ TRY_SECONDS = 1.0
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    add_command(
+    parser = add_command(
         commands,
         "doctor",
         run,
         "check this machine and say what would help",
         "Each finding is ok, a note (works, and could be better) or a problem. Exits with 1 if\n"
         "there is a problem. Changes nothing.",
-        ["eastwest doctor", "eastwest doctor --json | jq '.findings[] | select(.state != \"ok\")'"],
+        [
+            "eastwest doctor",
+            "eastwest doctor --json | jq '.findings[] | select(.state != \"ok\")'",
+            "eastwest doctor --device af_xdp:iface=eth1",
+        ],
+    )
+    parser.add_argument(
+        "--device",
+        metavar="KIND:KEY=VALUE,...",
+        help="check what our own TCP/IP needs for this device; default: fabric_device",
     )
 
 
@@ -122,7 +131,22 @@ def _of_settings(args: argparse.Namespace) -> list[Finding]:
     except EastwestError as error:
         return [Finding("settings", "problem", str(error), "correct it: 'eastwest config --paths'")]
     memory = _limits.memory_limit(config.memory_bytes_max)
-    return [memory, *_directories(config), *_fabric(config), _tcp(config), _access(config)]
+    fabric = [*_fabric(config), *_device(config, args.device)]
+    return [memory, *_directories(config), *fabric, _tcp(config), _access(config)]
+
+
+def _device(config: Config, asked: str | None) -> list[Finding]:
+    """Judge what the device of our own TCP/IP needs, if there is one."""
+    device = asked or config.fabric_device
+    if not device:
+        return []
+    parsed = _fabric_checks.parse(device)
+    if isinstance(parsed, str):
+        fix = "correct it, unless the plug-in is one of your own"
+        return [Finding("fabric device", "problem" if asked else "note", parsed, fix)]
+    ours = tuple(each.partition("/")[0] for each in config.fabric_addresses)
+    facts = _fabric_facts.look(parsed, config.fabric_plugin or installed(), ours)
+    return _fabric_checks.judge(facts, __version__)
 
 
 def _directories(config: Config) -> list[Finding]:
