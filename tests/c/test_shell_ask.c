@@ -8,7 +8,7 @@
 
 enum { ROOM = 32 * 1024, PCAP_HEAD = 24, RECORD_HEAD = 16, MANY = 40 };
 
-static char answer[ROOM];
+static char answer[ROOM + 1];
 static char folder[] = "/tmp/ew-ask-XXXXXX", path[64];
 
 static int64_t ask_in(struct duo *duo, int which, const char *question, size_t room)
@@ -228,6 +228,8 @@ static void who_may_look_may_not_do_all(void)
     CHECK(strstr(control(&duo, "ping 10.0.0.2", CONTROL_MAY_SEND), "\"ping\":") != NULL);
     CHECK(strstr(control(&duo, "capture state", CONTROL_MAY_SEND), "\"error\":\"access\"") != NULL);
     CHECK(strstr(control(&duo, "capture state", CONTROL_MAY_WRITE), "\"capture\":\"never\"") != NULL);
+    CHECK(ewi_control_ask(&ewi_kernel_stack, duo.side[0].stack, "conn", CONTROL_MAY_WRITE, answer) > 0);
+    CHECK(says("\"error\":\"none\"")); /* which has no such call */
     CHECK(strstr(control(&duo, "nonsense", CONTROL_MAY_WRITE), "\"error\":\"question\"") != NULL);
     duo_close(&duo);
 }

@@ -17,10 +17,11 @@ from eastwest.cli._control import LookError, Place
 from eastwest.cli._exits import Exit
 from eastwest.cli._net_ask import Answer, NetError, Stack, choose
 from eastwest.cli._net_show import addr_cells, conn_lines, neigh_cells, rates, route_cells
-from tests.python.command_line import finish, next_line, run, run_json, sentence, start
+from tests.python.command_line import finish, next_line, run, run_json, sentence, serving, start
 from tests.python.control_sockets import says, stranger
 
 HOST = Path(__file__).parents[2] / "build/dev/tests/shell/shell_net_host"
+DPDK = Path(__file__).parents[2] / "build/dev/transport/dpdk/eastwest_dpdk_plugin.so"
 PCAP_NS = 0xA1B23C4D
 HEAD = b'{"control":1,"reply":"net","version":"0","pid":7,"now_ns":5}\n'
 
@@ -264,6 +265,30 @@ def test_a_stranger_cannot_do_harm(runtime_dir: Path) -> None:
         assert "does not answer as Eastwest does" in sentence(done)
     with stranger(runtime_dir, says(HEAD)):
         assert run("net", "ping", "10.0.0.2").returncode == 4
+
+
+@pytest.mark.skipif(not DPDK.exists(), reason="needs DPDK")
+def test_a_process_with_a_device_of_dpdk(
+    runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way: plug-in, context, control socket. catches: another stack of the context"""
+    fabric = {
+        "EASTWEST_SECURITY": "none",
+        "EASTWEST_DPDK_PAGES": "small",
+        "EASTWEST_FABRIC_NETWORK": "lab",
+        "EASTWEST_FABRIC_DEVICE": "ring:name=lab",
+        "EASTWEST_FABRIC_ADDRESSES": "10.77.0.1/24",
+        "EASTWEST_FABRIC_PLUGIN": str(DPDK),
+    }
+    for name, value in fabric.items():
+        monkeypatch.setenv(name, value)
+    with serving("pricing", "--mode", "echo") as process:
+        found = run_json("net", "port", "--pid", str(process.pid))
+        assert found["ports"][0]["driver"] == "net_ring"
+        (address,) = run_json("net", "addr")["addresses"]
+        assert address["address"] == "10.77.0.1"
+        (listener,) = run_json("net", "conn", "--listen")["listeners"]
+        assert listener["local"].startswith("10.77.0.1:")
 
 
 # ------------------------------------------------------------------ judged

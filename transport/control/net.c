@@ -34,9 +34,12 @@ size_t ewi_control_ask(const struct stack_ops *ops, struct ewi_stack *stack, con
     struct text text = {.bytes = out, .room = CONTROL_PACKET_BYTES};
     int64_t length;
 
-    if (stack == NULL || ops->bytes <= offsetof(struct stack_ops, ask) || ops->ask == NULL)
+    if (stack == NULL)
         return ewi_control_refuse("none", "this context has no TCP/IP of its own: its settings name no "
                                   "network, or the device is not open", out, CONTROL_PACKET_BYTES);
+    if (ops->bytes <= offsetof(struct stack_ops, ask) || ops->ask == NULL)
+        return ewi_control_refuse("none", "the stack of this context answers no questions", out,
+                                  CONTROL_PACKET_BYTES);
     if (right < right_for(question))
         return ewi_control_refuse("access", why_not(right_for(question)), out, CONTROL_PACKET_BYTES);
     ewi_control_put_head(&text, "net");
