@@ -18,7 +18,7 @@ static struct {
     struct net_frame frames[DEVICE_BURST];
     uint64_t sleeps;
     uint8_t bytes[REST]; /* of one connection: what came back is sent from here */
-    uint64_t taken, given;
+    uint64_t taken, given, released; /* of this round through bytes; the stream's, before it */
     ewi_stream stream;
 } peer;
 
@@ -75,13 +75,12 @@ static void echo(uint64_t now)
 
 static void reuse(void)
 {
-    static uint64_t base;
     uint64_t released = 0;
 
     if (peer.taken < REST || ewi_net_released(peer.net, peer.stream, &released) != 0)
         return;
-    if (released - base == REST) {
-        base = released;
+    if (released - peer.released == REST) {
+        peer.released = released;
         peer.taken = peer.given = 0;
     }
 }
@@ -93,8 +92,9 @@ static void handle_events(uint64_t now)
 
     while ((count = ewi_net_events(peer.net, events, DEVICE_BURST)) != 0)
         for (uint32_t i = 0; i < count; i++)
-            if (events[i].bits & STACK_ACCEPT)
-                (void)ewi_net_accept(peer.net, events[i].stream, 1, &peer.stream);
+            if ((events[i].bits & STACK_ACCEPT) &&
+                ewi_net_accept(peer.net, events[i].stream, 1, &peer.stream) == 0)
+                peer.taken = peer.given = peer.released = 0;
     if (peer.stream != 0) {
         reuse();
         echo(now);

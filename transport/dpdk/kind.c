@@ -31,7 +31,7 @@ static const struct dpdk_kind kinds[] = {
      "no offloads here: on the other end of a veth, ethtool -K IFACE tx off gso off tso off gro off"},
     {"tap", "net_tap", "tap:iface=NAME",
      {{"iface", DPDK_IFACE, true}},
-     DPDK_SLEEP_QUEUE, DPDK_OWN_MAC, 9000, 256, 256,
+     DPDK_SLEEP_QUEUE, DPDK_OWN_MAC, 1500, 256, 256,
      "one system call for each packet and each look; the driver's real-time signal is refused"},
     {"ring", "net_ring", "ring:name=NAME",
      {{"name", DPDK_TEXT, true}},

@@ -408,8 +408,7 @@ static int start(struct plan *plan)
     struct device *device = plan->device;
     int code;
 
-    if (is_kind(device, "tap") && /* the driver would take 1504 at most */
-        (code = ewi_dpdk_iface_set_mtu(device->facts.name, device->facts.mtu)) != 0)
+    if (is_kind(device, "tap") && (code = rte_eth_dev_set_mtu(device->port, device->facts.mtu)) != 0)
         return refuse_driver(plan, code, "does not take the MTU");
     if ((code = rte_eth_dev_start(device->port)) != 0)
         return refuse_driver(plan, code, "does not start");

@@ -161,7 +161,6 @@ void ewi_dpdk_sockets_close(const struct dpdk_text *text, const char *iface, int
 
 /* ---- interfaces ---- */
 
-/* The answer overwrites the union behind the name, which holds the question. */
 static int ask(int fd, const char *iface, unsigned long what, struct ifreq *request)
 {
     int own = fd >= 0 ? fd : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -203,11 +202,4 @@ int ewi_dpdk_iface_mtu(const char *iface)
     int code = ask(-1, iface, SIOCGIFMTU, &request);
 
     return code != 0 ? code : request.ifr_mtu < UINT16_MAX ? request.ifr_mtu : UINT16_MAX;
-}
-
-int ewi_dpdk_iface_set_mtu(const char *iface, uint16_t mtu)
-{
-    struct ifreq request = {.ifr_mtu = mtu};
-
-    return ask(-1, iface, SIOCSIFMTU, &request);
 }

@@ -37,6 +37,5 @@ int ewi_dpdk_iface_join(const char *iface);
 bool ewi_dpdk_iface_is_up(int fd, const char *iface);
 /* Of IP; or negative errno. */
 int ewi_dpdk_iface_mtu(const char *iface);
-int ewi_dpdk_iface_set_mtu(const char *iface, uint16_t mtu);
 
 #endif
