@@ -130,7 +130,7 @@ static void ninth_address_is_refused(void)
         snprintf(text + strlen(text), 64, "address=10.0.%d.1/24\n", i);
     accept(text);
     CHECK_EQ(settings.addresses_count, SHELL_ADDRESSES_MAX);
-    strcat(text, "address=10.0.99.1/24\n");
+    snprintf(text + strlen(text), 64, "address=10.0.99.1/24\n");
     refuse(text, "10.0.99.1/24", "at most 8");
 }
 
@@ -155,7 +155,7 @@ static void wrong_switches_macs_keys_and_lines_are_refused(void)
     text[7 + SHELL_DEVICE_BYTES] = '\0';
     refuse(text, "device=xxx", "at most 1023 bytes");
     text[7 + SHELL_DEVICE_BYTES - 1] = '\0';
-    strcat(text, "\naddress=10.0.0.1/8");
+    snprintf(text + strlen(text), 64, "\naddress=10.0.0.1/8");
     accept(text);
 }
 

@@ -107,7 +107,7 @@ static struct wire *make_wire(const char *name, uint32_t ring, uint32_t packets)
     if (wire == NULL)
         wire_die("no memory");
     memset(wire, 0, sizeof(*wire));
-    strcpy(wire->name, name);
+    snprintf(wire->name, sizeof(wire->name), "%s", name);
     wire->each = packets + 2 * ring + DEVICE_BURST;
     wire->memory = calloc(2 * (size_t)wire->each, WIRE_BUFFER_BYTES);
     wire->state = calloc(2 * (size_t)wire->each, sizeof(*wire->state));
@@ -163,10 +163,10 @@ static int read_words(const struct device_options *options, struct words *words)
     *words = (struct words){.ring = RING_DEFAULT, .can_sleep = true};
     if (strncmp(options->text, "wire:", 5) != 0 || strlen(options->text) >= sizeof(text))
         return refuse(options, -EINVAL, "want wire:name=NAME[,sleep=off][,ring=FRAMES]");
-    strcpy(text, options->text + 5);
+    snprintf(text, sizeof(text), "%s", options->text + 5);
     while ((word = strsep(&rest, ",")) != NULL) {
         if (strncmp(word, "name=", 5) == 0 && word[5] != '\0' && strlen(word + 5) < WIRE_NAME_BYTES)
-            strcpy(words->name, word + 5);
+            memcpy(words->name, word + 5, strlen(word + 5) + 1);
         else if (strcmp(word, "sleep=off") == 0)
             words->can_sleep = false;
         else if (strncmp(word, "ring=", 5) == 0)
@@ -193,7 +193,7 @@ static void set_facts(struct device *device, const struct device_options *option
     snprintf(facts->name, sizeof(facts->name), "%s.%d", device->wire->name, device->end);
     memcpy(facts->mac, options->mac_given ? options->mac : mac, sizeof(facts->mac));
     if (!can_sleep)
-        strcpy(facts->why, "this wire was told not to sleep");
+        snprintf(facts->why, sizeof(facts->why), "this wire was told not to sleep");
 }
 
 static int join(struct wire *wire, const struct device_options *options, const struct words *words,
