@@ -46,6 +46,7 @@ COMMANDS = {
     "net-sum": c_program("net_sum"),
     "net-base": c_program("net_base"),
     "net-wire": c_program("net_wire"),
+    "shell": c_program("shell"),
     "net-million": [*c_program("net_wire"), "--million"],
     "python-roundtrip": module("roundtrip"),
     "python-oneway": module("oneway"),

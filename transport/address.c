@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "transport/error.h"
+#include "transport/fabric.h"
 #include "transport/local/rundir.h"
 
 enum { PATH_BYTES = 4096 };
@@ -28,10 +29,29 @@ bool ewi_address_is_local(const char *address)
     return strncmp(address, "shm:", 4) == 0;
 }
 
+static int pick_stack(ew_context *context, const char *address, struct context_stack **on,
+                      struct stack_addr *remote)
+{
+    char network[FABRIC_NETWORK_BYTES];
+    const char *at = address + strlen("tcp://");
+
+    if (strncmp(address, "tcp://", strlen("tcp://")) == 0 && ewi_addr_parse(at, remote) == EW_OK) {
+        *on = &context->stacks[CONTEXT_KERNEL];
+        return EW_OK;
+    }
+    if (ewi_fabric_split(address, network, &at) && ewi_addr_parse(at, remote) == EW_OK)
+        return ewi_fabric_find(context, network, on);
+    return ewi_fail(EW_EINVAL, "address \"%s\": must be shm:DIRECTORY/SOCKET, tcp://A.B.C.D:PORT, "
+                               "tcp://[A::B]:PORT, dpdk://NETWORK/A.B.C.D:PORT or "
+                               "dpdk://NETWORK/[A::B]:PORT",
+                    address);
+}
+
 int ewi_address_dial(ew_context *context, const struct dial *wanted, ew_channel **out,
                      ew_query_info *query)
 {
     char directory[PATH_BYTES];
+    struct context_stack *on;
     struct stack_addr remote;
     const char *name = NULL;
     int code;
@@ -42,10 +62,6 @@ int ewi_address_dial(ew_context *context, const struct dial *wanted, ew_channel 
             return code;
         return ewi_local_connect(context, directory, name, wanted, out, query);
     }
-    if (strncmp(wanted->address, "tcp://", 6) != 0 ||
-        ewi_addr_parse(wanted->address + 6, &remote) != EW_OK)
-        return ewi_fail(EW_EINVAL, "address \"%s\": must be shm:DIRECTORY/SOCKET, "
-                                   "tcp://A.B.C.D:PORT or tcp://[A::B]:PORT",
-                        wanted->address);
-    return ewi_stream_connect(context, &remote, wanted, out, query);
+    code = pick_stack(context, wanted->address, &on, &remote);
+    return code == EW_OK ? ewi_stream_connect(on, &remote, wanted, out, query) : code;
 }

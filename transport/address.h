@@ -1,12 +1,12 @@
 /* transport/address.h - dial whatever an address names.
  *
- * Purpose    One place that knows the forms of addresses: "shm:DIRECTORY/SOCKET" and
- *            "tcp://ADDR:PORT".
+ * Purpose    One place that knows the forms of addresses: "shm:DIRECTORY/SOCKET",
+ *            "tcp://ADDR:PORT" and "dpdk://NETWORK/ADDR:PORT".
  * Shape      text
  * Owner      none
  * Threads    any; dialling blocks
  * Trust      the text comes from the application, a file or a registry
- * Errors     EW_EINVAL with the text and the forms that are allowed; those of connect
+ * Errors     EW_EINVAL with the text and the forms that are allowed; those of connect; EW_EUNREACHABLE: no port on that network, with the reason
  * Invariants none
  * Ordering   none
  * Source     none

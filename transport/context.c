@@ -4,19 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "transport/channel/channel.h"
 #include "transport/control/control.h"
 #include "transport/error.h"
+#include "transport/fabric.h"
 #include "transport/hello.h"
 #include "transport/listener.h"
 #include "transport/machine.h"
 #include "transport/process.h"
 #include "transport/quota.h"
 #include "transport/retired.h"
-#include "transport/stream/user.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
@@ -37,6 +36,19 @@ void ewi_context_take(ew_context *context)
     atomic_fetch_add_explicit(&context->shares, 1, memory_order_relaxed); /* whoever calls has one */
 }
 
+bool ewi_context_take_if_alive(ew_context *context)
+{
+    uint32_t shares = atomic_load_explicit(&context->shares, memory_order_relaxed); /* then compared */
+
+    do {
+        if (shares == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&context->shares, &shares, shares + 1,
+                                                    memory_order_relaxed,   /* as ewi_context_take */
+                                                    memory_order_relaxed)); /* compared again */
+    return true;
+}
+
 static void destroy(ew_context *context)
 {
     ewi_process_remove_context(context);
@@ -46,14 +58,11 @@ static void destroy(ew_context *context)
     ewi_control_free(context->control);
     ewi_tombs_free(&context->tombs);
     if (context->reactor != NULL) {
-        ewi_reactor_remove(context->reactor, context->stack_source);
         ewi_cover_close(&context->cover);
         ewi_silence_close(context);
-        if (context->stack != NULL) {
-            while (ewi_stream_dispatch(&ewi_kernel_stack, context->stack, ewi_now_ns()) > 0)
-                ; /* the last CLOSED events free their users */
-            ewi_kernel_stack.close(context->stack);
-        }
+        for (int i = 0; i < CONTEXT_STACKS; i++)
+            ewi_context_stack_stop(&context->stacks[i]);
+        ewi_fabric_free(context);
         ewi_reactor_release(context->reactor);
     }
     free(context);
@@ -346,33 +355,10 @@ static int take_options(ew_context *context, const ew_context_options *options)
 
 /* ---- life ---- */
 
-/* For who has no share: false, the last one is gone and destroy is on its way. */
-static bool take_if_alive(ew_context *context)
+static int start_kernel(ew_context *context)
 {
-    uint32_t shares = atomic_load_explicit(&context->shares, memory_order_relaxed); /* then compared */
-
-    do {
-        if (shares == 0)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&context->shares, &shares, shares + 1,
-                                                    memory_order_relaxed,   /* as ewi_context_take */
-                                                    memory_order_relaxed)); /* compared again */
-    return true;
-}
-
-static void on_stack(void *object, uint32_t events, uint64_t now_ns)
-{
-    ew_context *context = object;
-
-    (void)events;
-    if (!take_if_alive(context)) /* the last guest may go while we are at it */
-        return; /* destroy waits for us and does the rest */
-    ewi_stream_dispatch(&ewi_kernel_stack, context->stack, now_ns);
-    ewi_context_give(context);
-}
-
-static int start(ew_context *context)
-{
+    struct context_stack *kernel = &context->stacks[CONTEXT_KERNEL];
+    struct ewi_stack *stack;
     uint8_t seed[32];
     const struct stack_options options = {.streams_max = STREAMS_MAX,
                                           .seed = seed,
@@ -381,7 +367,23 @@ static int start(ew_context *context)
     int code = ewi_random(seed, sizeof(seed));
 
     if (code == EW_OK)
-        code = context->nudge_fd = ewi_process_eventfd();
+        code = ewi_kernel_stack.open(&options, &stack);
+    if (code != EW_OK)
+        return code;
+    code = ewi_context_stack_start(kernel, stack);
+    if (code != EW_OK)
+        ewi_kernel_stack.close(stack);
+    return code;
+}
+
+static int start(ew_context *context, const ew_context_options *options)
+{
+    int code = context->nudge_fd = ewi_process_eventfd();
+
+    context->stacks[CONTEXT_KERNEL] =
+        (struct context_stack){.context = context, .ops = &ewi_kernel_stack, .path = EW_PATH_TCP};
+    context->stacks[CONTEXT_FABRIC] =
+        (struct context_stack){.context = context, .path = EW_PATH_DPDK};
     if (code >= 0)
         code = context->news_fd = ewi_process_eventfd();
     if (code >= 0)
@@ -391,10 +393,9 @@ static int start(ew_context *context)
     if (code == EW_OK)
         code = ewi_silence_open(context);
     if (code == EW_OK)
-        code = ewi_kernel_stack.open(&options, &context->stack);
+        code = start_kernel(context);
     if (code == EW_OK)
-        code = ewi_reactor_add(context->reactor, ewi_kernel_stack.wait_fd(context->stack), EPOLLIN,
-                               on_stack, context, &context->stack_source);
+        code = ewi_fabric_open(context, options->fabric, options->fabric_plugin);
     return code;
 }
 
@@ -426,7 +427,7 @@ int ew_context_open(const ew_context_options *options, ew_context **out)
     context->quota_cpus = ewi_quota_cpus(QUOTA_ROOT, QUOTA_MEMBERSHIP);
     context->spin_ns = context->quota_cpus == 1 ? 0 : spin_cap(ewi_machine_wake_ns());
     ewi_process_add_context(context);
-    code = start(context);
+    code = start(context, options);
     if (code != EW_OK) {
         ewi_context_give(context);
         return code < EW_EAGAIN ? code : ewi_fail(code, "the context could not be opened: %s",
@@ -455,6 +456,7 @@ void ew_context_close(ew_context *context)
         ewi_listener_give(listener);
     }
     abort_channels(context);
+    ewi_fabric_close(context);
     ewi_context_give(context);
 }
 

@@ -2,7 +2,7 @@
  *
  * Purpose    One place for what a program configures once; independent contexts share nothing but
  *            the process's reactor.
- * Shape      fixed at open, except counters, lists and the kernel stack's streams
+ * Shape      fixed at open, except counters, lists and the streams of the stacks
  * Owner      counted: the caller's handle, every channel and every listener hold one share
  * Threads    any; lists under `lock`. Lock order: reactor, then context.
  * Trust      allow lists decide who may connect locally; uids come from the kernel
@@ -18,8 +18,8 @@
 
 #include "shm/lock.h"
 #include "shm/region.h"
+#include "transport/context_stack.h"
 #include "transport/reactor.h"
-#include "transport/stack.h"
 #include "transport/stream/cover.h"
 #include "transport/stream/silence.h"
 #include "transport/tombs.h"
@@ -35,6 +35,9 @@ enum {
 #define STRANGER_UID UINT32_MAX /* guests over a stream */
 
 struct control_socket; /* transport/control/control.h */
+struct fabric;         /* transport/fabric.h */
+
+enum context_stack_index { CONTEXT_KERNEL = 0, CONTEXT_FABRIC = 1, CONTEXT_STACKS = 2 };
 
 struct uid_account {
     uint32_t uid;
@@ -64,8 +67,8 @@ struct ew_context {
     int news_fd;  /* readable: look at ew_context_news */
     int nudge_fd; /* readable: whoever sleeps on a local link looks whether it is to move */
     struct reactor *reactor;
-    struct ewi_stack *stack; /* the kernel's */
-    struct source *stack_source;
+    struct context_stack stacks[CONTEXT_STACKS];
+    struct fabric *fabric; /* NULL: none is configured */
     struct stream_cover_list cover;
     struct stream_silence silence;
     struct control_socket *control; /* NULL: nobody looks in */
@@ -89,6 +92,8 @@ static inline bool ewi_context_is_forked(const ew_context *context)
 
 int ewi_context_forked_error(void);
 void ewi_context_take(ew_context *context);
+/* For who has no share: false, the last one is gone. */
+bool ewi_context_take_if_alive(ew_context *context);
 void ewi_context_give(ew_context *context);
 void ewi_context_add_channel(ew_context *context, ew_channel *channel);
 void ewi_context_forget_channel(ew_context *context, ew_channel *channel); /* twice is fine */

@@ -43,7 +43,7 @@ int ewi_hello_await(int fd, short events, const struct dial *dial);
 /* The two ways to dial; EW_OK and *out, and for a query *query. */
 int ewi_local_connect(ew_context *context, const char *directory, const char *name,
                       const struct dial *dial, ew_channel **out, ew_query_info *query);
-int ewi_stream_connect(ew_context *context, const struct stack_addr *address,
+int ewi_stream_connect(struct context_stack *on, const struct stack_addr *address,
                        const struct dial *dial, ew_channel **out, ew_query_info *query);
 void ewi_query_fill(const struct hello *welcome, const char *facts, uint64_t began_ns,
                     ew_query_info *out);

@@ -35,7 +35,7 @@ enum link_state {
 struct channel_link;
 
 struct link_ops {
-    ew_path path;
+    bool drives; /* what arrives has to be taken in by somebody; else it lies in memory by itself */
     /* Records were committed to our ring: see to it that the peer gets them. */
     void (*committed)(ew_channel *channel);
     /* The reader's position was published. NULL: nothing to do each time. */

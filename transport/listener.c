@@ -59,13 +59,14 @@ static bool serves(const ew_listener *listener, const struct hello *hello)
 }
 
 /* Of the context's listeners, the one that serves this; with a share, NULL: none. */
-static ew_listener *find(ew_context *context, const struct hello *hello)
+static ew_listener *find(const struct context_stack *on, const struct hello *hello)
 {
+    ew_context *context = on->context;
     ew_listener *listener;
 
     ewi_lock_enter(&context->lock);
     for (listener = context->listeners; listener != NULL; listener = listener->next)
-        if (listener->port != NULL && serves(listener, hello))
+        if (listener->ports[on - context->stacks] != NULL && serves(listener, hello))
             break;
     if (listener != NULL)
         ewi_listener_take(listener);
@@ -120,7 +121,7 @@ static int judge(ew_context *context, ew_listener *listener, const struct hello 
     return count_channel(listener, text);
 }
 
-int ewi_listener_judge(ew_context *context, ew_listener *local, const struct hello *hello,
+int ewi_listener_judge(struct context_stack *on, ew_listener *local, const struct hello *hello,
                        ew_listener **out, char text[WIRE_TEXT_BYTES_MAX])
 {
     ew_listener *listener;
@@ -135,7 +136,7 @@ int ewi_listener_judge(ew_context *context, ew_listener *local, const struct hel
         listener = local;
         ewi_listener_take(listener);
     } else {
-        listener = local == NULL ? find(context, hello) : NULL;
+        listener = local == NULL ? find(on, hello) : NULL;
     }
     if (hello->intent == WIRE_QUERY) {
         if (listener == NULL) {
@@ -146,7 +147,7 @@ int ewi_listener_judge(ew_context *context, ew_listener *local, const struct hel
         *out = listener;
         return EW_OK;
     }
-    code = judge(context, listener, hello, text);
+    code = judge(on->context, listener, hello, text);
     if (code != EW_OK && listener != NULL)
         ewi_listener_give(listener);
     if (code == EW_OK)
@@ -364,6 +365,11 @@ static void remove_from_context(ew_listener *listener)
     ewi_lock_give(&context->lock);
 }
 
+static int share_port(ew_listener *listener, enum context_stack_index index, const char *bind)
+{
+    return ewi_port_share(&listener->context->stacks[index], bind, &listener->ports[index]);
+}
+
 int ew_listen(ew_context *context, const ew_listen_options *options, ew_listener **out)
 {
     ew_listener *listener;
@@ -371,8 +377,11 @@ int ew_listen(ew_context *context, const ew_listen_options *options, ew_listener
 
     if (ewi_context_is_forked(context))
         return ewi_context_forked_error();
-    if (options->service == NULL || (options->runtime_dir == NULL && options->bind == NULL))
-        return ewi_fail(EW_EINVAL, "a listener needs a service, and a runtime_dir, a bind or both");
+    if (options->service == NULL ||
+        (options->runtime_dir == NULL && options->bind == NULL && options->fabric == 0))
+        return ewi_fail(EW_EINVAL, "a listener needs a service, and a runtime_dir, a bind or a fabric");
+    if (options->fabric != 0 && context->fabric == NULL)
+        return ewi_fail(EW_EINVAL, "fabric = 1, and the context has no fabric network");
     listener = calloc(1, sizeof(*listener));
     if (listener == NULL)
         return ewi_fail(EW_EMEMORY, "no memory for a listener");
@@ -384,7 +393,9 @@ int ew_listen(ew_context *context, const ew_listen_options *options, ew_listener
     if (code == EW_OK)
         add_to_context(listener);
     if (code == EW_OK && options->bind != NULL)
-        code = ewi_port_share(context, options->bind, &listener->port);
+        code = share_port(listener, CONTEXT_KERNEL, options->bind);
+    if (code == EW_OK && options->fabric != 0)
+        code = share_port(listener, CONTEXT_FABRIC, NULL);
     if (code == EW_OK && options->runtime_dir != NULL)
         code = ewi_local_listen(listener, options->runtime_dir);
     if (code != EW_OK) {
@@ -398,14 +409,23 @@ int ew_listen(ew_context *context, const ew_listen_options *options, ew_listener
 
 int ew_listener_get_info(ew_listener *listener, ew_listener_info *out)
 {
+    char address[STREAM_ADDRESS_BYTES] = "";
+
     if (ewi_context_is_forked(listener->context))
         return ewi_context_forked_error();
     *out = (ew_listener_info){0};
     memcpy(out->instance, listener->instance, sizeof(out->instance));
     memcpy(out->local_address, listener->local_address, sizeof(out->local_address));
+    ewi_reactor_lock(listener->context->reactor); /* nobody closes it meanwhile */
+    if (listener->ports[CONTEXT_KERNEL] != NULL)
+        ewi_port_address(listener->ports[CONTEXT_KERNEL], address);
+    snprintf(out->tcp_address, sizeof(out->tcp_address), "%.79s", address);
+    address[0] = '\0';
+    if (listener->ports[CONTEXT_FABRIC] != NULL)
+        ewi_port_address(listener->ports[CONTEXT_FABRIC], address);
+    snprintf(out->fabric_address, sizeof(out->fabric_address), "%s", address);
+    ewi_reactor_unlock(listener->context->reactor);
     ewi_lock_enter(&listener->lock);
-    if (listener->port != NULL)
-        ewi_port_address(listener->port, out->tcp_address, sizeof(out->tcp_address));
     out->accepted = listener->accepted;
     out->refused = listener->refused;
     out->dropped = listener->dropped;
@@ -438,7 +458,7 @@ int ew_listener_drain(ew_listener *listener)
 
 void ew_listener_close(ew_listener *listener)
 {
-    struct tcp_port *port;
+    struct tcp_port *ports[CONTEXT_STACKS];
     ew_channel *waiting;
     bool closed;
 
@@ -452,16 +472,17 @@ void ew_listener_close(ew_listener *listener)
     listener->first = NULL;
     listener->last = &listener->first;
     listener->waiting = 0;
-    port = listener->port;
-    listener->port = NULL;
+    memcpy(ports, listener->ports, sizeof(ports));
+    memset(listener->ports, 0, sizeof(ports));
     ewi_lock_give(&listener->lock);
     ewi_reactor_unlock(listener->context->reactor);
     if (closed)
         return;
     remove_from_context(listener);
     ewi_local_unlisten(listener);
-    if (port != NULL)
-        ewi_port_give(listener->context, port);
+    for (int i = 0; i < CONTEXT_STACKS; i++)
+        if (ports[i] != NULL)
+            ewi_port_give(ports[i]);
     if (listener->event_fd >= 0)
         signal_event(listener);
     while (waiting != NULL) {

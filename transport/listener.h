@@ -1,7 +1,7 @@
 /* transport/listener.h - one published instance of a service, and who waits to be accepted.
  *
  * Purpose    Take connections in the reactor, judge their hello, queue the channels for accept().
- * Shape      a local socket in a runtime directory, a share of a TCP port, or both; a queue
+ * Shape      a local socket in a runtime directory, shares of TCP ports, or both; a queue
  * Owner      counted: the caller's handle and every channel accepted from it hold a share
  * Threads    accept, close, info: any. Guests (connections before their hello) belong to the
  *            reactor's thread.
@@ -17,6 +17,7 @@
 #define EWI_TRANSPORT_LISTENER_H
 
 #include "transport/context.h"
+#include "transport/fabric.h"
 #include "transport/local/rundir.h"
 
 struct tcp_port;
@@ -34,7 +35,7 @@ struct ew_listener {
     struct source *source;
     char name[RUNDIR_NAME_BYTES];
     char local_address[4224];
-    struct tcp_port *port; /* NULL: no TCP */
+    struct tcp_port *ports[CONTEXT_STACKS]; /* NULL: not on this stack */
 
     struct lock lock; /* the rest */
     bool closed, draining;
@@ -46,8 +47,8 @@ struct ew_listener {
 };
 
 /* Find and judge: EW_OK with *out (one more channel is counted for OPEN), or the code and text of
- * a refusal. local: the listener whose socket it came to, NULL: any of the context. */
-int ewi_listener_judge(ew_context *context, ew_listener *local, const struct hello *hello,
+ * a refusal. local: the listener whose socket it came to; NULL: any that is on this stack. */
+int ewi_listener_judge(struct context_stack *on, ew_listener *local, const struct hello *hello,
                        ew_listener **out, char text[WIRE_TEXT_BYTES_MAX]);
 void ewi_listener_take(ew_listener *listener);
 void ewi_listener_give(ew_listener *listener);
@@ -66,8 +67,13 @@ int ewi_local_listen(ew_listener *listener, const char *directory);
 void ewi_local_unlisten(ew_listener *listener);
 
 /* ---- transport/stream/accept.c ---- */
-int ewi_port_share(ew_context *context, const char *bind, struct tcp_port **out);
-void ewi_port_give(ew_context *context, struct tcp_port *port);
-void ewi_port_address(const struct tcp_port *port, char *out, size_t room);
+/* bind NULL: the one port that all listeners share on the fabric. */
+int ewi_port_share(struct context_stack *on, const char *bind, struct tcp_port **out);
+void ewi_port_give(struct tcp_port *port);
+/* Of its first address; "": the fabric has not chosen one yet. */
+void ewi_port_address(struct tcp_port *port, char out[STREAM_ADDRESS_BYTES]);
+/* The fabric's port is (perhaps) there again: open what is closed; the first error. Under the reactor's
+ * lock. */
+int ewi_port_open_all(struct context_stack *on);
 
 #endif

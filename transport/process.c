@@ -35,8 +35,9 @@ static void after_fork_in_child(void)
 {
     for (ew_context *context = process.contexts; context != NULL; context = context->next) {
         atomic_store_explicit(&context->forked, 1, memory_order_relaxed); /* Q1 */
-        if (context->stack != NULL)
-            ewi_kernel_stack.forked(context->stack); /* closes its sockets (I1) */
+        for (int i = 0; i < CONTEXT_STACKS; i++)
+            if (context->stacks[i].stack != NULL)
+                context->stacks[i].ops->forked(context->stacks[i].stack); /* closes its sockets (I1) */
     }
     for (size_t i = 0; i < process.fds_count; i++)
         close(process.fds[i]); /* I1 */

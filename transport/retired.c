@@ -15,8 +15,7 @@ struct retired {
     struct retired *older; /* of the same channel */
     struct source *source; /* the deadline, and of a socket its hang-up */
     int fd;                /* -1: a stream */
-    const struct stack_ops *ops;
-    struct ewi_stack *stack;
+    struct context_stack *on;
     ewi_stream stream;
     struct stream_user *user;
 };
@@ -41,8 +40,7 @@ static void end(struct retired *retired)
     if (retired->fd >= 0)
         ewi_process_close_fd(retired->fd);
     else
-        ewi_stream_finish(context->reactor, retired->ops, retired->stack, retired->stream,
-                          retired->user, true);
+        ewi_stream_finish(retired->on, retired->stream, retired->user, true);
     free(retired);
     ewi_context_give(context);
 }
@@ -61,7 +59,7 @@ static void on_stream(void *object, uint32_t bits, uint64_t now_ns)
 
     (void)bits, (void)now_ns;
     for (int round = 0; round < JUNK_ROUNDS; round++) {
-        int64_t got = retired->ops->recv_into(retired->stack, retired->stream, &room, 1);
+        int64_t got = retired->on->ops->recv_into(retired->on->stack, retired->stream, &room, 1);
 
         if (got == -EAGAIN)
             return;
@@ -125,8 +123,8 @@ void ewi_retire_socket(ew_channel *channel, int fd)
         ewi_process_close_fd(fd);
 }
 
-void ewi_retire_stream(ew_channel *channel, const struct stack_ops *ops, struct ewi_stack *stack,
-                       ewi_stream stream, struct stream_user *user)
+void ewi_retire_stream(ew_channel *channel, struct context_stack *on, ewi_stream stream,
+                       struct stream_user *user)
 {
     ew_context *context = channel->context;
     struct retired *retired;
@@ -134,14 +132,13 @@ void ewi_retire_stream(ew_channel *channel, const struct stack_ops *ops, struct 
     ewi_reactor_lock(context->reactor);
     retired = create(channel, -1, 0);
     if (retired == NULL) {
-        ewi_stream_finish(context->reactor, ops, stack, stream, user, true);
+        ewi_stream_finish(on, stream, user, true);
     } else {
-        retired->ops = ops;
-        retired->stack = stack;
+        retired->on = on;
         retired->stream = stream;
         retired->user = user;
-        ewi_stream_user_set(context->reactor, user, on_stream, retired);
-        ops->watch(stack, stream, STACK_READABLE);
+        ewi_stream_user_set(on, user, on_stream, retired);
+        on->ops->watch(on->stack, stream, STACK_READABLE);
     }
     ewi_reactor_unlock(context->reactor);
 }

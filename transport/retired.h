@@ -29,7 +29,7 @@ enum { RETIRED_MAX = 4 };
 void ewi_retire_socket(ew_channel *channel, int fd);
 /* The channel ends; what is retired stays for its time. */
 void ewi_retired_leave(ew_channel *channel);
-void ewi_retire_stream(ew_channel *channel, const struct stack_ops *ops, struct ewi_stack *stack,
-                       ewi_stream stream, struct stream_user *user);
+void ewi_retire_stream(ew_channel *channel, struct context_stack *on, ewi_stream stream,
+                       struct stream_user *user);
 
 #endif

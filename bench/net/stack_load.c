@@ -165,7 +165,7 @@ static void serve(struct end *end)
     uint64_t deadline;
     int count;
 
-    for (int look = 0; look < LOOKS && end->only != 0; look++)
+    for (int look = 0; look < LOOKS && end->only != 0 && load.client.ops == NULL; look++)
         answer(end, end->only);
     count = end->ops->poll(end->stack, now_ns(), events, EVENTS, &deadline);
     for (int i = 0; i < count; i++) {

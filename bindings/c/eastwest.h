@@ -7,7 +7,7 @@
  *            ew_listener: one published instance of a service. ew_channel: a full-duplex, ordered,
  *            message-preserving connection. Sizes are bytes, times nanoseconds (int64, < 0: no
  *            limit, 0: do not wait). Addresses: "shm:DIRECTORY/SOCKET", "tcp://A.B.C.D:PORT",
- *            "tcp://[A::B]:PORT".
+ *            "tcp://[A::B]:PORT", and "dpdk://NETWORK/..." likewise for who has a port there.
  * Owner      Handles are owned by the caller and given back by the matching _close or _free.
  *            Option structs and the strings in them are only read during the call.
  * Threads    Everything may be called from any thread at the same time, except _free, which must
@@ -108,6 +108,10 @@ typedef struct ew_context_options {
     uint32_t shm_stays;          /* 1: what was opened over shared memory never moves to a stream */
     const char *control_dir;     /* runtime directory in whose folder `proc` the first listener or
                                     channel opens a socket for tools that look in; NULL: none */
+    const char *fabric;          /* a port on a network that is not the kernel's, as lines "key=value":
+                                    network=NAME, address=IP/PREFIX (1 to 8), port=N (of listeners, 0:
+                                    any); all but network and port is for the plug-in. NULL: none */
+    const char *fabric_plugin;   /* path of the plug-in; NULL: it is not installed */
 } ew_context_options;
 
 EW_API int ew_context_open(const ew_context_options *options, ew_context **out);
@@ -129,8 +133,26 @@ EW_API int ew_context_get_stats(ew_context *context, ew_context_stats *out);
  * could not be opened. Nothing else fails because of that. */
 EW_API int ew_context_control_address(ew_context *context, char out[4224]);
 
+typedef enum ew_fabric_state { /* ABSENT: no plug-in that fits. CLOSED, LOST: it is tried again */
+    EW_FABRIC_NONE = 0, EW_FABRIC_ABSENT = 1, EW_FABRIC_CLOSED = 2, EW_FABRIC_UP = 3, EW_FABRIC_LOST = 4
+} ew_fabric_state;
+
+typedef struct ew_fabric_info {
+    int32_t state;             /* enum ew_fabric_state */
+    uint32_t streams;          /* open now, listeners included */
+    char network[64], device[48], plugin_version[32];
+    char reason[512];          /* why it is not UP; while it is, why it cannot sleep, or "" */
+    int64_t poll_interval_ns;  /* a device that cannot sleep is looked at so often; 0: it sleeps */
+    uint64_t losses;
+} ew_fabric_info;
+
+EW_API int ew_context_get_fabric(ew_context *context, ew_fabric_info *out);
+/* A tool's question to its stack; how long the answer is, which is JSON. EW_ENOTFOUND: no stack. */
+EW_API int64_t ew_context_ask_fabric(ew_context *context, const char *question, char *answer,
+                                     size_t room);
+
 /* Readable when a channel of the context has news: its link was lost or replaced, or its peer asks us
- * to go elsewhere; and when the last channel has ended. The same for life; owned by the context. */
+ * to go elsewhere; when the last one has ended; when the fabric has another state. Same for life. */
 EW_API int ew_context_fileno(ew_context *context);
 /* Makes it unreadable and writes the numbers (ew_channel_info) of channels with news, each once; how
  * many. As many as there is room for: call again, there may be more. */
@@ -144,9 +166,10 @@ typedef struct ew_listen_options {
     const char *service;      /* dot-separated DNS labels, 1..200 bytes */
     const char *protocol;     /* application protocol name, 0..63 bytes; "" matches only "" */
     const char *runtime_dir;  /* where the local socket goes; NULL: no local peers */
-    const char *bind;         /* "tcp://ADDR:PORT", port 0: any; NULL: no port is opened */
+    const char *bind;         /* "tcp://ADDR:PORT" of the kernel, port 0: any; NULL: no port is opened */
     const char *facts;        /* text for whoever asks (labels, zone ...), at most 1024 bytes */
     uint32_t max_channels;    /* 0: 1024 */
+    uint32_t fabric;          /* 1: also on the context's fabric, on a port that its listeners share */
 } ew_listen_options;
 
 EW_API int ew_listen(ew_context *context, const ew_listen_options *options, ew_listener **out);
@@ -161,6 +184,7 @@ typedef struct ew_listener_info {
     char local_address[4224]; /* "shm:DIRECTORY/SOCKET" or "" */
     char tcp_address[80];    /* "tcp://ADDR:PORT" as bound, or "" */
     uint64_t accepted, refused, dropped, channels, waiting;
+    char fabric_address[160]; /* "dpdk://NETWORK/ADDR:PORT", or "", also while no port is chosen */
 } ew_listener_info;
 
 EW_API int ew_listener_get_info(ew_listener *listener, ew_listener_info *out);
@@ -175,7 +199,7 @@ EW_API void ew_listener_free(ew_listener *listener);
 typedef struct ew_connect_options {
     const char *service;
     const char *protocol;
-    const char *address;       /* "shm:DIR/SOCKET" or "tcp://ADDR:PORT"; NULL: search runtime_dirs */
+    const char *address;       /* of any of the forms above; NULL: search runtime_dirs */
     const char *runtime_dirs;  /* colon-separated, for address == NULL */
     const uint8_t *instance;   /* 16 bytes that the peer must have, or NULL */
     int64_t timeout_ns;
@@ -212,10 +236,7 @@ EW_API int ew_rundir_is_socket_name(const char *name);
 
 /* ---- sending ---- */
 
-typedef struct ew_part {
-    const void *data;
-    size_t bytes;
-} ew_part;
+typedef struct ew_part { const void *data; size_t bytes; } ew_part;
 
 /* Returning means the library owns a copy. timeout_ns == 0 with no room: EW_EAGAIN. */
 EW_API int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, int64_t timeout_ns,

@@ -20,20 +20,21 @@ with eastwest.connect("pricing") as channel:      # use
 #   _connect.py         policy: wait for the name, plan, dial, say why not
 #   _dial.py            tries candidates, keeps a verdict for each
 #   _select.py          which instance, which path, in which order
-#   _keeper.py          moves channels to a better path when one appears
+#   _keeper.py          moves channels to a better path when one appears; _better.py: is there one?
 #   _find.py            asks every provider
 #   _providers/         local (runtime directories), static (a TOML file)
 #   _rundir.py          which runtime directories
 #   _parallel.py        several at once, in threads
 #   _explain.py         explanations of a channel and of a listener
+#   _fabric.py          the port on a fabric network: settings, state, verdicts
 #
-#   _config.py          Config; _config_file.py reads, _config_checks.py judges
+#   _config.py          Config; _config_file.py reads, _config_checks.py, _config_fabric.py judge
 #   _names.py  _addresses.py  _facts.py     what is written and said: checked here
 #   _values.py  _native_values.py           frozen values
 #   _log.py  _note.py   what is logged, and what a channel keeps for tools that look in
 #   _errors.py          the tree of exceptions, and codes -> exceptions
 #
-#   _native.py  _native_rundir.py           the only modules that touch cffi (_core)
+#   _native.py  _native_options.py  _native_fabric.py  _native_rundir.py    cffi (_core): only here
 #   _core, _message     the C library: control by cffi, messages by an extension
 #
 # Only _native, _channel, _listener, _context and _default need the C library.

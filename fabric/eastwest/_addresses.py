@@ -1,15 +1,19 @@
-"""Addresses: "shm:DIRECTORY/SOCKET", "tcp://A.B.C.D:PORT", "tcp://[A::B]:PORT".
+"""Addresses: "shm:DIRECTORY/SOCKET", "tcp://A.B.C.D:PORT", "tcp://[A::B]:PORT", and for who has a
+port on a fabric network "dpdk://NETWORK/A.B.C.D:PORT", "dpdk://NETWORK/[A::B]:PORT".
 
 Numbers only: what a name means is discovery's business. Imports no native module.
 """
 
 import ipaddress
+import re
 
 from ._errors import ConfigurationError
 from ._values import Path
 
 SHM = "shm:"
 TCP = "tcp://"
+DPDK = "dpdk://"
+_NETWORK = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 SHM_BYTES_MAX = 4096  # PATH_MAX, linux/limits.h
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -66,7 +70,26 @@ def path_of(address: str) -> Path | None:
         return "shm"
     if address.startswith(TCP):
         return "tcp"
+    if address.startswith(DPDK):
+        return "dpdk"
     return None
+
+
+def network_of(address: str) -> str:
+    """Return the network of a "dpdk://NETWORK/ADDR:PORT", "" for another address."""
+    return address.removeprefix(DPDK).partition("/")[0] if address.startswith(DPDK) else ""
+
+
+def as_tcp(address: str) -> str:
+    """Return where kernel TCP reaches a "dpdk://NETWORK/ADDR:PORT", if there is a route."""
+    return TCP + address.removeprefix(DPDK).partition("/")[2]
+
+
+def _check_dpdk(address: str) -> str:
+    network = network_of(address)
+    if not _NETWORK.fullmatch(network):
+        raise ConfigurationError(f"address {address[:80]!r}: write dpdk://NETWORK/ADDR:PORT")
+    return f"{DPDK}{network}/{check_dialled(as_tcp(address)).removeprefix(TCP)}"
 
 
 def check_dialled(address: str) -> str:
@@ -84,6 +107,8 @@ def check_dialled(address: str) -> str:
                 f"at most {SHM_BYTES_MAX} bytes"
             )
         return address
+    if path == "dpdk":
+        return _check_dpdk(address)
     if path != "tcp":
         raise ConfigurationError(f"address {address[:80]!r}: unknown scheme; write tcp://ADDR:PORT")
     if is_unspecified(address):

@@ -9,6 +9,7 @@ from . import _log, _native, _note
 from ._closing import Closing
 from ._errors import Code, EastwestError, InternalError
 from ._explain import explain_channel
+from ._fabric import Fabric
 from ._keeper import Standing
 from ._message import Port
 from ._native_values import ChannelInfo
@@ -21,6 +22,9 @@ class _Finds(Protocol):
 
     def address_of(self, service: str, instance: str, path: str) -> str:
         """Return where an instance is reached on a path."""
+
+    def fabric(self) -> Fabric:
+        """Return how its port on a fabric network is."""
 
 
 RECV, SEND = 1, 2  # enum ew_arm_wants
@@ -105,7 +109,8 @@ class Channel(Port, Closing):
         lost and cannot be had again at once, it goes wherever its instance is reached.
 
         Args:
-            to: "shm" or "tcp", or an address: "shm:DIRECTORY/SOCKET", "tcp://ADDR:PORT".
+            to: "shm", "dpdk" or "tcp", or an address: "shm:DIRECTORY/SOCKET", "tcp://ADDR:PORT",
+                "dpdk://NETWORK/ADDR:PORT".
             timeout: seconds; None waits for as long as it takes.
 
         Raises:
@@ -147,6 +152,11 @@ class Channel(Port, Closing):
         if info.lost_seconds:
             return "lost"
         return "well" if info.path == "shm" or self._stays else "worse"
+
+    @property
+    def path_now(self) -> Path | None:
+        """As ``path``, None without a link. Not for applications."""
+        return self._info().path
 
     # ------------------------------------------------------------------ event loops
 
@@ -230,7 +240,9 @@ class Channel(Port, Closing):
 
     def explain(self) -> Explanation:
         """Say why the channel is on its path, why not on others, and what it is made of."""
-        return explain_channel(self._info(), self.stats(), self._opened)
+        owner = self._owner
+        fabric = owner.fabric() if isinstance(owner, _Finds) else None
+        return explain_channel(self._info(), self.stats(), self._opened, fabric)
 
     def opened_by(self, why: Explanation) -> None:
         """Keep the verdicts of the connect that made it. Not for applications."""

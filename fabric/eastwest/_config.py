@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from . import _config_checks as checks
+from . import _config_fabric as fabric_checks
 from ._config_checks import Access
 from ._config_file import Setting, read_environment, read_file
 from ._errors import ConfigurationError
@@ -57,6 +58,16 @@ class Config:
             there is pages = "small".
         hello: seconds that a new connection may take to say hello, 0.001..60.
         grace: seconds to try to resume a channel whose remote peer is lost, 0..86400.
+        fabric_network: name of the network on which this process has a port of its own, driven by
+            our TCP/IP; peers with a port on the same one reach each other there. 1 to 63 of a-z,
+            0-9, "-", "_", "."; None has no port. It counts as beyond loopback: security.
+        fabric_device: the port, as the plug-in names it; needed with fabric_network.
+        fabric_addresses: the port's own, "A.B.C.D/PREFIX" or "A::B/PREFIX", 1 to 8.
+        fabric_gateway: where what is not on the network goes; None: nowhere.
+        fabric_mtu: None: the device's.
+        fabric_mac: "02:00:00:00:00:01"; None: the device's.
+        fabric_port: TCP port that the listeners of a context share there; 0: any.
+        fabric_plugin: path of the plug-in; None: the one of the package eastwest-dpdk.
 
     Raises:
         ConfigurationError: a value is not allowed; the text has the value, where it came from,
@@ -82,6 +93,14 @@ class Config:
     huge_bytes_max: int = 64 * 1024 * 1024
     hello: float = 1.0
     grace: float = 10.0
+    fabric_network: str | None = None
+    fabric_device: str = ""
+    fabric_addresses: tuple[str, ...] = ()
+    fabric_gateway: str | None = None
+    fabric_mtu: int | None = None
+    fabric_mac: str | None = None
+    fabric_port: int = 0
+    fabric_plugin: str | None = None
     loaded: Mapping[str, Setting] = field(default_factory=dict, repr=False, compare=False)
     """What ``load`` found, by field; for ``origins``. Not a setting."""
 
@@ -95,10 +114,21 @@ class Config:
             checks.check_exposure(self.bind, self.security)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self._where('bind')}: {error}") from None
+        self._check_fabric()
         try:
             checks.check_cap(self.stream_bytes_max, self.outbox_bytes, self.inbox_bytes)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self._where('stream_bytes_max')}: {error}") from None
+
+    def _check_fabric(self) -> None:
+        rest = {name: getattr(self, name) for name in _CHECKS if name.startswith("fabric_")}
+        network = rest.pop("fabric_network")
+        given = [name for name in rest if self._origin(name) != "default"]
+        try:
+            fabric_checks.check_fabric(network, rest, given, self.security)
+        except ConfigurationError as error:
+            name = "fabric_network" if network is not None or not given else given[0]
+            raise ConfigurationError(f"{self._where(name)}: {error}") from None
 
     @classmethod
     def load(
@@ -180,4 +210,12 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "huge_bytes_max": checks.whole(2 << 20, 1 << 46),
     "hello": checks.seconds(0.001, 60.0),
     "grace": checks.seconds(0.0, 86400.0),
+    "fabric_network": checks.optional(fabric_checks.network),
+    "fabric_device": fabric_checks.device,
+    "fabric_addresses": fabric_checks.addresses,
+    "fabric_gateway": checks.optional(fabric_checks.gateway),
+    "fabric_mtu": checks.optional(checks.whole(576, 65535)),
+    "fabric_mac": checks.optional(fabric_checks.mac),
+    "fabric_port": checks.whole(0, 65535),
+    "fabric_plugin": checks.optional(fabric_checks.plugin),
 }

@@ -27,8 +27,16 @@ VARIABLES = {  # variable -> field of Config, and whether it is a comma-separate
     "EASTWEST_PAGES": ("pages", False),
     "EASTWEST_ZONE": ("zone", False),
     "EASTWEST_STREAM_BYTES_MAX": ("stream_bytes_max", False),
+    "EASTWEST_FABRIC_NETWORK": ("fabric_network", False),
+    "EASTWEST_FABRIC_DEVICE": ("fabric_device", False),
+    "EASTWEST_FABRIC_ADDRESSES": ("fabric_addresses", True),
+    "EASTWEST_FABRIC_GATEWAY": ("fabric_gateway", False),
+    "EASTWEST_FABRIC_MTU": ("fabric_mtu", False),
+    "EASTWEST_FABRIC_MAC": ("fabric_mac", False),
+    "EASTWEST_FABRIC_PORT": ("fabric_port", False),
+    "EASTWEST_FABRIC_PLUGIN": ("fabric_plugin", False),
 }
-NUMBERS = ("stream_bytes_max",)  # of those
+NUMBERS = ("stream_bytes_max", "fabric_mtu", "fabric_port")  # of those
 PLUGIN_VARIABLES = ("EASTWEST_DPDK_LOG", "EASTWEST_DPDK_PAGES")  # of a process: C reads them
 
 

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from ._dial import Dialled, Dialler
 from ._errors import EastwestError, Interrupted, Refused, ServiceNotFound, Unreachable
+from ._fabric import absent
 from ._facts import parse
 from ._find import Finder, Found
 from ._parallel import in_parallel
@@ -48,6 +49,7 @@ class Request:
     pick: Pick
     zone: str
     paths: tuple[Path, ...]
+    network: str = ""
 
 
 class Connector(Generic[C]):
@@ -155,6 +157,7 @@ def _plan(found: Found, request: Request, rng: random.Random) -> Plan:
         zone=request.zone,
         paths=request.paths,
         rng=rng,
+        network=request.network,
     )
 
 
@@ -164,10 +167,11 @@ def explanation(
     """Return the explanation of a decision, with a verdict for each path that had no candidate."""
     search = finder.search()
     seen = (*([chosen] if chosen else []), *rejected)
+    dpdk = absent(finder.fabric())
     return Explanation(
         service=service,
         chosen=chosen,
-        rejected=(*rejected, *missing(seen, search.usable, search.problems)),
+        rejected=(*rejected, *missing(seen, search.usable, search.problems, dpdk)),
         facts={"namespace": finder.namespace, "asked": finder.sources()},
     )
 

@@ -15,6 +15,7 @@ from typing import final
 
 from . import _exit, _log, _native, _native_rundir, _rundir
 from ._addresses import is_unspecified, path_of
+from ._better import Better
 from ._channel import Channel, adopt
 from ._closing import Closing
 from ._config import Config
@@ -30,6 +31,7 @@ from ._errors import (
     Unreachable,
 )
 from ._explain import off_paths
+from ._fabric import Fabric, given
 from ._facts import WEIGHT, Facts, compose
 from ._find import Finder
 from ._keeper import Keeper, Ways
@@ -61,6 +63,7 @@ class Context(Closing):
         self.config = Config.load() if config is None else config
         self._pid = os.getpid()
         self._lock = threading.RLock()
+        self._network = (self.config.fabric_network or "") if given(self.config) else ""
         self._handle: _native.ContextHandle | None = None
         self._finder: Finder | None = None
         self._keeper: Keeper | None = None
@@ -167,7 +170,15 @@ class Context(Closing):
 
     def _ways_to(self, service: str, instance: str) -> tuple[str, ...]:
         found = self._open()[1].look_up(service, PROBE_SECONDS).instances
-        return ways(found, instance, self.config.paths)
+        return ways(found, instance, self.config.paths, self._network)
+
+    def fabric(self) -> Fabric:
+        """Return how the port on the fabric network is. For tools."""
+        return self._open()[0].fabric()
+
+    def ask_fabric(self, question: str) -> str:
+        """Ask the fabric's stack; the answer is JSON. For tools."""
+        return self._open()[0].ask_fabric(question)
 
     def services(self) -> tuple[str, ...]:
         """Return the names that discovery knows now, sorted, at most 256 of each provider."""
@@ -197,7 +208,9 @@ class Context(Closing):
 
     def _request(self, service: str, where: Mapping[str, str] | None, pick: Pick) -> Request:
         check_service(service)
-        return Request(service, check_labels(where), pick, self.config.zone, self.config.paths)
+        config = self.config
+        labels = check_labels(where)
+        return Request(service, labels, pick, config.zone, config.paths, self._network)
 
     # ------------------------------------------------------------------ listening
 
@@ -229,18 +242,21 @@ class Context(Closing):
         address = self._bind(bind)
         facts = Facts(check_labels(labels), self.config.zone)
         text = compose(facts)
-        handle, finder = self._open()
+        handle, _ = self._open()
         search = self._bindable()
         directory = search.usable[0] if search.usable else None
-        if directory is None and address is None:
+        if directory is None and address is None and not self._network:
             raise self._nowhere(service, search)
         url = None if address is None else f"tcp://{address}"
-        native = handle.listen(service, protocol, directory, url, text, max_channels)
+        fabric = bool(self._network)
+        native = handle.listen(service, protocol, directory, url, text, max_channels, fabric)
         off = off_paths(self.config.paths, directory, search.problems, address)
         instance = _published(service, native, facts)
         listener = Listener(native, instance, protocol, off, self, self._withdraw)
-        self._publish(listener, Record(instance, protocol, self.config.namespace), finder)
+        self._publish(listener, Record(instance, protocol, self.config.namespace))
         _log.info("listen", service=service, instance=instance.id, addresses=instance.addresses)
+        if fabric and not native.info().fabric_address:
+            listener.publish_later(lambda: self._republish(listener, native, facts))
         self._log_control(handle)
         return listener
 
@@ -269,11 +285,22 @@ class Context(Closing):
             "set EASTWEST_BIND=ADDR:PORT"
         )
 
-    def _publish(self, listener: Listener, record: Record, finder: Finder) -> None:
+    def _publish(self, listener: Listener, record: Record) -> None:
+        finder = self._open()[1]
         with self._lock:
             self._listeners[listener] = record
         for provider in finder.providers:
             provider.publish(record)
+
+    def _republish(
+        self, listener: Listener, native: _native.ListenerHandle, facts: Facts
+    ) -> Instance | None:
+        """Tell the port on the fabric that a listener has got meanwhile; None: not yet."""
+        if not native.info().fabric_address:
+            return None
+        instance = _published(listener.service, native, facts)
+        self._publish(listener, Record(instance, listener.protocol, self.config.namespace))
+        return instance
 
     def _withdraw(self, listener: Listener) -> None:
         if os.getpid() != self._pid:
@@ -339,14 +366,15 @@ class Context(Closing):
     def _make_finder(self, handle: _native.ContextHandle) -> Finder:
         names = SocketNames(_native_rundir.rundir_prefix, _native_rundir.is_socket_name)
         local = Local(self.config.namespace, self._searchable, handle.query, names)
-        find = Ways(self._ways_to, local.address_of if "shm" in self.config.paths else None)
+        better = Better(local.address_of, self._ways_to, handle.fabric, self.config.paths)
+        find = Ways(self._ways_to, better if better.may_be else None)
         self._keeper = Keeper(handle, find, patience=self.config.grace / 4)
         providers: list[Provider] = [local]
         for url in self.config.registry:
             scheme, _, rest = url.partition(":")
             if scheme == "static":
                 providers.append(Static(rest))
-        return Finder(providers, self._searchable, self.config.namespace)
+        return Finder(providers, self._searchable, self.config.namespace, handle.fabric)
 
     def _log_control(self, handle: _native.ContextHandle) -> None:
         """Log once where tools look in, or why they cannot."""
@@ -373,10 +401,11 @@ class Context(Closing):
 def _published(service: str, native: _native.ListenerHandle, facts: Facts) -> Instance:
     """Return the instance of a new listener, and let it tell the port that it got."""
     info = native.info()
-    tcp = info.tcp_address
-    if tcp and not is_unspecified(tcp):
-        native.set_facts(compose(Facts(facts.labels, facts.zone, WEIGHT, tcp)))
-    addresses = tuple(each for each in (info.local_address, tcp) if each)
+    tcp, dpdk = info.tcp_address, info.fabric_address
+    if tcp or dpdk:
+        told = "" if tcp and is_unspecified(tcp) else tcp
+        native.set_facts(compose(Facts(facts.labels, facts.zone, WEIGHT, told, dpdk)))
+    addresses = tuple(each for each in (info.local_address, dpdk, tcp) if each)
     return Instance(
         service, info.instance, facts.labels, facts.zone, WEIGHT, addresses, False, "self"
     )

@@ -5,8 +5,9 @@ Imports no native module.
 
 from collections.abc import Sequence
 
+from ._addresses import network_of
+from ._fabric import Fabric, absent
 from ._native_values import ChannelInfo, ListenerInfo
-from ._select import missing
 from ._values import ChannelStats, Explanation, Verdict
 
 
@@ -52,19 +53,23 @@ def _threads(count: int) -> str:
 
 
 def explain_channel(
-    info: ChannelInfo, stats: ChannelStats, opened: Explanation | None
+    info: ChannelInfo,
+    stats: ChannelStats,
+    opened: Explanation | None,
+    fabric: Fabric | None = None,
 ) -> Explanation:
     """Return why a channel is on its path, and what it is made of.
 
     Args:
         opened: the verdicts of the connect; None for a channel that was accepted.
+        fabric: the context's; None: of another process, unknown.
     """
     path = info.path or "tcp"
     chosen = opened.chosen if opened else None
     rejected = opened.rejected if opened else ()
     if chosen is None:
         chosen = Verdict(path, info.peer_address, True, "accepted", "the peer chose this path")
-        rejected = tuple(each for each in missing([chosen], (), ()) if each.path == "dpdk")
+        rejected = () if path == "dpdk" or fabric is None else (absent(fabric),)
     if stats.changes:
         path_now = Verdict(path, info.peer_address, True, "moved", str(stats.changes[-1]))
         rejected = tuple(each for each in (chosen, *rejected) if each.path != path)
@@ -77,6 +82,7 @@ def explain_channel(
         "peer_pid": info.peer_pid,
         "peer_uid": info.peer_uid,
         "death_watch": info.death_watch,
+        "fabric": str(fabric) if fabric is not None else "",
         "generation": info.generation,
         "instance": info.instance,
         "channel": info.channel_id,
@@ -97,22 +103,35 @@ def explain_channel(
 
 
 def explain_listener(
-    service: str, info: ListenerInfo, off: Sequence[Verdict], protocol: str
+    service: str,
+    info: ListenerInfo,
+    off: Sequence[Verdict],
+    protocol: str,
+    fabric: Fabric | None = None,
 ) -> Explanation:
     """Return where a listener is reached, and why not elsewhere.
 
     Args:
         off: verdicts of the paths that it does not offer.
+        fabric: the context's.
     """
     open_at = []
     if info.local_address:
         detail = "peers on this host that share the directory connect here"
         open_at.append(Verdict("shm", info.local_address, True, "listening", detail))
+    if info.fabric_address:
+        network = network_of(info.fabric_address)
+        detail = f"peers with a port on {network} connect here, and kernel TCP that has a route"
+        open_at.append(Verdict("dpdk", info.fabric_address, True, "listening", detail))
     if info.tcp_address:
         detail = "peers on other hosts connect here"
         open_at.append(Verdict("tcp", info.tcp_address, True, "listening", detail))
     facts = {"instance": info.instance, "protocol": protocol, **info.stats.to_dict()}
     chosen = open_at[0] if open_at else None
+    if fabric is not None and not info.fabric_address:
+        off = (*off, absent(fabric))
+    if fabric is not None:
+        facts["fabric"] = str(fabric)
     return Explanation(service, chosen, (*open_at[1:], *off), facts=facts)
 
 
@@ -128,7 +147,6 @@ def off_paths(
             off.append(Verdict("shm", "", False, "directory", detail, fix))
         else:
             off.append(_not_allowed("shm", paths))
-    off += [each for each in missing([], (), ()) if each.path == "dpdk"]
     if bind is None:
         if "tcp" in paths:
             fix = "set EASTWEST_BIND=ADDR:PORT, or give listen() bind="

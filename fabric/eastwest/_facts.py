@@ -1,8 +1,9 @@
 """What a listener tells whoever asks: compact JSON, at most 1024 bytes.
 
-``{"labels": {"color": "blue"}, "zone": "eu-1", "weight": 2, "tcp": "tcp://10.0.0.1:7411"}``; what
-is at its default is left out. The reading side gets it from a stranger: each field is taken if
-it is in order and dropped if not, unknown ones are skipped. Imports no native module.
+``{"labels": {"color": "blue"}, "zone": "eu-1", "weight": 2, "tcp": "tcp://10.0.0.1:7411",
+"dpdk": "dpdk://rack/10.7.0.1:7411"}``; what is at its default is left out. The reading side gets it
+from a stranger: each field is taken if it is in order and dropped if not, unknown ones are skipped.
+Imports no native module.
 """
 
 import json
@@ -26,6 +27,7 @@ class Facts:
     zone: str = ""
     weight: int = WEIGHT
     tcp: str = ""
+    dpdk: str = ""
 
 
 def compose(facts: Facts) -> str:
@@ -43,6 +45,8 @@ def compose(facts: Facts) -> str:
         fields["weight"] = facts.weight
     if facts.tcp:
         fields["tcp"] = facts.tcp
+    if facts.dpdk:
+        fields["dpdk"] = facts.dpdk
     text = json.dumps(fields, separators=(",", ":"))
     if len(text) > FACTS_BYTES_MAX:
         raise ConfigurationError(
@@ -66,7 +70,8 @@ def parse(text: str) -> Facts:
         _labels(fields.get("labels")),
         _zone(fields.get("zone")),
         _weight(fields.get("weight", WEIGHT)),
-        _tcp(fields.get("tcp")),
+        _address(fields.get("tcp"), "tcp"),
+        _address(fields.get("dpdk"), "dpdk"),
     )
 
 
@@ -101,8 +106,8 @@ def _weight(value: object) -> int:
         return WEIGHT
 
 
-def _tcp(value: object) -> str:
-    if not isinstance(value, str) or path_of(value) != "tcp":
+def _address(value: object, path: str) -> str:
+    if not isinstance(value, str) or path_of(value) != path:
         return ""
     try:
         return check_dialled(value)

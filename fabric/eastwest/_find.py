@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ._errors import EastwestError
+from ._fabric import Fabric
 from ._names import near
 from ._providers import Provider
 from ._rundir import Search
@@ -26,14 +27,19 @@ class Found:
 
 
 class Finder:
-    """The providers of one context, and its runtime directories."""
+    """The providers of one context, its runtime directories and its port on a fabric."""
 
     def __init__(
-        self, providers: Sequence[Provider], search: Callable[[], Search], namespace: str
+        self,
+        providers: Sequence[Provider],
+        search: Callable[[], Search],
+        namespace: str,
+        fabric: Callable[[], Fabric] = Fabric,
     ) -> None:
         self.providers = tuple(providers)
         self.search = search
         self.namespace = namespace
+        self.fabric = fabric
 
     def look_up(self, service: str, timeout: float) -> Found:
         """Return the instances of *service* from all providers, those of one id made one.

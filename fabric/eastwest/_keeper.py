@@ -6,7 +6,8 @@ news     a link was lost or replaced, or the peer drains: it is logged, at both 
 lost     the other addresses of the same instance are tried, best path first, beside the library's
          own redial, which knows only the last one
 worse    a channel off shared memory is moved there when a socket of its instance appears in the
-         runtime directories, which costs a listing and no hello
+         runtime directories, which costs a listing and no hello; one on tcp goes to the fabric
+         when both ends have a port there that works
 
 A channel that the application has switched itself is left where it is; when that link is lost, its
 own address is given some time before the others. A channel that drains is not moved: every way
@@ -25,6 +26,7 @@ from typing import Literal, Protocol
 
 from . import _log
 from ._errors import ChannelEnded, EastwestError
+from ._values import Path
 
 LOOK_SECONDS = 1.0  # between two looks for a better path
 LOST_SECONDS = 0.25  # between two looks for any path, while a channel is lost
@@ -57,6 +59,10 @@ class Movable(Protocol):
     @property
     def address(self) -> str:
         """Where the peer is, or was."""
+
+    @property
+    def path_now(self) -> Path | None:
+        """The kind of its link."""
 
     @property
     def stays(self) -> bool:
@@ -92,11 +98,12 @@ class Ways:
 
     Attributes:
         all: every address that a channel may be moved to, best path first.
-        local: the one on this host, looked up at little cost; None: shared memory is left out.
+        better: one on a better path than this, looked up at little cost; None: there is no better
+            path than any that a channel may be on.
     """
 
     all: Callable[[str, str], Sequence[str]]
-    local: Callable[[str, str], str | None] | None
+    better: Callable[[str, str, Path | None], str | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +230,7 @@ class Keeper:
         look: _Look | None = None
         if standing == "lost":
             look = _Look(now + (self._patience if channel.stays else 0.0), LOST_SECONDS)
-        elif standing == "worse" and self._ways.local is not None:
+        elif standing == "worse" and self._ways.better is not None:
             look = _Look(now + self._seconds, self._seconds)
         with self._lock:
             if look is None:
@@ -242,15 +249,15 @@ class Keeper:
                 self._looks.pop(number, None)
         elif standing == "lost":
             self._start(channel, self._find)
-        elif (address := self._local(channel)) is not None:
+        elif (address := self._better(channel)) is not None:
             self._start(channel, lambda it: self._try(it, address, BETTER, MOVE_SECONDS))
         else:
             self._look_again(number, self._looks[number].pause)
 
-    def _local(self, channel: Movable) -> str | None:
-        if self._ways.local is None:
+    def _better(self, channel: Movable) -> str | None:
+        if self._ways.better is None:
             return None
-        return self._ways.local(channel.service, channel.instance)
+        return self._ways.better(channel.service, channel.instance, channel.path_now)
 
     def _look_again(self, number: int, pause: float) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from ._channel import Channel, adopt
 from ._closing import Closing
 from ._errors import ClosedHere, ConfigurationError, EastwestError, EndOfChannel, Timeout
 from ._explain import explain_listener
+from ._fabric import Fabric
 from ._handler import ending_only
 from ._native import ListenerHandle
 from ._values import Explanation, Instance, ListenerStats, Verdict
@@ -19,6 +20,7 @@ from ._values import Explanation, Instance, ListenerStats, Verdict
 log = logging.getLogger("eastwest")
 DRAIN_LOOK_SECONDS = 0.01
 SLICE_SECONDS = 0.1
+LATER_SECONDS = 0.5  # between two looks whether the device has come
 THREADS_MAX = 65536
 
 
@@ -27,6 +29,9 @@ class Owner(Protocol):
 
     def adopted(self, channel: Channel) -> None:
         """Remember a channel, to close it with the context."""
+
+    def fabric(self) -> Fabric:
+        """Return how its port on a fabric network is."""
 
 
 @final
@@ -146,7 +151,8 @@ class Listener(Closing):
 
     def explain(self) -> Explanation:
         """Say where the listener is reached, and why not on other paths."""
-        return explain_listener(self.service, self._handle.info(), self._off, self.protocol)
+        info, fabric = self._handle.info(), self._owner.fabric()
+        return explain_listener(self.service, info, self._off, self.protocol, fabric)
 
     def stats(self) -> ListenerStats:
         """Return the counters now."""
@@ -174,6 +180,19 @@ class Listener(Closing):
         while self.stats().channels and time.monotonic() < deadline:
             self._closed.wait(DRAIN_LOOK_SECONDS)
         return not self.stats().channels
+
+    def publish_later(self, attempt: Callable[[], Instance | None]) -> None:
+        """Try until the address is known, or the listener closed. Not for applications."""
+
+        def until_known() -> None:
+            while not self._closed.wait(LATER_SECONDS):
+                with suppress(EastwestError):  # the context was closed
+                    instance = attempt()
+                    if instance is not None:
+                        self.instance = instance
+                        return
+
+        threading.Thread(target=until_known, name="eastwest-fabric", daemon=True).start()
 
     def fileno(self) -> int:
         """Return one descriptor for life, readable when a channel waits to be accepted."""

@@ -1,6 +1,6 @@
-"""The C library as typed Python: with ``_native_rundir`` the only module that touches ``ffi``.
+"""The C library as typed Python: it and the other ``_native`` modules alone touch ``ffi``.
 
-ContextHandle   ew_context: connect, query, listen, stats
+ContextHandle   ew_context: connect, query, listen, stats, fabric
 ListenerHandle  ew_listener
 channel_info, channel_stats ...   functions on addresses of channels
 
@@ -17,28 +17,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from . import _message
+from . import _message, _native_fabric
 from ._addresses import SHM
 from ._config import Config
 from ._core import ffi, lib
 from ._errors import ClosedHere, Code, ForkedError, from_code
+from ._fabric import Fabric
+from ._native_options import FOREVER_SECONDS as FOREVER_SECONDS
+from ._native_options import NS, WAIT, context_options
+from ._native_options import chars as _chars
+from ._native_options import ns as _ns
 from ._native_values import Answer, ChannelInfo, ListenerInfo
 from ._values import ChannelStats, ContextStats, ListenerStats, Path, PathChange
 
 _message.set_error(from_code)
 
-_WAIT = {"adaptive": lib.EW_WAIT_ADAPTIVE, "block": lib.EW_WAIT_BLOCK, "spin": lib.EW_WAIT_SPIN}
-_PAGES = {"auto": lib.EW_PAGES_AUTO, "huge": lib.EW_PAGES_HUGE, "small": lib.EW_PAGES_SMALL}
 _PATHS: dict[int, Path] = {
     lib.EW_PATH_SHM: "shm",
     lib.EW_PATH_TCP: "tcp",
     lib.EW_PATH_DPDK: "dpdk",
 }
-_WAIT_NAMES = {value: name for name, value in _WAIT.items()}
+_WAIT_NAMES = {value: name for name, value in WAIT.items()}
 _SIGSET_BYTES = 128  # sizeof(sigset_t), glibc bits/types/__sigset_t.h
 NEWS_MAX = 256  # channels that are asked for at once
-NS = 1_000_000_000
-FOREVER_SECONDS = 1e8  # three years; what is longer must not overflow a sum of nanoseconds
 
 
 def version() -> str:
@@ -55,10 +56,6 @@ def text_of(chars: Any) -> str:
     """Return a C string or char array that may hold anything."""
     text: str = ffi.string(chars).decode(errors="replace")
     return text
-
-
-def _ns(seconds: float | None) -> int:
-    return -1 if seconds is None or seconds >= FOREVER_SECONDS else max(0, round(seconds * NS))
 
 
 def check(code: int) -> int:
@@ -114,7 +111,7 @@ class ContextHandle:
     """One ``ew_context``. It is closed when the last call in it has returned."""
 
     def __init__(self, config: Config, control_dir: str | None) -> None:
-        options, keep = _context_options(config)
+        options, keep = context_options(config)
         if control_dir is not None:
             keep.append(ffi.new("char[]", os.fsencode(control_dir)))
             options.control_dir = keep[-1]
@@ -191,12 +188,13 @@ class ContextHandle:
         bind: str | None,
         facts: str,
         max_channels: int,
+        fabric: bool,
     ) -> "ListenerHandle":
         """Return a new listener; *bind* is "tcp://ADDR:PORT"."""
         options = ffi.new("ew_listen_options *")
         keep = [_chars(each) for each in (service, protocol, runtime_dir, bind, facts)]
         options.service, options.protocol, options.runtime_dir, options.bind, options.facts = keep
-        options.max_channels = max_channels
+        options.max_channels, options.fabric = max_channels, fabric
         out = ffi.new("ew_listener **")
         with self._in_use() as context:
             check(lib.ew_listen(context, options, out))
@@ -222,6 +220,19 @@ class ContextHandle:
             seal_huge=bool(out.seal_huge),
             registry_age_seconds=registry_age_seconds,
         )
+
+    def fabric(self) -> Fabric:
+        """Return how the context's port on its fabric network is."""
+        out = ffi.new("ew_fabric_info *")
+        with self._in_use() as context:
+            check(lib.ew_context_get_fabric(context, out))
+        return _native_fabric.of(out)
+
+    def ask_fabric(self, question: str) -> str:
+        """Return what the fabric's stack answers a tool, JSON."""
+        with self._in_use() as context:
+            said = _native_fabric.ask(context, question)
+        return said if isinstance(said, str) else str(check(said))
 
     def control_address(self) -> str:
         """Return the path of the socket where tools look in.
@@ -292,40 +303,8 @@ class ContextHandle:
                 ffi.release(self._context)
 
 
-def _chars(text: str | None) -> Any:
-    return ffi.NULL if text is None else ffi.new("char[]", text.encode())
-
-
 def _address(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
-
-
-def _context_options(config: Config) -> tuple[Any, list[Any]]:
-    """Return the options, and what has to live as long as they are read."""
-    access = config.access()
-    options = ffi.new("ew_context_options *")
-    keep = [
-        _chars(config.namespace),
-        ffi.new("uint32_t[]", access.uids or (0,)),
-        ffi.new("uint32_t[]", access.gids or (0,)),
-    ]
-    options.namespace_name, options.allow_uids, options.allow_gids = keep
-    options.allow_uids_count = len(access.uids)
-    options.allow_gids_count = len(access.gids)
-    options.allow_any = access.anyone
-    options.outbox_bytes = config.outbox_bytes
-    options.inbox_bytes = config.inbox_bytes
-    options.stream_bytes_max = config.stream_bytes_max or 0
-    options.message_bytes_max = config.message_bytes_max
-    options.memory_bytes_max = config.memory_bytes_max
-    options.peer_bytes_max = config.peer_bytes_max or 0
-    options.huge_bytes_max = config.huge_bytes_max
-    options.pages = _PAGES[config.pages]
-    options.wait = _WAIT[config.wait]
-    options.hello_ns = _ns(config.hello)
-    options.grace_ns = _ns(config.grace) or -1
-    options.shm_stays = config.paths == ("shm",)
-    return options, keep
 
 
 # ------------------------------------------------------------------ listener
@@ -359,6 +338,7 @@ class ListenerHandle:
             instance=bytes(out.instance).hex(),
             local_address=text_of(out.local_address),
             tcp_address=text_of(out.tcp_address),
+            fabric_address=text_of(out.fabric_address),
             stats=ListenerStats(
                 accepted=out.accepted,
                 refused=out.refused,

@@ -29,6 +29,7 @@ class ListenerInfo:
     local_address: str
     tcp_address: str
     stats: ListenerStats
+    fabric_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from ._addresses import path_of
+from ._addresses import as_tcp, network_of, path_of
 from ._errors import (
     ConfigurationError,
     ConnectError,
@@ -146,12 +146,14 @@ def plan(
     zone: str,
     paths: Sequence[Path],
     rng: random.Random,
+    network: str = "",
 ) -> Plan:
     """Return what a connect tries, best first, and the verdicts of what it leaves out.
 
     Args:
         where: labels that an instance must have.
         paths: that the configuration allows.
+        network: on which we have a port, "" for none.
     """
     fit: list[Instance] = []
     rejected: list[Verdict] = []
@@ -166,11 +168,36 @@ def plan(
     candidates: list[Candidate] = []
     for each in ordered:
         for candidate in _of(each):
-            if candidate.path in paths:
+            problem = _no_way(candidate, paths, network)
+            if problem is None:
                 candidates.append(candidate)
             else:
-                rejected.append(_path_off(candidate, paths))
+                rejected.append(problem)
+    if "tcp" in paths:
+        candidates += _by_kernel(candidates, ordered)
     return Plan(tuple(candidates), tuple(rejected))
+
+
+def _no_way(candidate: Candidate, paths: Sequence[Path], network: str) -> Verdict | None:
+    if candidate.path not in paths:
+        return _path_off(candidate, paths)
+    theirs = network_of(candidate.address)
+    if theirs == network or not theirs:
+        return None
+    ours = f"the port here is on {network}" if network else "no fabric_network is configured here"
+    fix = f"give this process a port there: fabric_network = {theirs!r}"
+    return Verdict("dpdk", candidate.address, False, "network", f"{theirs}: {ours}", fix)
+
+
+def _by_kernel(had: Iterable[Candidate], instances: Iterable[Instance]) -> list[Candidate]:
+    """Return the last choices: what listens on a fabric speaks plain TCP, if there is a route."""
+    known = {each.address for each in had}
+    return [
+        Candidate(each, address, "tcp")
+        for each in instances
+        for address in map(as_tcp, filter(network_of, each.addresses))
+        if address not in known
+    ]
 
 
 def _of(instance: Instance) -> list[Candidate]:
@@ -183,7 +210,9 @@ def _of(instance: Instance) -> list[Candidate]:
     ]
 
 
-def ways(instances: Iterable[Instance], id: str, paths: Sequence[Path]) -> tuple[str, ...]:
+def ways(
+    instances: Iterable[Instance], id: str, paths: Sequence[Path], network: str = ""
+) -> tuple[str, ...]:
     """Return where an instance may be reached, best path first.
 
     One whose id is unknown yet (a line in a file) may be it; the hello tells. One that drains is
@@ -192,10 +221,15 @@ def ways(instances: Iterable[Instance], id: str, paths: Sequence[Path]) -> tuple
     Args:
         id: of the instance.
         paths: that the configuration allows.
+        network: on which we have a port, "" for none.
     """
-    found = [each for one in instances if one.id in (id, "") for each in _of(one)]
+    those = [one for one in instances if one.id in (id, "")]
+    found = [each for one in those for each in _of(one)]
     found.sort(key=lambda each: PATHS.index(each.path))
-    return tuple(dict.fromkeys(each.address for each in found if each.path in paths))
+    good = [each for each in found if _no_way(each, paths, network) is None]
+    if "tcp" in paths:
+        good += _by_kernel(good, those)
+    return tuple(dict.fromkeys(each.address for each in good))
 
 
 def _unfit(instance: Instance, where: Mapping[str, str]) -> Verdict | None:
@@ -222,10 +256,7 @@ def _path_off(candidate: Candidate, paths: Sequence[Path]) -> Verdict:
 # ------------------------------------------------------------------ verdicts
 
 _PUBLISH = "start the server with EASTWEST_BIND=ADDR:PORT, or name its address in static:FILE"
-_ABSENT = (  # the same objects in the explanation of each channel
-    Verdict("dpdk", "", False, "stack", "this version has no DPDK stack"),
-    Verdict("tcp", "", False, "address", "it publishes none", _PUBLISH),
-)
+_NO_TCP = Verdict("tcp", "", False, "address", "it publishes none", _PUBLISH)
 
 
 def success(candidate: Candidate, seconds: float) -> Verdict:
@@ -274,17 +305,18 @@ def is_gone(verdict: Verdict) -> bool:
 
 
 def missing(
-    seen: Iterable[Verdict], directories: Sequence[str], problems: Sequence[str]
+    seen: Iterable[Verdict], directories: Sequence[str], problems: Sequence[str], dpdk: Verdict
 ) -> tuple[Verdict, ...]:
     """Return a verdict for each path that none of the *seen* ones is about.
 
     Args:
         directories: that were searched.
         problems: what is wrong with the other runtime directories.
+        dpdk: the one about the fabric.
     """
     had = {verdict.path for verdict in seen}
     searched = ", ".join(directories) or "no runtime directory"
     also = f" ({'; '.join(problems)})" if problems else ""
     share = "to use it, run the server here or share its runtime directory (EASTWEST_RUNTIME_DIR)"
     shm = Verdict("shm", "", False, "socket", f"none of it in {searched}{also}", share)
-    return tuple(each for each in (shm, *_ABSENT) if each.path not in had)
+    return tuple(each for each in (shm, dpdk, _NO_TCP) if each.path not in had)

@@ -51,7 +51,7 @@ class Instance(_Value):
         labels: what ``where=`` matches.
         zone: "" when not given.
         weight: share of the new channels among instances equally near; 0 is not chosen.
-        addresses: "shm:DIRECTORY/SOCKET" and "tcp://ADDR:PORT".
+        addresses: "shm:DIRECTORY/SOCKET", "dpdk://NETWORK/ADDR:PORT" and "tcp://ADDR:PORT".
         stale: the source no longer vouches for it; tried last.
         source: the provider that knows it, "local:/run/eastwest" or "static:FILE".
     """
@@ -74,7 +74,7 @@ class Peer(_Value):
         instance: the listener's id, 32 hex digits, at both ends.
         pid: process id as the kernel says, in our pid namespace; None over a stream.
         uid: user id as the kernel says; None over a stream.
-        address: "shm:DIRECTORY/SOCKET" or "tcp://ADDR:PORT".
+        address: as those of an ``Instance``.
         identity: the name that TLS proved; None until there is TLS.
     """
 

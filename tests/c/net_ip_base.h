@@ -287,6 +287,8 @@ static inline void base_check(void)
 
     if (wrong == NULL)
         wrong = ewi_net_udp_check(net);
+    if (wrong == NULL)
+        wrong = ewi_net_udp_check_ports(net);
     if (wrong != NULL)
         fprintf(stderr, "    %s\n", wrong);
     CHECK(wrong == NULL);

@@ -218,6 +218,27 @@ static void delays_are_drawn_within_their_bounds(void)
     CHECK(least < SEC / 20 && most > SEC - SEC / 20);
 }
 
+/* Three probes and two announcements, the waits between 4 and 7 s and another two, by sixteen. */
+static void one_in_a_hurry_has_the_same_steps_faster(void)
+{
+    struct net_address address = four(0, 0, 1, 24);
+    uint64_t now = 0, good = 0;
+    int steps = 0;
+
+    start(1);
+    address.hurry = 16;
+    CHECK_EQ(add(address, false, 0), 0);
+    for (; addresses.address[0].at != NET_NEVER; steps++) {
+        now = addresses.address[0].at;
+        ewi_net_address_step(&addresses, 0, &drawn, now);
+        if (good == 0 && addresses.address[0].state == NET_ADDRESS_GOOD)
+            good = now;
+    }
+    CHECK_EQ(steps, 5);
+    CHECK(good >= 4 * SEC / 16 && good <= 7 * SEC / 16);
+    CHECK(now == good + 2 * SEC / 16);
+}
+
 static void next_is_the_earliest_step_of_all(void)
 {
     struct harness_random random = {7};
@@ -297,6 +318,7 @@ int main(int argc, char **argv)
     RUN(addresses_that_differ_in_any_byte_spread);
     RUN(a_sure_one_has_no_steps);
     RUN(delays_are_drawn_within_their_bounds);
+    RUN(one_in_a_hurry_has_the_same_steps_faster);
     RUN(next_is_the_earliest_step_of_all);
     RUN(a_message_that_was_not_sent_does_not_count);
     RUN(a_conflict_ends_only_what_is_tentative);

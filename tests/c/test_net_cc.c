@@ -1,39 +1,7 @@
 /* Congestion control event by event: numbers by hand for NewReno, idle, undo, and bounds under random
  * events for all kinds. HyStart++ and DCTCP: test_net_cc_rounds.c; CUBIC: test_net_cc_cubic.c. */
 #include "tests/c/harness.h"
-#include "transport/net/cc_kinds.h"
-
-enum { MSS = 1000 };
-#define MS UINT64_C(1000000)
-
-static struct net_cc made(enum net_cc_kind kind)
-{
-    struct net_cc cc;
-
-    ewi_net_cc_init(&cc, kind, MSS, 0, false, false);
-    return cc;
-}
-
-/* In congestion avoidance with this window. */
-static struct net_cc avoiding(enum net_cc_kind kind, uint32_t cwnd)
-{
-    struct net_cc cc = made(kind);
-
-    cc.cwnd = cc.ssthresh = cwnd;
-    return cc;
-}
-
-static struct net_cc_ack ack_of(uint32_t acked)
-{
-    return (struct net_cc_ack){.acked = acked, .cwnd_limited = true};
-}
-
-static void acks(struct net_cc *cc, uint32_t acked)
-{
-    struct net_cc_ack ack = ack_of(acked);
-
-    ewi_net_cc_on_ack(cc, &ack);
-}
+#include "tests/c/net_cc_base.h"
 
 /* ------------------------------------------------------------------ start */
 

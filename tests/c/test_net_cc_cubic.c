@@ -217,43 +217,48 @@ static void window_of_acks(struct net_cc *cc, uint64_t *now, uint64_t rtt, bool 
     }
 }
 
+/* On the curve, five round trips after a loss. */
+static struct net_cc growing(uint64_t *now)
+{
+    struct net_cc cc = avoiding(NET_CC_CUBIC, MSS, 100 * MSS);
+
+    ewi_net_cc_on_congestion(&cc, NET_CC_LOSS, 100 * MSS);
+    for (int i = 0; i < 5; i++)
+        window_of_acks(&cc, now, 100 * MS, true);
+    return cc;
+}
+
+/* Each by its own clock. */
+static void grow_alike(struct net_cc *busy, uint64_t now, struct net_cc *pausing, uint64_t later)
+{
+    for (int i = 0; i < 20; i++) {
+        window_of_acks(busy, &now, 100 * MS, true);
+        window_of_acks(pausing, &later, 100 * MS, true);
+    }
+    CHECK_EQ(pausing->cwnd, busy->cwnd);
+}
+
 /* RFC 9438 5.8: a minute without need for the window, and the curve goes on where it stood. */
 static void rfc9438_5_8_time_that_is_not_limited_by_cwnd_does_not_count(void)
 {
-    struct net_cc busy = avoiding(NET_CC_CUBIC, MSS, 100 * MSS), pausing;
     uint64_t now = S, later;
+    struct net_cc busy = growing(&now), pausing = busy;
 
-    ewi_net_cc_on_congestion(&busy, NET_CC_LOSS, 100 * MSS);
-    for (int i = 0; i < 5; i++)
-        window_of_acks(&busy, &now, 100 * MS, true);
-    pausing = busy;
     later = now;
     for (int i = 0; i < 600; i++)
         window_of_acks(&pausing, &later, 100 * MS, false);
     CHECK_EQ(pausing.cwnd, busy.cwnd);
-    for (int i = 0; i < 20; i++) {
-        window_of_acks(&busy, &now, 100 * MS, true);
-        window_of_acks(&pausing, &later, 100 * MS, true);
-    }
-    CHECK_EQ(pausing.cwnd, busy.cwnd);
+    grow_alike(&busy, now, &pausing, later);
 }
 
 static void rfc9438_5_8_a_short_idle_time_does_not_count_either(void)
 {
-    struct net_cc busy = avoiding(NET_CC_CUBIC, MSS, 100 * MSS), pausing;
     uint64_t now = S, later;
+    struct net_cc busy = growing(&now), pausing = busy;
 
-    ewi_net_cc_on_congestion(&busy, NET_CC_LOSS, 100 * MSS);
-    for (int i = 0; i < 5; i++)
-        window_of_acks(&busy, &now, 100 * MS, true);
-    pausing = busy;
     later = now + 60 * S;
     ewi_net_cc_on_idle(&pausing, 60 * S, 61 * S, later);
-    for (int i = 0; i < 20; i++) {
-        window_of_acks(&busy, &now, 100 * MS, true);
-        window_of_acks(&pausing, &later, 100 * MS, true);
-    }
-    CHECK_EQ(pausing.cwnd, busy.cwnd);
+    grow_alike(&busy, now, &pausing, later);
 }
 
 static void rfc5681_4_1_after_a_restart_the_curve_begins_anew(void)

@@ -1,31 +1,8 @@
 /* What congestion control learns round by round: HyStart++ (RFC 9406) and DCTCP (RFC 8257) by script. */
 #include "tests/c/harness.h"
-#include "transport/net/cc_kinds.h"
+#include "tests/c/net_cc_base.h"
 
-enum { MSS = 1000 };
-#define MS  UINT64_C(1000000)
 #define ONE (1u << 20) /* DCTCP's alpha */
-
-static struct net_cc avoiding(enum net_cc_kind kind, uint32_t cwnd)
-{
-    struct net_cc cc;
-
-    ewi_net_cc_init(&cc, kind, MSS, 0, false, false);
-    cc.cwnd = cc.ssthresh = cwnd;
-    return cc;
-}
-
-static struct net_cc_ack ack_of(uint32_t acked)
-{
-    return (struct net_cc_ack){.acked = acked, .cwnd_limited = true};
-}
-
-static void acks(struct net_cc *cc, uint32_t acked)
-{
-    struct net_cc_ack ack = ack_of(acked);
-
-    ewi_net_cc_on_ack(cc, &ack);
-}
 
 /* ------------------------------------------------------------------ HyStart++ by script */
 

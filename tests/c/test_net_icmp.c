@@ -25,8 +25,7 @@ static void rfc_792_echo(void)
 
     CHECK_EQ(d.icmp.type, NET_ICMP4_ECHO);
     CHECK_EQ(d.icmp.code, 0);
-    CHECK_EQ(ewi_net_icmp_echo_id(d.icmp.rest), 0x77);
-    CHECK_EQ(ewi_net_icmp_echo_sequence(d.icmp.rest), 1);
+    CHECK_EQ(d.icmp.rest, 0x770001); /* identifier, sequence number */
     CHECK_EQ(d.payload_bytes, 5);
     CHECK(!ewi_net_icmp4_is_error(d.icmp.type));
 }
@@ -36,7 +35,7 @@ static void rfc_4443_section_4_2_echo_reply(void)
     struct dissected d = DISSECTED(icmp6_echo_reply);
 
     CHECK_EQ(d.icmp.type, NET_ICMP6_ECHO_REPLY);
-    CHECK_EQ(ewi_net_icmp_echo_sequence(d.icmp.rest), 2);
+    CHECK_EQ(d.icmp.rest & 0xffff, 2);
     CHECK(!ewi_net_icmp6_is_error(d.icmp.type));
     CHECK_EQ(d.found & FOUND_NDP, 0);
 }

@@ -55,6 +55,7 @@ static void any_ip4_header_is_the_one_that_header_c_builds(struct harness_random
         CHECK_EQ(ewi_net_ip_header(have, &tuple, &how, payload_bytes), 20);
         ewi_net_ip4_build(built, &want);
         CHECK(memcmp(have, built, 20) == 0);
+        CHECK(ewi_net_sum_is_good(ewi_net_sum(built, 20))); /* it was made of the fields */
         CHECK_EQ(ewi_net_ip_addresses(&tuple), ewi_net_sum_ip4(want.source, want.destination));
     }
 }

@@ -9,6 +9,7 @@
 enum { STREAMS = 300, ROUNDS = 4000 };
 
 #define SECOND UINT64_C(1000000000)
+#define DAY    (24 * 3600 * SECOND)
 
 static struct net_settings_table table;
 
@@ -100,12 +101,12 @@ static const struct range ranges[] = {
     {NET_OPTION_SACK, 0, 1, false},
     {NET_OPTION_SCALE, 0, 1, false},
     {NET_OPTION_MSS, 88, 65535, true},
-    {NET_OPTION_KEEPALIVE_NS, 1000000, NET_SETTINGS_NS_MAX, true},
-    {NET_OPTION_KEEPALIVE_INTERVAL_NS, 1000000, NET_SETTINGS_NS_MAX, false},
+    {NET_OPTION_KEEPALIVE_NS, 1000000, 20 * DAY, true},
+    {NET_OPTION_KEEPALIVE_INTERVAL_NS, 1000000, DAY / 12, false},
     {NET_OPTION_KEEPALIVE_COUNT, 1, 255, false},
-    {NET_OPTION_USER_TIMEOUT_NS, 0, NET_SETTINGS_NS_MAX, false},
+    {NET_OPTION_USER_TIMEOUT_NS, 0, 20 * DAY, false},
     {NET_OPTION_SYN_RETRIES, 0, 127, false},
-    {NET_OPTION_FIN_WAIT_NS, 0, NET_SETTINGS_NS_MAX, false},
+    {NET_OPTION_FIN_WAIT_NS, 0, 20 * DAY, false},
     {NET_OPTION_TIME_WAIT_NS, 1000000, 3600 * SECOND, false},
     {NET_OPTION_DELAY_ACK_NS, 0, SECOND / 2 - 1, false}, /* RFC 9293 section 3.8.6.3: less than 0.5 s */
     {NET_OPTION_SYN_ORDER, 0, NET_TCP_ORDER_PLAIN, false},

@@ -25,7 +25,7 @@ static enum net_code parse_options(uint8_t flags, const uint8_t *options, size_t
     uint8_t *header = calloc(1, header_bytes);
     enum net_code code;
 
-    CHECK(header != NULL && bytes <= NET_TCP_OPTION_BYTES_MAX);
+    CHECK(header != NULL && bytes <= NET_TCP_BYTES_MAX - NET_TCP_BYTES);
     header[12] = (uint8_t)(header_bytes / 4 << 4);
     header[13] = flags;
     if (bytes > 0)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import eastwest
@@ -17,6 +18,7 @@ from tests.conformance.pairs import (
     LONG,
     big,
     context,
+    dialling_settings,
     fill,
     numbered,
     send_for_ever,
@@ -40,13 +42,10 @@ def pair(serving: dict[str, Any], folder: str, **more: Any) -> list[Channel]:
 
 
 def dialling(serving: dict[str, Any], folder: str, listener: Any) -> dict[str, Any]:
-    if "bind" not in serving:
+    if "shm" in serving["paths"]:
         return serving
-    (address,) = (each for each in listener.instance.addresses if each.startswith("tcp:"))
-    file = f"{tempfile.mkdtemp(prefix='ew-', dir=folder)}/registry.toml"
-    with open(file, "w") as stream:
-        stream.write(f'[[service]]\nname = "contract"\naddresses = ["{address}"]\n')
-    return {"paths": ["tcp"], "registry": [f"static:{file}"], "grace": 0.0}
+    where = Path(tempfile.mkdtemp(prefix="ew-", dir=folder))
+    return dialling_settings(serving, static_registry(where, listener))
 
 
 def greet(settings: dict[str, Any]) -> None:
@@ -131,7 +130,7 @@ def accept_and_hold(test: Line, settings: dict[str, Any], folder: str) -> None:
     from pathlib import Path
 
     with context(settings).listen("contract") as listener:
-        needs = any(each.startswith("tcp:") for each in listener.instance.addresses)
+        needs = any(not each.startswith("shm:") for each in listener.instance.addresses)
         test.tell(static_registry(Path(folder), listener) if needs else None)
         channel = listener.accept(timeout=LONG)
         test.tell()
@@ -201,7 +200,7 @@ def accept_and_send(test: Line, settings: dict[str, Any], folder: str) -> None:
     from pathlib import Path
 
     listener = context(settings).listen("contract")
-    needs = any(each.startswith("tcp:") for each in listener.instance.addresses)
+    needs = any(not each.startswith("shm:") for each in listener.instance.addresses)
     test.tell(static_registry(Path(folder), listener) if needs else None)
     _fill_and_wait(test, listener.accept(timeout=LONG))
 

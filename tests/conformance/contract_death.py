@@ -15,6 +15,7 @@ from tests.conformance.pairs import (
     Task,
     Way,
     context,
+    dialling_settings,
     drained,
     fill,
     forget,
@@ -49,10 +50,7 @@ def serving_peer(way: Way, folder: str) -> Iterator[tuple[Channel, Child]]:
     with ExitStack() as stack:
         child = stack.enter_context(Child(children.accept_and_hold, way.serving, folder))
         (registry,) = child.hears()
-        dialling = dict(way.serving)
-        if registry is not None:
-            dialling = {"paths": ["tcp"], "registry": [registry], "grace": 0.0}
-        here = context(dialling)
+        here = context(dialling_settings(way.serving, registry))
         stack.callback(forget, here)
         channel = here.connect("contract", timeout=LONG)
         stack.callback(channel.abort)

@@ -1,6 +1,6 @@
 """Both ends of a channel in one process, over any path, and what the contract says with them.
 
-Way     how a path is reached; test_shm.py and test_tcp.py make one each
+Way     how a path is reached; test_shm.py, test_dpdk.py and test_tcp.py make one each
 Pair    two ends, opener first, each with a context of its own
 """
 
@@ -19,6 +19,9 @@ from eastwest import Channel, Config, Context, Listener
 
 SOON = 2.0  # seconds: what happens at once, on a busy machine
 LONG = 30.0  # seconds: what ends, but moves many bytes; a hang is a failure
+
+PLUGIN = Path(__file__).resolve().parents[2] / "build/dev/tests/ew_stack_arms.so"
+"""tests/plugin/stack.c, where a sleeper has to say so before each sleep."""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -58,10 +61,33 @@ def tcp_way(folder: Path) -> Way:
     )
 
 
+def dpdk_way(folder: Path) -> Way:
+    """Two processes with a port on the same network, by the test plug-in over kernel sockets."""
+    port = {
+        "paths": ["dpdk"],
+        "security": "none",
+        "fabric_network": "rack",
+        "fabric_device": "test",
+        "fabric_addresses": ["127.0.0.1/8"],
+        "fabric_plugin": str(PLUGIN),
+        "grace": 0.0,  # death is seen at once
+    }
+    return Way(
+        "dpdk", port, lambda listener: dialling_settings(port, static_registry(folder, listener))
+    )
+
+
 def resuming_way(folder: Path) -> Way:
     """As ``tcp_way``, but with the default grace: a lost connection is dialled again."""
     plain, default = tcp_way(folder), {"grace": Config().grace}
     return Way("tcp", plain.serving | default, lambda listener: plain.dialling(listener) | default)
+
+
+def dialling_settings(serving: Settings, registry: str | None) -> Settings:
+    """Return what the peer of a server with these settings has; *registry*: None over shm."""
+    if registry is None:
+        return serving
+    return {key: serving[key] for key in serving if key != "bind"} | {"registry": [registry]}
 
 
 def context(settings: Settings, **more: Any) -> Context:
@@ -106,8 +132,8 @@ def forget(some: Context) -> None:
 
 
 def static_registry(folder: Path, listener: Listener) -> str:
-    """Return a provider that knows the TCP address of *listener* and nothing else."""
-    (address,) = (each for each in listener.instance.addresses if each.startswith("tcp:"))
+    """Return a provider that knows the remote address of *listener* and nothing else."""
+    (address,) = (each for each in listener.instance.addresses if not each.startswith("shm:"))
     file = folder / f"{listener.instance.id}.toml"
     file.write_text(f'[[service]]\nname = "{listener.service}"\naddresses = ["{address}"]\n')
     return f"static:{file}"

@@ -11,7 +11,15 @@ from typing import Any
 
 import eastwest
 from tests.conformance.children import dial, dialling, pair
-from tests.conformance.pairs import LONG, big, context, fill, is_asleep, numbered
+from tests.conformance.pairs import (
+    LONG,
+    big,
+    context,
+    dialling_settings,
+    fill,
+    is_asleep,
+    numbered,
+)
 from tests.conformance.processes import Line
 
 
@@ -216,9 +224,11 @@ class ConnectSilent(Waits):
         self.silent = socket.create_server(("127.0.0.1", 0))
         file = f"{tempfile.mkdtemp(prefix='ew-', dir=folder)}/registry.toml"
         with open(file, "w") as stream:
-            at = f"tcp://127.0.0.1:{self.silent.getsockname()[1]}"
+            scheme = "dpdk://rack/" if "fabric_network" in serving else "tcp://"
+            at = f"{scheme}127.0.0.1:{self.silent.getsockname()[1]}"
             stream.write(f'[[service]]\nname = "contract"\naddresses = ["{at}"]\n')
-        self.here = context({"paths": ["tcp"], "registry": [f"static:{file}"], "grace": 0.0})
+        remote = serving if "shm" not in serving["paths"] else {"paths": ["tcp"], "grace": 0.0}
+        self.here = context(dialling_settings(remote, f"static:{file}"))
 
     def wait(self) -> None:
         self.here.connect("contract", timeout=LONG)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.contract_fair import *  # noqa: F403
-from tests.conformance.pairs import Way, shm_way, tcp_way
+from tests.conformance.pairs import Way, dpdk_way, shm_way, tcp_way
 
 
-@pytest.fixture(params=[shm_way, tcp_way], ids=["shm", "tcp"])
+@pytest.fixture(params=[shm_way, dpdk_way, tcp_way], ids=["shm", "dpdk", "tcp"])
 def way(request: pytest.FixtureRequest, folder: Path) -> Way:
     make: Callable[[Path], Way] = request.param
     return make(folder)

@@ -13,6 +13,7 @@ import pytest
 import eastwest
 from eastwest import Config, Context
 from eastwest._keeper import Keeper, Standing, Ways
+from eastwest._values import Path as PathKind
 from tests.conformance.pairs import LONG, Task, wait_until
 
 
@@ -81,6 +82,7 @@ class Fake:
     """A channel that counts how often it is moved."""
 
     service, instance, number, address = "s", "i", 7, "tcp://1.2.3.4:5"
+    path_now: PathKind = "tcp"
 
     def __init__(self, standing: Standing = "worse", *, stays: bool = False) -> None:
         self.standing: Standing = standing
@@ -104,8 +106,8 @@ class Fake:
         self.moved.set()
 
 
-NOWHERE = Ways(lambda service, instance: (), lambda service, instance: None)
-LOCAL = Ways(lambda service, instance: (), lambda service, instance: "shm:x")
+NOWHERE = Ways(lambda service, instance: (), lambda service, instance, path: None)
+LOCAL = Ways(lambda service, instance: (), lambda service, instance, path: "shm:x")
 
 
 @pytest.mark.parametrize("refusal", [eastwest.Unreachable("not now"), OSError("a defect")])

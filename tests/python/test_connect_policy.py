@@ -188,7 +188,7 @@ def test_explain_chooses_what_connect_would_and_judges_the_others() -> None:
         (TCP, "order"),
         ("tcp://10.0.0.3:1", "order"),
     ]
-    assert "no DPDK stack" in str(why)
+    assert "no fabric_network is configured" in str(why)
 
 
 def test_explain_of_an_unknown_service_chooses_nothing_and_says_what_is_known() -> None:

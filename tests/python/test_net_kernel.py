@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.net import fixtures
 from tests.net.kernel import (
     OURS,
     Pair,
     drain,
     exact,
-    kernel_and_ours,
-    needs_device,
     reset_on_close,
 )
 
-MEGABYTE = 1 << 20
-BOTH = pytest.mark.parametrize("family", [4, 6])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> None:
-    needs_device()
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with kernel_and_ours() as made:
-        yield made
+device, pair = fixtures.device, fixtures.pair
+MEGABYTE, BOTH = fixtures.MEGABYTE, fixtures.BOTH
 
 
 # ------------------------------------------------------------------ many bytes

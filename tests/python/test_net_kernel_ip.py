@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.net import fixtures
 from tests.net.kernel import (
     DEVICE,
     KERNEL,
@@ -22,27 +23,15 @@ from tests.net.kernel import (
     Pair,
     at,
     drain,
-    kernel_and_ours,
-    needs_device,
 )
 
-BOTH = pytest.mark.parametrize("family", [4, 6])
+device, pair = fixtures.device, fixtures.pair
+BOTH = fixtures.BOTH
 ECHO = {4: (8, 0), 6: (128, 129)}  # request, answer
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 IP_RECVERR, IPV6_RECVERR, IPV6_UNICAST_HOPS = 11, 25, 16
 BEYOND = {4: "10.10.0.2", 6: "fd10::2"}  # on the other side of the kernel
 TWICE = 3  # enum net_address_state
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> None:
-    needs_device()
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with kernel_and_ours() as made:
-        yield made
 
 
 def until(wanted: Callable[[], bool]) -> None:

@@ -9,12 +9,12 @@ import socket
 import sys
 import time
 import zlib
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.net import fixtures
 from tests.net.kernel import (
     DEVICE,
     KERNEL,
@@ -24,29 +24,16 @@ from tests.net.kernel import (
     Pair,
     at,
     drain,
-    kernel_and_ours,
-    needs_device,
     reset_on_close,
     send_all,
 )
 
-MEGABYTE = 1 << 20
-BOTH = pytest.mark.parametrize("family", [4, 6])
+device, pair = fixtures.device, fixtures.pair
+MEGABYTE, BOTH = fixtures.MEGABYTE, fixtures.BOTH
 NS = 1_000_000_000
 TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE, TCPI_OPT_ECN = 1, 2, 4, 8
 TCPI_OPT_ECN_SEEN = 16
 CONGESTION = {"newreno": 0, "cubic": 1, "dctcp": 2}  # enum net_cc_kind
-
-
-@pytest.fixture(scope="module", autouse=True)
-def device() -> None:
-    needs_device()
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with kernel_and_ours() as made:
-        yield made
 
 
 def options_of(sock: socket.socket) -> int:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eastwest import ConfigurationError, Instance, Verdict
+from eastwest._fabric import Fabric, absent
 from eastwest._select import merge, missing, order, plan, tier
 from eastwest._values import PATHS
 
@@ -167,6 +168,7 @@ def test_path_that_is_switched_off_is_a_verdict_with_a_fix() -> None:
 
 
 def test_missing_paths_say_where_was_looked() -> None:
-    shm, dpdk = missing([Verdict("tcp", TCP, True, "hello", "")], ["/run/a", "/run/b"], [])
+    seen, none = [Verdict("tcp", TCP, True, "hello", "")], absent(Fabric())
+    shm, dpdk = missing(seen, ["/run/a", "/run/b"], [], none)
     assert "/run/a, /run/b" in shm.detail and shm.fix is not None
-    assert dpdk.path == "dpdk"
+    assert dpdk is none

@@ -133,6 +133,30 @@ def include_direction(path: str, text: str) -> Complaints:
             yield number, "DPDK leaks out of transport/dpdk"
 
 
+# Member of struct ewi_net -> the files of transport/net that are its layer: whole.h, I1.
+NET_LAYERS = {
+    "link": r"link\w*|port|route|addresses|way|neighbour\w*|resolve|arp|ndp|slots",
+    "ip": r"ip\w*|icmp\w*|path|reassembly|limit",
+    "packets": r"packets",
+    "tcp": r"tcp\w*",
+    "udp": r"udp\w*",
+}
+
+
+def net_layers(path: str, text: str) -> Complaints:
+    """A layer of our TCP/IP reads no other layer's struct, and not what only its files share."""
+    file = path.removeprefix("transport/net/").rpartition(".")[0]
+    lines = zip(
+        blanked(text, keep_strings=True).splitlines(), blanked(text).splitlines(), strict=True
+    )
+    for number, (line, code) in enumerate(lines, 1):
+        read = re.findall(r"net(?:->|\)->|\)\.)\s*(\w+)", code)
+        shared = re.findall(r'#\s*include\s+"transport/net/(\w+)_parts\.h"', line)
+        for layer in read + shared:
+            if layer in NET_LAYERS and not re.fullmatch(NET_LAYERS[layer], file):
+                yield number, f"{file} belongs to another layer than `{layer}`: call a function"
+
+
 def function_length_c(path: str, text: str) -> Complaints:
     """In house style a function's braces stand alone in column 0."""
     start = 0

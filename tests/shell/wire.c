@@ -1,8 +1,7 @@
-#include "tests/shell/wire.h"
+#include "tests/shell/wire_parts.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,50 +10,10 @@
 
 #include "transport/shell/shell.h"
 
-enum { WIRES_MAX = 16, RING_DEFAULT = 512, RING_MAX = 4096, MTU = 1500, FREE = 0, ARMED, FLYING, HELD };
-
-struct frame_at {
-    uint32_t buffer, bytes;
-};
-
-struct ring {
-    _Alignas(EWI_CACHE_LINE) _Atomic uint32_t tail;
-    _Alignas(EWI_CACHE_LINE) _Atomic uint32_t head;
-    uint32_t mask;
-    struct frame_at *at;
-};
-
-struct device { /* one end */
-    struct wire *wire;
-    int end;
-    _Atomic bool is_open;
-    struct device_facts facts;
-    struct device_counts counts;
-    uint64_t random;
-    int fd;
-    uint32_t *free;         /* buffers of ours that are nobody's */
-    uint32_t free_count;
-    _Alignas(EWI_CACHE_LINE) _Atomic bool armed;
-    _Atomic bool is_full;
-    _Atomic uint32_t loss;
-    _Atomic uint64_t sent, lost, wakes;
-    struct ring in;         /* from the other end */
-    struct ring back;       /* our buffers that the other end has read */
-};
-
-struct wire {
-    char name[WIRE_NAME_BYTES];
-    uint32_t each; /* buffers of one end */
-    uint8_t *memory;
-    _Atomic uint8_t *state;
-    _Atomic bool is_down;
-    struct device end[2];
-};
-
 static pthread_mutex_t wires_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wire *wires[WIRES_MAX];
 
-static void die(const char *what)
+_Noreturn void wire_die(const char *what)
 {
     fprintf(stderr, "wire: %s\n", what);
     abort();
@@ -67,7 +26,7 @@ static void move(struct wire *wire, uint32_t buffer, uint8_t from, uint8_t to)
     static const char *const names[] = {"free", "armed", "flying", "held"};
 
     if (atomic_exchange_explicit(&wire->state[buffer], to, memory_order_relaxed) != from) /* Y6 */
-        die(names[from]);
+        wire_die(names[from]);
 }
 
 static uint8_t *memory_of(const struct wire *wire, uint32_t buffer)
@@ -80,7 +39,7 @@ static uint32_t buffer_of(const struct wire *wire, const void *memory)
     size_t offset = (size_t)((const uint8_t *)memory - wire->memory);
 
     if (offset % WIRE_BUFFER_BYTES != 0 || offset / WIRE_BUFFER_BYTES >= 2 * (size_t)wire->each)
-        die("no buffer of this wire");
+        wire_die("no buffer of this wire");
     return (uint32_t)(offset / WIRE_BUFFER_BYTES);
 }
 
@@ -123,7 +82,7 @@ static void open_ring(struct ring *ring, uint32_t frames)
     ring->mask = size - 1;
     ring->at = calloc(size, sizeof(*ring->at));
     if (ring->at == NULL)
-        die("no memory");
+        wire_die("no memory");
 }
 
 /* ---- the list of wires ---- */
@@ -146,14 +105,14 @@ static struct wire *make_wire(const char *name, uint32_t ring, uint32_t packets)
     struct wire *wire = aligned_alloc(EWI_CACHE_LINE, ewi_align_up(sizeof(*wire), EWI_CACHE_LINE));
 
     if (wire == NULL)
-        die("no memory");
+        wire_die("no memory");
     memset(wire, 0, sizeof(*wire));
-    strcpy(wire->name, name);
+    snprintf(wire->name, sizeof(wire->name), "%s", name);
     wire->each = packets + 2 * ring + DEVICE_BURST;
     wire->memory = calloc(2 * (size_t)wire->each, WIRE_BUFFER_BYTES);
     wire->state = calloc(2 * (size_t)wire->each, sizeof(*wire->state));
     if (wire->memory == NULL || wire->state == NULL)
-        die("no memory");
+        wire_die("no memory");
     for (int end = 0; end < 2; end++) {
         struct device *device = &wire->end[end];
 
@@ -164,7 +123,7 @@ static struct wire *make_wire(const char *name, uint32_t ring, uint32_t packets)
         open_ring(&device->back, wire->each);
         device->free = calloc(wire->each, sizeof(*device->free));
         if (device->free == NULL)
-            die("no memory");
+            wire_die("no memory");
         for (uint32_t i = wire->each; i-- > 0;)
             device->free[device->free_count++] = (uint32_t)end * wire->each + i;
     }
@@ -204,10 +163,10 @@ static int read_words(const struct device_options *options, struct words *words)
     *words = (struct words){.ring = RING_DEFAULT, .can_sleep = true};
     if (strncmp(options->text, "wire:", 5) != 0 || strlen(options->text) >= sizeof(text))
         return refuse(options, -EINVAL, "want wire:name=NAME[,sleep=off][,ring=FRAMES]");
-    strcpy(text, options->text + 5);
+    snprintf(text, sizeof(text), "%s", options->text + 5);
     while ((word = strsep(&rest, ",")) != NULL) {
         if (strncmp(word, "name=", 5) == 0 && word[5] != '\0' && strlen(word + 5) < WIRE_NAME_BYTES)
-            strcpy(words->name, word + 5);
+            memcpy(words->name, word + 5, strlen(word + 5) + 1);
         else if (strcmp(word, "sleep=off") == 0)
             words->can_sleep = false;
         else if (strncmp(word, "ring=", 5) == 0)
@@ -234,7 +193,7 @@ static void set_facts(struct device *device, const struct device_options *option
     snprintf(facts->name, sizeof(facts->name), "%s.%d", device->wire->name, device->end);
     memcpy(facts->mac, options->mac_given ? options->mac : mac, sizeof(facts->mac));
     if (!can_sleep)
-        strcpy(facts->why, "this wire was told not to sleep");
+        snprintf(facts->why, sizeof(facts->why), "this wire was told not to sleep");
 }
 
 static int join(struct wire *wire, const struct device_options *options, const struct words *words,
@@ -267,7 +226,7 @@ static int wire_open(const struct device_options *options, struct device **out)
     pthread_mutex_lock(&wires_lock);
     slot = slot_of(words.name);
     if (slot == NULL)
-        die("too many wires");
+        wire_die("too many wires");
     if (*slot == NULL)
         *slot = make_wire(words.name, words.ring, options->packets);
     code = join(*slot, options, &words, out);
@@ -301,7 +260,7 @@ static void let_go(struct device *device)
         if (atomic_load_explicit(&wire->state[others], memory_order_relaxed) == HELD) { /* Y6 */
             move(wire, others, HELD, FREE);
             if (!push(&other->back, (struct frame_at){.buffer = others}))
-                die("more buffers than there are");
+                wire_die("more buffers than there are");
         }
     }
 }
@@ -360,10 +319,10 @@ static void wire_give_back(struct device *device, void **refs, uint32_t count)
         uint32_t buffer = buffer_of(wire, refs[i]);
 
         if (buffer / wire->each != (uint32_t)other->end)
-            die("given back by the end that sent it");
+            wire_die("given back by the end that sent it");
         move(wire, buffer, HELD, FREE);
         if (!push(&other->back, (struct frame_at){.buffer = buffer}))
-            die("more buffers than there are");
+            wire_die("more buffers than there are");
     }
 }
 
@@ -415,7 +374,7 @@ static bool send_one(struct device *device, const struct net_frame *frame)
     uint32_t buffer = buffer_of(wire, frame->room);
 
     if (frame->bytes == 0 || frame->bytes > WIRE_BUFFER_BYTES)
-        die("a frame without bytes, or with too many");
+        wire_die("a frame without bytes, or with too many");
     if (is_lost(device)) {
         move(wire, buffer, ARMED, FREE);
         device->free[device->free_count++] = buffer;
@@ -435,7 +394,7 @@ static void write_one(int fd)
     const uint64_t one = 1;
 
     if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-        die("a bell that cannot be rung");
+        wire_die("a bell that cannot be rung");
 }
 
 static void wake(struct device *from)
@@ -481,7 +440,7 @@ static void wire_disarm(struct device *device)
 
     atomic_store_explicit(&device->armed, false, memory_order_relaxed); /* Y5: a wake-up too many */
     if (read(device->fd, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
-        die("a bell that cannot be read");
+        wire_die("a bell that cannot be read");
 }
 
 static int wire_sleep_arm(struct device *device)
@@ -551,9 +510,7 @@ const struct stack_ops *wire_stack(void)
     return &table;
 }
 
-/* ---- the test's side ---- */
-
-static struct wire *find(const char *name)
+struct wire *wire_find(const char *name)
 {
     struct wire **slot;
 
@@ -561,70 +518,4 @@ static struct wire *find(const char *name)
     slot = slot_of(name);
     pthread_mutex_unlock(&wires_lock);
     return slot == NULL ? NULL : *slot;
-}
-
-static struct wire *must_find(const char *name)
-{
-    struct wire *wire = find(name);
-
-    if (wire == NULL)
-        die("there is no such wire");
-    return wire;
-}
-
-void wire_set_carrier(const char *name, bool is_up)
-{
-    atomic_store_explicit(&must_find(name)->is_down, !is_up, memory_order_relaxed); /* Y6 */
-}
-
-void wire_set_full(const char *name, int end, bool is_full)
-{
-    atomic_store_explicit(&must_find(name)->end[end].is_full, is_full, memory_order_relaxed); /* Y6 */
-}
-
-void wire_set_loss(const char *name, int end, uint32_t per_million)
-{
-    atomic_store_explicit(&must_find(name)->end[end].loss, per_million, memory_order_relaxed); /* Y6 */
-}
-
-bool wire_look_at(const char *name, struct wire_look *out)
-{
-    struct wire *wire = find(name);
-    uint32_t number[4] = {0};
-
-    *out = (struct wire_look){0};
-    if (wire == NULL)
-        return false;
-    for (uint32_t i = 0; i < 2 * wire->each; i++)
-        number[atomic_load_explicit(&wire->state[i], memory_order_relaxed)] += 1; /* Y6 */
-    for (int end = 0; end < 2; end++) {
-        struct device *device = &wire->end[end];
-
-        out->ends += device->is_open;
-        out->sent += atomic_load_explicit(&device->sent, memory_order_relaxed);   /* Y6 */
-        out->lost += atomic_load_explicit(&device->lost, memory_order_relaxed);   /* Y6 */
-        out->wakes += atomic_load_explicit(&device->wakes, memory_order_relaxed); /* Y6 */
-    }
-    out->free = number[FREE];
-    out->armed = number[ARMED];
-    out->flying = number[FLYING];
-    out->held = number[HELD];
-    out->all = 2 * wire->each;
-    return true;
-}
-
-uint32_t wire_held_by(const char *name, int end)
-{
-    struct wire *wire = must_find(name);
-    uint32_t held = 0;
-
-    for (uint32_t i = 0; i < wire->each; i++)
-        held += atomic_load_explicit(&wire->state[(uint32_t)!end * wire->each + i],
-                                     memory_order_relaxed) == HELD; /* Y6 */
-    return held;
-}
-
-bool wire_is_armed(const char *name, int end)
-{
-    return atomic_load_explicit(&must_find(name)->end[end].armed, memory_order_relaxed); /* Y6 */
 }

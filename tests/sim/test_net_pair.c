@@ -10,7 +10,9 @@
 #define MS UINT64_C(1000000)
 #define S  (1000 * MS)
 
-enum { FRAMES = 16, ROOM = 2048, NODES = 2, PORT = 80 };
+#define DAY (24 * 3600 * S)
+
+enum { FRAMES = 16, ROOM = 2048, NODES = 2, PORT = 80, WAKES_MAX = 10000 };
 
 static struct {
     struct ewi_net *net[NODES];
@@ -52,8 +54,10 @@ static void settle(void)
 static void pass(uint64_t ns)
 {
     uint64_t until = pair.now + ns, next;
+    uint32_t wakes = 0;
 
     for (settle(); pair.now < until; settle()) {
+        CHECK(wakes++ < WAKES_MAX); /* a deadline that is always now */
         next = ewi_min_u64(ewi_net_deadline(pair.net[0]), ewi_net_deadline(pair.net[1]));
         pair.now = ewi_min_u64(ewi_max_u64(next, pair.now + MS), until);
         for (int i = 0; i < NODES; i++)
@@ -183,6 +187,66 @@ static void rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked(void)
     end();
 }
 
+/* ---- the longest times ---- */
+
+static void set(enum net_option option, uint64_t value)
+{
+    CHECK_EQ(ewi_net_set(pair.net[0], pair.client, option, value), 0);
+}
+
+static void open_with_the_longest_keepalive(void)
+{
+    begin();
+    open_connection();
+    set(NET_OPTION_KEEPALIVE_NS, 20 * DAY);
+    set(NET_OPTION_KEEPALIVE_INTERVAL_NS, DAY / 12);
+    set(NET_OPTION_KEEPALIVE_COUNT, 255);
+    set(NET_OPTION_FIN_WAIT_NS, 20 * DAY);
+}
+
+/* catches: a deadline so far away that it looks like the past */
+static void the_longest_keepalive_is_neither_early_nor_always_due(void)
+{
+    open_with_the_longest_keepalive();
+    pass(20 * DAY - 10 * MS);
+    CHECK(look_at_client().since_heard >= 20 * DAY - 10 * MS); /* an early probe is answered, too */
+    pass(20 * MS);
+    CHECK(look_at_client().since_heard <= 20 * MS);
+    pass(20 * DAY);
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), 0);
+    end();
+}
+
+/* catches: the time when the peer was heard last comes around, and it seems to be alive */
+static void the_longest_keepalive_gives_up(void)
+{
+    struct stack_addr peer = address(2, 0);
+
+    open_with_the_longest_keepalive();
+    CHECK_EQ(ewi_net_neighbour_add(pair.net[0], 0, &peer, (const uint8_t[6]){2, 0, 0, 0, 0, 2}), 0);
+    pair.is_cut = true;
+    pass(27 * DAY);
+    CHECK(look_at_client().probes > 80);
+    CHECK(look_at_client().since_heard >= 26 * DAY);
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), 0);
+    pass(20 * DAY + 256 * (DAY / 12) - 27 * DAY);
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), -ETIMEDOUT);
+    end();
+}
+
+/* The stack is silent about it, so nobody else would end it. */
+static void the_longest_fin_wait_ends(void)
+{
+    open_with_the_longest_keepalive();
+    CHECK_EQ(ewi_net_finish(pair.net[0], pair.client, false, pair.now), 0);
+    pass(20 * DAY - 2 * S);
+    CHECK_EQ(ewi_net_ready(pair.net[1], pair.server) & STACK_FAILED, 0);
+    say(1, pair.server, "late"); /* CLOSED by now: the answer is a RST */
+    pass(10 * S);
+    CHECK_EQ(ewi_net_error(pair.net[1], pair.server), -ECONNRESET);
+    end();
+}
+
 /* ---- whom one can connect to ---- */
 
 static int connect_to(struct stack_addr remote)
@@ -214,6 +278,9 @@ int main(void)
     RUN(rfc_9293_must_20_what_waited_for_a_neighbour_leaves_when_it_is_back);
     RUN(rfc_9293_must_20_what_waits_for_one_who_never_comes_back_fails);
     RUN(rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked);
+    RUN(the_longest_keepalive_is_neither_early_nor_always_due);
+    RUN(the_longest_keepalive_gives_up);
+    RUN(the_longest_fin_wait_ends);
     RUN(rfc_9293_must_46_nobody_connects_to_many);
     return 0;
 }

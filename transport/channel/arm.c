@@ -14,7 +14,7 @@ static bool can_receive(const ew_channel *channel)
 
 static bool spin_until_received(ew_channel *channel, int64_t spin_ns)
 {
-    const bool drives = channel->ops->path != EW_PATH_SHM;
+    const bool drives = channel->ops->drives;
     uint64_t end_ns = 0;
 
     if (can_receive(channel))

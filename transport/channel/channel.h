@@ -261,6 +261,11 @@ static inline uint32_t ewi_channel_link_state(const ew_channel *channel)
     return atomic_load_explicit(&channel->link_state, memory_order_acquire); /* C2, pairs with C1 */
 }
 
+static inline ew_path ewi_channel_path(const ew_channel *channel)
+{
+    return channel->ops->drives ? channel->link->stream.on->path : EW_PATH_SHM;
+}
+
 /* A direction's lock, for one call; steps aside while a move wants it. */
 static inline int ewi_channel_take(ew_channel *channel, struct lock *lock, struct wait wait)
 {

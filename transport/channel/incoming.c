@@ -42,13 +42,13 @@ static void say(struct incoming *incoming, const uint8_t *bytes, uint32_t length
     if (is_local(incoming))
         (void)ewi_local_send(link->fd, bytes, length, memory_fd);
     else
-        (void)link->ops->send(link->stack, link->stream, &span, 1);
+        (void)link->on->ops->send(link->on->stack, link->stream, &span, 1);
 }
 
 static void drop_link(ew_context *context, struct incoming_link *link)
 {
     if (link->fd < 0) {
-        ewi_stream_finish(context->reactor, link->ops, link->stack, link->stream, link->user, false);
+        ewi_stream_finish(link->on, link->stream, link->user, false);
         return;
     }
     ewi_process_close_fd(link->fd);
@@ -99,8 +99,7 @@ static int prepare(struct incoming *incoming, struct move *move)
                                            .peers = incoming->link.peers,
                                            .start = incoming->hello.start,
                                            .offset = incoming->hello.offset};
-    const struct stream_link_parts stream = {.ops = incoming->link.ops,
-                                             .stack = incoming->link.stack,
+    const struct stream_link_parts stream = {.on = incoming->link.on,
                                              .stream = incoming->link.stream,
                                              .user = incoming->link.user,
                                              .early = (const uint8_t *)""};

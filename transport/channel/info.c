@@ -25,7 +25,7 @@ static uint64_t load(const _Atomic uint64_t *counter)
 static void fill_info(ew_channel *channel, ew_channel_info *out)
 {
     *out = (ew_channel_info){
-        .path = (int32_t)channel->ops->path,
+        .path = (int32_t)ewi_channel_path(channel),
         .wait = (int32_t)channel->context->wait,
         .opener = channel->opener,
         .message_bytes_max = channel->peer_message_bytes_max,
@@ -159,7 +159,7 @@ static void fill_stats(ew_channel *channel, ew_channel_stats *out)
         out->position_peer_taken =
             ewi_min_u64(channel->ops->peer_held(channel), out->position_sent);
         out->position_taken = load(channel->taken_word);
-        out->kicks = channel->ops->path == EW_PATH_SHM ? load(&channel->link->local.bell.kicks) : 0;
+        out->kicks = channel->ops->drives ? 0 : load(&channel->link->local.bell.kicks);
         if (out->position_sent >= out->position_peer_consumed)
             out->send_unread_bytes = out->position_sent - out->position_peer_consumed;
     }

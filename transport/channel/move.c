@@ -199,7 +199,7 @@ static void note_change(struct move *move, ew_path from, bool lost)
 
     *change = (ew_path_change){.generation = channel->session.generation,
                                .from = (int32_t)from,
-                               .to = (int32_t)channel->ops->path,
+                               .to = (int32_t)ewi_channel_path(channel),
                                .lost = lost,
                                .at_ns = (int64_t)now,
                                .took_ns = (int64_t)(now - since)};
@@ -233,6 +233,7 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
     struct channel_link *old = channel->link;
     const struct link_ops *old_ops = channel->ops;
     struct region old_outbox = channel->outbox_region;
+    const ew_path from = ewi_channel_path(channel);
     bool lost = ewi_channel_is_lost(channel);
     int old_fd;
 
@@ -257,7 +258,7 @@ int ewi_move_adopt(struct move *move, const struct hello *peer, bool dialled)
         channel->ops->closing(channel);
     watch_new_link(channel, old_fd);
     take_address(move);
-    note_change(move, old_ops->path, lost);
+    note_change(move, from, lost);
     ewi_resume_found(channel);
     ewi_context_tell(channel);
     if (dialled)

@@ -86,8 +86,7 @@ struct incoming_link { /* a Unix socket with the peer's memory, or a stream */
     int fd; /* -1: a stream */
     struct local_peer peer;
     struct region peers;
-    const struct stack_ops *ops;
-    struct ewi_stack *stack;
+    struct context_stack *on;
     ewi_stream stream;
     struct stream_user *user;
 };

@@ -57,16 +57,16 @@ static struct channel_spin *spin_of(ew_channel *channel, enum channel_wants want
 
 static int32_t peer_pid(const ew_channel *channel)
 {
-    return channel->ops->path == EW_PATH_SHM ? (int32_t)channel->link->local.pid : 0;
+    return channel->ops->drives ? 0 : (int32_t)channel->link->local.pid;
 }
 
 /* Did our last message have to wake the peer? A stream cannot tell: then whatever was sent did. */
 static bool woke_peer(const ew_channel *channel, struct channel_spin *state)
 {
-    uint64_t woke = channel->ops->path == EW_PATH_SHM
-                        ? atomic_load_explicit(&channel->link->local.bell.kicks,
+    uint64_t woke = channel->ops->drives
+                        ? atomic_load_explicit(&channel->messages_sent,
                                                memory_order_relaxed) /* a hint */
-                        : atomic_load_explicit(&channel->messages_sent,
+                        : atomic_load_explicit(&channel->link->local.bell.kicks,
                                                memory_order_relaxed); /* a hint */
     bool is_new = woke != state->woke_seen;
 
@@ -130,7 +130,7 @@ struct spin {
 static int spin(ew_channel *channel, enum channel_wants wants, uint64_t amount, struct wait wait,
                 struct spin *spin)
 {
-    const bool drives = channel->ops->path != EW_PATH_SHM;
+    const bool drives = channel->ops->drives;
     uint64_t start_ns = spin->is_timed ? ewi_now_ns() : 0; /* not read before it may matter */
     uint64_t come = come_so_far(channel, wants);
 

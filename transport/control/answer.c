@@ -109,6 +109,27 @@ static void put_next(struct text *text, uint64_t next)
     ewi_text_end(text);
 }
 
+static void put_fabric(struct text *text, ew_context *context)
+{
+    static const char *const words[] = {[EW_FABRIC_NONE] = "none",
+                                        [EW_FABRIC_ABSENT] = "absent",
+                                        [EW_FABRIC_CLOSED] = "closed",
+                                        [EW_FABRIC_UP] = "up",
+                                        [EW_FABRIC_LOST] = "lost"};
+    ew_fabric_info info;
+
+    if (ew_context_get_fabric(context, &info) != EW_OK)
+        return; /* forked: this thread is not in a child */
+    ewi_text_string(text, "fabric", words[info.state], SIZE_MAX);
+    if (info.state == EW_FABRIC_NONE)
+        return;
+    ewi_text_string(text, "fabric_network", info.network, SIZE_MAX);
+    ewi_text_string(text, "fabric_device", info.device, SIZE_MAX);
+    ewi_text_string(text, "fabric_reason", info.reason, SIZE_MAX);
+    ewi_text_u64(text, "fabric_poll_interval_ns", (uint64_t)info.poll_interval_ns);
+    ewi_text_u64(text, "fabric_losses", info.losses);
+}
+
 static void put_context(struct text *text, ew_context *context)
 {
     ew_context_stats stats;
@@ -127,6 +148,7 @@ static void put_context(struct text *text, ew_context *context)
     ewi_text_u64(text, "memory_bytes", stats.memory_bytes);
     ewi_text_u64(text, "memory_bytes_max", stats.memory_bytes_max);
     ewi_text_u64(text, "huge_bytes", stats.huge_bytes);
+    put_fabric(text, context);
     ewi_text_end(text);
 }
 
@@ -213,6 +235,7 @@ static void put_listener(struct text *text, ew_listener *listener)
     ewi_text_hex(text, "instance", info.instance, sizeof(info.instance));
     ewi_text_string(text, "local_address", info.local_address, ADDRESS_SHOWN);
     ewi_text_string(text, "tcp_address", info.tcp_address, SIZE_MAX);
+    ewi_text_string(text, "fabric_address", info.fabric_address, SIZE_MAX);
     ewi_text_u64(text, "max_channels", listener->max_channels);
     ewi_text_u64(text, "accepted", info.accepted);
     ewi_text_u64(text, "refused", info.refused);

@@ -182,7 +182,7 @@ static bool on_hello(struct guest *guest, const uint8_t *bytes, uint32_t length,
         if (code == EW_OK || code == EW_EEND)
             return code == EW_OK;
     } else {
-        code = ewi_listener_judge(guest->listener->context, guest->listener, &hello, &listener,
+        code = ewi_listener_judge(guest->listener->context->stacks, guest->listener, &hello, &listener,
                                   text);
     }
     if (code == EW_OK && hello.intent == WIRE_QUERY) {

@@ -285,7 +285,6 @@ void ewi_local_link_reader(const struct channel_link *of, struct ring_reader *ou
 }
 
 const struct link_ops ewi_local_link = {
-    .path = EW_PATH_SHM,
     .committed = committed,
     .taken = tell_space,
     .settle = tell_space,

@@ -163,11 +163,17 @@ static void add_group(struct net_addresses *addresses, uint32_t index)
     add_name(addresses, &name);
 }
 
+/* A wait of the standards, or a part of it. */
+static uint64_t paced(const struct net_address *address, uint64_t wait)
+{
+    return address->hurry == 0 ? wait : wait / address->hurry;
+}
+
 static void start(struct net_addresses *addresses, struct net_address *address,
                   struct net_random *random, uint64_t now)
 {
     address->state = NET_ADDRESS_TENTATIVE;
-    address->at = now + ewi_net_random_below(random, SECOND + 1);
+    address->at = now + paced(address, ewi_net_random_below(random, SECOND + 1));
     addresses->next = ewi_min_u64(addresses->next, address->at);
 }
 
@@ -218,13 +224,14 @@ static enum net_address_message step4(struct net_address *address, struct net_ra
                                       uint64_t now)
 {
     if (address->step < PROBES4) {
-        address->at = now + (address->step + 1 < PROBES4
-                                 ? SECOND + ewi_net_random_below(random, SECOND + 1)
-                                 : 2 * SECOND);
+        address->at = now + paced(address, address->step + 1 < PROBES4
+                                               ? SECOND + ewi_net_random_below(random, SECOND + 1)
+                                               : 2 * SECOND);
         return NET_SAY_PROBE;
     }
     address->state = NET_ADDRESS_GOOD;
-    address->at = address->step + 1 < PROBES4 + ANNOUNCEMENTS4 ? now + 2 * SECOND : NET_NEVER;
+    address->at = address->step + 1 < PROBES4 + ANNOUNCEMENTS4 ? now + paced(address, 2 * SECOND)
+                                                               : NET_NEVER;
     return NET_SAY_ANNOUNCE;
 }
 
@@ -232,7 +239,7 @@ static enum net_address_message step4(struct net_address *address, struct net_ra
 static enum net_address_message step6(struct net_address *address, uint64_t now)
 {
     if (address->step < PROBES6) {
-        address->at = now + SECOND;
+        address->at = now + paced(address, SECOND);
         return NET_SAY_PROBE;
     }
     address->state = NET_ADDRESS_GOOD;

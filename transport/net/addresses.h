@@ -41,6 +41,7 @@ struct net_address {
     uint8_t family, bits;
     uint8_t state; /* enum net_address_state */
     uint8_t step;  /* messages of duplicate detection that were due */
+    uint8_t hurry; /* the waits of the standards are divided by so much; 0: by 1 */
 };
 
 enum net_name_kind { NET_NAME_OWN, NET_NAME_GROUP, NET_NAME_BROADCAST };

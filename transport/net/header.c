@@ -50,15 +50,22 @@ enum net_code ewi_net_ether_parse(const uint8_t *bytes, size_t length, struct ne
     return NET_OK;
 }
 
+size_t ewi_net_ether_header(uint8_t out[NET_ETHER_BYTES], const uint8_t to[6],
+                            const uint8_t from[6], uint16_t type)
+{
+    memcpy(out, to, 6);
+    memcpy(out + 6, from, 6);
+    ewi_net_put_u16(out + 12, type);
+    return NET_ETHER_BYTES;
+}
+
 size_t ewi_net_ether_build(uint8_t out[NET_ETHER_BYTES_MAX], const struct net_ether *ether)
 {
-    memcpy(out, ether->destination, 6);
-    memcpy(out + 6, ether->source, 6);
-    if (!ether->is_tagged) {
-        ewi_net_put_u16(out + 12, ether->type);
+    uint16_t type = ether->is_tagged ? NET_ETHER_TAG : ether->type;
+
+    ewi_net_ether_header(out, ether->destination, ether->source, type);
+    if (!ether->is_tagged)
         return NET_ETHER_BYTES;
-    }
-    ewi_net_put_u16(out + 12, NET_ETHER_TAG);
     ewi_net_put_u16(out + 14, ether->tag);
     ewi_net_put_u16(out + 16, ether->type);
     return NET_ETHER_BYTES_MAX;
@@ -181,27 +188,38 @@ enum net_code ewi_net_ip4_parse(const uint8_t *bytes, size_t length, struct net_
                              &out->has_source_route);
 }
 
+/* The sum is made of the fields while they are in registers. */
 size_t ewi_net_ip4_build(uint8_t out[NET_IP4_BYTES], const struct net_ip4 *ip)
 {
-    uint16_t fragment = ip->fragment_at / 8;
+    uint32_t total = NET_IP4_BYTES + (uint32_t)ip->payload_bytes;
+    uint32_t first = (UINT32_C(0x4500) | ip->traffic_class) << 16 | total;
+    uint32_t second = (uint32_t)ip->id << 16 | (uint32_t)ip->fragment_at / 8;
+    uint32_t third = ((uint32_t)ip->hop_limit << 8 | ip->protocol) << 16;
+    uint64_t sum;
 
     EWI_ASSERT(ip->payload_bytes <= UINT16_MAX - NET_IP4_BYTES && ip->fragment_at % 8 == 0);
     if (ip->dont_fragment)
-        fragment |= IP4_DONT_FRAGMENT;
+        second |= IP4_DONT_FRAGMENT;
     if (ip->more_fragments)
-        fragment |= IP4_MORE_FRAGMENTS;
-    out[0] = 0x45;
-    out[1] = ip->traffic_class;
-    ewi_net_put_u16(out + 2, (uint16_t)(NET_IP4_BYTES + ip->payload_bytes));
-    ewi_net_put_u16(out + 4, ip->id);
-    ewi_net_put_u16(out + 6, fragment);
-    out[8] = ip->hop_limit;
-    out[9] = ip->protocol;
-    ewi_net_put_u16(out + 10, 0);
+        second |= IP4_MORE_FRAGMENTS;
+    sum = (uint64_t)first + second + third + ip->source + ip->destination;
+    third |= ewi_net_sum_finish(ewi_net_sum_fold(sum));
+    ewi_net_put_u32(out, first);
+    ewi_net_put_u32(out + 4, second);
+    ewi_net_put_u32(out + 8, third);
     ewi_net_put_u32(out + 12, ip->source);
     ewi_net_put_u32(out + 16, ip->destination);
-    ewi_net_put_u16(out + 10, ewi_net_sum_finish(ewi_net_sum(out, NET_IP4_BYTES)));
     return NET_IP4_BYTES;
+}
+
+void ewi_net_ip4_make_whole(uint8_t *header, size_t header_bytes, size_t payload_bytes,
+                            uint8_t marks)
+{
+    header[1] |= marks;
+    ewi_net_put_u16(header + 2, (uint16_t)(header_bytes + payload_bytes));
+    ewi_net_put_u16(header + 6, 0);
+    ewi_net_put_u16(header + 10, 0);
+    ewi_net_put_u16(header + 10, ewi_net_sum_finish(ewi_net_sum(header, header_bytes)));
 }
 
 /* ---- UDP ---- */

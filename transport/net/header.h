@@ -46,7 +46,6 @@ enum {
     NET_ETHER_BYTES_MAX = 18,
     NET_ARP_BYTES = 28,
     NET_IP4_BYTES = 20,
-    NET_IP4_BYTES_MAX = 60,
     NET_IP6_BYTES = 40,
     NET_IP6_FRAGMENT_BYTES = 8,
     NET_UDP_BYTES = 8,
@@ -83,6 +82,9 @@ struct net_ether {
 };
 
 enum net_code ewi_net_ether_parse(const uint8_t *bytes, size_t length, struct net_ether *out);
+/* Without a tag, as everything is that we send. */
+size_t ewi_net_ether_header(uint8_t out[NET_ETHER_BYTES], const uint8_t to[6],
+                            const uint8_t from[6], uint16_t type);
 size_t ewi_net_ether_build(uint8_t out[NET_ETHER_BYTES_MAX], const struct net_ether *ether);
 
 /* ---- ARP for IPv4 over Ethernet: RFC 826 ---- */
@@ -114,6 +116,10 @@ struct net_ip4 {
 
 enum net_code ewi_net_ip4_parse(const uint8_t *bytes, size_t length, struct net_ip4 *out);
 size_t ewi_net_ip4_build(uint8_t out[NET_IP4_BYTES], const struct net_ip4 *ip);
+/* The first fragment's header, options and all, becomes that of the whole one. marks: what is added to
+ * its traffic class. */
+void ewi_net_ip4_make_whole(uint8_t *header, size_t header_bytes, size_t payload_bytes,
+                            uint8_t marks);
 
 /* ---- IPv6: RFC 8200 ---- */
 
@@ -169,6 +175,11 @@ enum net_code ewi_net_ip6_walk(const uint8_t *bytes, size_t length, const struct
                                struct net_ip6_chain *out);
 size_t ewi_net_ip6_fragment_build(uint8_t out[NET_IP6_FRAGMENT_BYTES], uint8_t next,
                                   uint16_t fragment_at, bool more_fragments, uint32_t id);
+/* The first fragment's headers become those of the whole one, which begins 8 bytes later: the fragment
+ * header goes, and who named it names what it named (RFC 8200 section 4.5). Of `first` count protocol and
+ * the two that begin with fragment_. payload_bytes: behind the chain. */
+uint8_t *ewi_net_ip6_make_whole(uint8_t *header, const struct net_ip6_chain *first,
+                                size_t payload_bytes, uint8_t marks);
 
 /* ---- UDP: RFC 768 ---- */
 

@@ -50,7 +50,7 @@ enum net_icmp6_type {
 
 struct net_icmp {
     uint8_t type, code;
-    uint32_t rest; /* bytes 4 to 7; the functions below say what they mean */
+    uint32_t rest; /* bytes 4 to 7; echo: identifier, sequence number; an error: as below */
 };
 
 static inline bool ewi_net_icmp4_is_error(uint8_t type)
@@ -65,25 +65,10 @@ static inline bool ewi_net_icmp6_is_error(uint8_t type)
     return type < NET_ICMP6_INFORMATION;
 }
 
-static inline uint16_t ewi_net_icmp_echo_id(uint32_t rest)
-{
-    return (uint16_t)(rest >> 16);
-}
-
-static inline uint16_t ewi_net_icmp_echo_sequence(uint32_t rest)
-{
-    return (uint16_t)rest;
-}
-
 /* Of fragmentation needed, 0: the router is older than RFC 1191. */
 static inline uint16_t ewi_net_icmp4_mtu(uint32_t rest)
 {
     return (uint16_t)rest;
-}
-
-static inline uint8_t ewi_net_icmp4_pointer(uint32_t rest)
-{
-    return (uint8_t)(rest >> 24);
 }
 
 enum net_code ewi_net_icmp4_parse(const uint8_t *bytes, size_t length, struct net_icmp *out);

@@ -7,6 +7,8 @@
 
 /* ---- the fixed header ---- */
 
+enum { AT_PAYLOAD_LENGTH = 4, AT_NEXT = 6 };
+
 enum net_code ewi_net_ip6_parse(const uint8_t *bytes, size_t length, struct net_ip6 *out)
 {
     uint32_t first;
@@ -51,14 +53,25 @@ size_t ewi_net_ip6_fragment_build(uint8_t out[NET_IP6_FRAGMENT_BYTES], uint8_t n
     return NET_IP6_FRAGMENT_BYTES;
 }
 
+uint8_t *ewi_net_ip6_make_whole(uint8_t *header, const struct net_ip6_chain *first,
+                                size_t payload_bytes, uint8_t marks)
+{
+    size_t behind = first->fragment_header - NET_IP6_BYTES + payload_bytes;
+
+    memmove(header + NET_IP6_FRAGMENT_BYTES, header, first->fragment_header);
+    header += NET_IP6_FRAGMENT_BYTES;
+    header[first->fragment_named_at] = first->protocol;
+    ewi_net_put_u16(header + AT_PAYLOAD_LENGTH, (uint16_t)behind);
+    ewi_net_put_u32(header, ewi_net_get_u32(header) | (uint32_t)marks << 20);
+    return header;
+}
+
 /* ---- the chain: RFC 8200 section 4 ---- */
 
 enum {
     UNIT = 8,
     OPTION_PAD1 = 0,
     OPTION_PADN = 1,
-    AT_PAYLOAD_LENGTH = 4,
-    AT_NEXT = 6,
     CODE_FIELD = 0, /* of Parameter Problem: RFC 4443 section 3.4 */
     CODE_NEXT = 1,
     CODE_OPTION = 2,

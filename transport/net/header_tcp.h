@@ -26,7 +26,6 @@
 enum {
     NET_TCP_BYTES = 20,
     NET_TCP_BYTES_MAX = 60,
-    NET_TCP_OPTION_BYTES_MAX = 40,
     NET_TCP_SACK_MAX = 4,
     NET_TCP_SCALE_MAX = 14, /* RFC 7323 section 2.3 */
 };

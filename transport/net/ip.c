@@ -83,7 +83,7 @@ void ewi_net_ip_hold_give(struct ewi_net *net, uint32_t index)
     ewi_net_reassembly_give(&net->ip.reassemblies, index);
 }
 
-const char *ewi_net_ip_check(const struct ewi_net *net)
+const char *ewi_net_ip_check(struct ewi_net *net)
 {
     return ewi_net_reassembly_check(&net->ip.reassemblies);
 }

@@ -91,7 +91,7 @@ uint32_t ewi_net_ip_hold(struct ewi_net *net, uint8_t **at, uint32_t bytes);
 struct net_packet *ewi_net_ip_held(struct ewi_net *net, uint32_t index);
 void ewi_net_ip_hold_give(struct ewi_net *net, uint32_t index);
 /* As ewi_net_check. */
-const char *ewi_net_ip_check(const struct ewi_net *net);
+const char *ewi_net_ip_check(struct ewi_net *net);
 
 /* ---- path MTU: RFC 1191, RFC 8201 ---- */
 

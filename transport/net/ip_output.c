@@ -5,7 +5,7 @@
 #include "transport/net/sum.h"
 #include "transport/net/whole.h"
 
-enum { FRAGMENTS_MAX = 128, DONT_FRAGMENT = 0x4000, MORE_FRAGMENTS = 0x2000 };
+enum { FRAGMENTS_MAX = 128 };
 
 uint32_t ewi_net_ip_addresses(const struct net_tuple *tuple)
 {
@@ -17,43 +17,43 @@ uint32_t ewi_net_ip_addresses(const struct net_tuple *tuple)
 
 /* ---- headers ---- */
 
-/* The sum is made of the fields while they are in registers. fragment: as in the header. */
-static void put_header4(uint8_t *out, const struct net_tuple *tuple, const struct net_ip_out *how,
-                        uint32_t payload_bytes, uint16_t id, uint16_t fragment)
+/* In front of so much; the rest (whole, unmarked) is the caller's. */
+static struct net_ip4 header4(const struct net_tuple *tuple, const struct net_ip_out *how,
+                              uint32_t payload_bytes)
 {
-    uint32_t first = (UINT32_C(0x4500) | how->traffic_class) << 16 | (NET_IP4_BYTES + payload_bytes);
-    uint32_t second = (uint32_t)id << 16 | fragment;
-    uint32_t third = ((uint32_t)how->hop_limit << 8 | how->protocol) << 16;
-    uint32_t source = ewi_net_get_u32(tuple->local), destination = ewi_net_get_u32(tuple->remote);
-    uint64_t sum = (uint64_t)first + second + third + source + destination;
-
-    third |= ewi_net_sum_finish(ewi_net_sum_fold(sum));
-    ewi_net_put_u32(out, first);
-    ewi_net_put_u32(out + 4, second);
-    ewi_net_put_u32(out + 8, third);
-    ewi_net_put_u32(out + 12, source);
-    ewi_net_put_u32(out + 16, destination);
+    EWI_ASSERT(payload_bytes <= UINT16_MAX - NET_IP4_BYTES);
+    return (struct net_ip4){.source = ewi_net_get_u32(tuple->local),
+                            .destination = ewi_net_get_u32(tuple->remote),
+                            .payload_bytes = (uint16_t)payload_bytes,
+                            .traffic_class = how->traffic_class,
+                            .hop_limit = how->hop_limit,
+                            .protocol = how->protocol};
 }
 
 static void put_header6(uint8_t *out, const struct net_tuple *tuple, const struct net_ip_out *how,
                         uint32_t payload_bytes, uint8_t next)
 {
-    ewi_net_put_u32(out, UINT32_C(6) << 28 | (uint32_t)how->traffic_class << 20 |
-                             (how->flow & 0xfffff));
-    ewi_net_put_u32(out + 4, payload_bytes << 16 | (uint32_t)next << 8 | how->hop_limit);
-    memcpy(out + 8, tuple->local, 16);
-    memcpy(out + 24, tuple->remote, 16);
+    struct net_ip6 ip = {.flow = how->flow & 0xfffff,
+                         .payload_bytes = (uint16_t)payload_bytes,
+                         .traffic_class = how->traffic_class,
+                         .hop_limit = how->hop_limit,
+                         .next = next};
+
+    EWI_ASSERT(payload_bytes <= UINT16_MAX);
+    memcpy(ip.source, tuple->local, 16);
+    memcpy(ip.destination, tuple->remote, 16);
+    ewi_net_ip6_build(out, &ip);
 }
 
 uint32_t ewi_net_ip_header(uint8_t *out, const struct net_tuple *tuple, const struct net_ip_out *how,
                            uint32_t payload_bytes)
 {
     if (tuple->family == 4) { /* RFC 6864 section 4.1: an atomic datagram's id says nothing */
-        EWI_ASSERT(payload_bytes <= UINT16_MAX - NET_IP4_BYTES);
-        put_header4(out, tuple, how, payload_bytes, 0, DONT_FRAGMENT);
-        return NET_IP4_BYTES;
+        struct net_ip4 ip = header4(tuple, how, payload_bytes);
+
+        ip.dont_fragment = true;
+        return (uint32_t)ewi_net_ip4_build(out, &ip);
     }
-    EWI_ASSERT(payload_bytes <= UINT16_MAX);
     put_header6(out, tuple, how, payload_bytes, how->protocol);
     return NET_IP6_BYTES;
 }
@@ -76,11 +76,14 @@ static int send_whole(struct ewi_net *net, uint32_t index, const struct net_tupl
     slot->tuple = *tuple;
     slot->network_bytes = (uint8_t)ewi_net_ip_header_bytes(tuple->family);
     slot->bytes = slot->network_bytes + payload_bytes;
-    if (tuple->family == 4 && how->protocol == NET_ICMP4)
-        put_header4(slot->packet, tuple, how, payload_bytes,
-                    (uint16_t)ewi_net_ids_next(&net->ip.ids, tuple, how->protocol), 0);
-    else
+    if (tuple->family == 4 && how->protocol == NET_ICMP4) {
+        struct net_ip4 ip = header4(tuple, how, payload_bytes);
+
+        ip.id = (uint16_t)ewi_net_ids_next(&net->ip.ids, tuple, how->protocol);
+        ewi_net_ip4_build(slot->packet, &ip);
+    } else {
         ewi_net_ip_header(slot->packet, tuple, how, payload_bytes);
+    }
     ewi_net_slot_send(net, index);
     return 0;
 }
@@ -109,8 +112,12 @@ static void put_fragment(struct net_slot *slot, const struct cut *cut, uint32_t 
     slot->finish_sum = false;
     memcpy(slot->packet + cut->header_bytes, cut->payload + at, bytes);
     if (cut->tuple->family == 4) {
-        put_header4(slot->packet, cut->tuple, cut->how, bytes, (uint16_t)cut->id,
-                    (uint16_t)(at / 8 | (more ? MORE_FRAGMENTS : 0)));
+        struct net_ip4 ip = header4(cut->tuple, cut->how, bytes);
+
+        ip.id = (uint16_t)cut->id;
+        ip.fragment_at = (uint16_t)at;
+        ip.more_fragments = more;
+        ewi_net_ip4_build(slot->packet, &ip);
         return;
     }
     put_header6(slot->packet, cut->tuple, cut->how, NET_IP6_FRAGMENT_BYTES + bytes,

@@ -17,7 +17,7 @@
 
 #include "transport/net/whole.h"
 
-enum net_slot_kind { NET_SLOT_PACKET, NET_SLOT_WAITING, NET_SLOT_MESSAGE, NET_SLOT_ANSWER };
+enum net_slot_kind { NET_SLOT_PACKET, NET_SLOT_MESSAGE, NET_SLOT_ANSWER };
 
 static const uint8_t net_everybody[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -54,8 +54,6 @@ bool ewi_net_is_on_link(const struct ewi_net *net, uint16_t port, uint8_t family
 /* Our GOOD address at this port that a packet to `remote` should come from; NULL: none. */
 const uint8_t *ewi_net_source_at(const struct ewi_net *net, uint16_t port, uint8_t family,
                                  const uint8_t remote[16]);
-void ewi_net_ether_header(uint8_t out[14], const uint8_t to[6], const uint8_t from[6],
-                          uint16_t type);
 /* RFC 1112 section 6.4, RFC 2464 section 7. */
 void ewi_net_group_mac(uint8_t out[6], uint8_t family, const uint8_t group[16]);
 void ewi_net_forget_hops(struct ewi_net *net);

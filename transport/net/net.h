@@ -87,7 +87,8 @@ int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port);
 int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu);
 
 enum net_address_flags {
-    NET_ADDRESS_SURE = 1, /* do not look for a duplicate (DAD, ARP probe): usable at once */
+    NET_ADDRESS_SURE = 1,  /* do not look for a duplicate (DAD, ARP probe): usable at once */
+    NET_ADDRESS_QUICK = 2, /* look sixteen times as fast as the standards: usable in 0.3 to 0.5 s */
 };
 /* The network of the prefix becomes a route. port of addr does not count. */
 int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *address,
@@ -193,8 +194,9 @@ enum net_option { /* of one stream; of a listener: of what it accepts; of stream
     NET_OPTION_SACK,          /* before connect or listen. Default 1 */
     NET_OPTION_SCALE,         /* 1: the least scale that RECV_BYTES needs; 0: none. Default 1 */
     NET_OPTION_MSS,           /* 0: what the path allows; else at most so much */
-    NET_OPTION_KEEPALIVE_NS,  /* idle time before the first probe, 0: off. Default 0 */
-    NET_OPTION_KEEPALIVE_INTERVAL_NS, /* 75 s; Linux answers one probe in 500 ms at most */
+    NET_OPTION_KEEPALIVE_NS,  /* idle time before the first probe, 0: off. Default 0; every time without
+                               * a limit of its own: at most 20 days */
+    NET_OPTION_KEEPALIVE_INTERVAL_NS, /* 75 s, at most 2 hours; Linux answers one probe in 500 ms at most */
     NET_OPTION_KEEPALIVE_COUNT,       /* 9 */
     NET_OPTION_USER_TIMEOUT_NS,       /* RFC 5482: data unacknowledged, or no window, so long. 0: after
                                        * 15 retransmissions, R2 of RFC 9293 section 3.8.3 */

@@ -165,3 +165,8 @@ uint32_t ewi_net_reclaim(struct ewi_net *net, void **refs, uint32_t room)
         all->done_last = NET_NONE;
     return count;
 }
+
+const char *ewi_net_packets_check(struct ewi_net *net)
+{
+    return net->packets.charged > net->packets.charge_max ? "packets: more is pinned than allowed" : NULL;
+}

@@ -56,5 +56,7 @@ uint32_t ewi_net_packet_keep(struct ewi_net *net, const struct net_arrived *arri
 uint32_t ewi_net_packet_charge(const struct net_arrived *arrived, uint32_t bytes);
 void ewi_net_packet_give(struct ewi_net *net, uint32_t index);
 struct net_packet *ewi_net_packet(struct ewi_net *net, uint32_t index);
+/* As ewi_net_check. */
+const char *ewi_net_packets_check(struct ewi_net *net);
 
 #endif

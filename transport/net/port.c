@@ -4,6 +4,7 @@
 #include "transport/net/link_parts.h"
 
 enum { MTU_MIN4 = 576, MTU_MIN6 = 1280 }; /* net.h; RFC 8200 section 5 */
+enum { HURRY = 16 };
 
 static bool is_port(const struct ewi_net *net, int port)
 {
@@ -110,11 +111,13 @@ int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *
                         unsigned prefix, uint32_t flags)
 {
     struct net_addresses *addresses = &net->link.addresses;
-    struct net_address new = {.port = (uint16_t)port, .bits = (uint8_t)prefix};
+    struct net_address new = {.port = (uint16_t)port,
+                              .bits = (uint8_t)prefix,
+                              .hurry = flags & NET_ADDRESS_QUICK ? HURRY : 0};
     bool is_sure = (flags & NET_ADDRESS_SURE) != 0;
     int code;
 
-    if (!is_port(net, port) || !is_family(address) || (flags & ~(uint32_t)NET_ADDRESS_SURE) != 0 ||
+    if (!is_port(net, port) || !is_family(address) || (flags & ~(uint32_t)(NET_ADDRESS_SURE | NET_ADDRESS_QUICK)) != 0 ||
         prefix > (address->family == 4 ? 32u : 128u))
         return -EINVAL;
     new.family = address->family;

@@ -3,8 +3,6 @@
 #include <string.h>
 
 #include "transport/net/header.h"
-#include "transport/net/order.h"
-#include "transport/net/sum.h"
 #include "transport/net/wheel.h" /* NET_NEVER */
 #include "transport/siphash.h"
 
@@ -382,43 +380,20 @@ enum net_reassembly_code ewi_net_reassembly_add(struct net_reassemblies *all,
 
 /* ---- the whole one ---- */
 
-static uint8_t ecn_of(const struct net_reassembly *one, uint8_t first)
-{
-    return (one->marks & SAW_CE) != 0 ? (uint8_t)(first | ECN_CE) : first;
-}
-
-static uint8_t *mend4(const struct net_reassembly *one, uint8_t *header)
-{
-    header[1] = ecn_of(one, header[1]);
-    ewi_net_put_u16(header + 2, (uint16_t)(one->header_bytes + one->total));
-    ewi_net_put_u16(header + 6, 0);
-    ewi_net_put_u16(header + 10, 0);
-    ewi_net_put_u16(header + 10, ewi_net_sum_finish(ewi_net_sum(header, one->header_bytes)));
-    return header;
-}
-
-/* RFC 8200 section 4.5: the fragment header goes, who named it names what it named. */
-static uint8_t *mend6(const struct net_reassembly *one, uint8_t *header)
-{
-    uint32_t first;
-
-    memmove(header + NET_IP6_FRAGMENT_BYTES, header, one->fragment_header);
-    header += NET_IP6_FRAGMENT_BYTES;
-    header[one->fragment_named_at] = one->protocol;
-    ewi_net_put_u16(header + 4, (uint16_t)(one->fragment_header - NET_IP6_BYTES + one->total));
-    first = ewi_net_get_u32(header);
-    ewi_net_put_u32(header, first | (uint32_t)ecn_of(one, 0) << 20);
-    return header;
-}
-
 uint8_t *ewi_net_reassembly_packet(struct net_reassemblies *all, uint32_t slot, uint32_t *bytes)
 {
     const struct net_reassembly *one = ewi_net_reassembly_at(all, slot);
     uint8_t *payload = ewi_net_reassembly_payload(all, slot);
-    uint8_t *header = payload - one->header_bytes;
+    uint8_t *header = payload - one->header_bytes, marks = (one->marks & SAW_CE) != 0 ? ECN_CE : 0;
+    struct net_ip6_chain first = {.protocol = one->protocol,
+                                  .fragment_header = one->fragment_header,
+                                  .fragment_named_at = one->fragment_named_at};
 
     EWI_ASSERT(one->state == NET_REASSEMBLY_WHOLE);
-    header = one->name.family == 4 ? mend4(one, header) : mend6(one, header);
+    if (one->name.family == 4)
+        ewi_net_ip4_make_whole(header, one->header_bytes, one->total, marks);
+    else
+        header = ewi_net_ip6_make_whole(header, &first, one->total, marks);
     *bytes = (uint32_t)(payload - header) + one->total;
     return header;
 }

@@ -100,11 +100,6 @@ void ewi_net_runs_init(struct net_runs *runs, uint64_t nxt);
 /* Gives all runs back: the connection is over. */
 void ewi_net_runs_fini(struct net_run_pool *pool, struct net_runs *runs);
 
-static inline uint64_t ewi_net_runs_outstanding(const struct net_runs *runs)
-{
-    return runs->nxt - runs->una;
-}
-
 /* Bytes thought to be on the wire; a byte sent twice and not thought lost counts once. RFC 6675's
  * pipe, PRR's pipe. */
 static inline uint32_t ewi_net_runs_in_flight(const struct net_runs *runs)

@@ -42,7 +42,7 @@ static const struct rule rules[NET_OPTIONS] = {
                                  .high = NET_SETTINGS_NS_MAX, .or_zero = true},
     [NET_OPTION_KEEPALIVE_INTERVAL_NS] = {AT(keepalive_interval_ns),
                                           .low = NET_SETTINGS_PROBE_NS_MIN,
-                                          .high = NET_SETTINGS_NS_MAX, .standard = S(75)},
+                                          .high = NET_SETTINGS_PROBE_NS_MAX, .standard = S(75)},
     [NET_OPTION_KEEPALIVE_COUNT] = {AT(keepalive_count), .low = 1, .high = UINT8_MAX,
                                     .standard = 9},
     [NET_OPTION_USER_TIMEOUT_NS] = {AT(user_timeout_ns), .high = NET_SETTINGS_NS_MAX},

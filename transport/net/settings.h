@@ -32,17 +32,19 @@ enum {
     NET_SETTINGS_MSS_MIN = 88, /* what a full header of options leaves room beside */
 };
 
-#define NET_SETTINGS_NS_MAX           UINT64_C(31536000000000000) /* of every time: 365 days */
+/* Of every time: 20 days. Slow ticks (tcp_parts.h) tell past from future up to 26 days away. */
+#define NET_SETTINGS_NS_MAX           UINT64_C(1728000000000000)
+#define NET_SETTINGS_PROBE_NS_MAX     UINT64_C(7200000000000) /* between two keepalives: 2 hours */
 #define NET_SETTINGS_PROBE_NS_MIN     UINT64_C(1000000)           /* of keepalives: 1 ms */
 #define NET_SETTINGS_DELAY_ACK_NS_END UINT64_C(500000000) /* RFC 9293 section 3.8.6.3: less than 0.5 s */
 #define NET_SETTINGS_TIME_WAIT_NS_MIN UINT64_C(1000000)
 #define NET_SETTINGS_TIME_WAIT_NS_MAX UINT64_C(3600000000000) /* 1 hour: time_wait.h's clock is short */
 
 struct net_settings {
-    uint64_t keepalive_ns;          /* 0: off, else 1 ms .. */
-    uint64_t keepalive_interval_ns; /* 1 ms .. */
-    uint64_t user_timeout_ns;       /* 0: by count */
-    uint64_t fin_wait_ns;
+    uint64_t keepalive_ns;          /* 0: off, else 1 ms .. 20 days */
+    uint64_t keepalive_interval_ns; /* 1 ms .. 2 hours */
+    uint64_t user_timeout_ns;       /* 0: by count, .. 20 days */
+    uint64_t fin_wait_ns;           /* .. 20 days */
     uint64_t delay_ack_ns;    /* 0 .. below 500 ms */
     uint32_t recv_bytes;      /* 1 KiB .. 1 GiB */
     uint32_t send_bytes;      /* 1 .. 1 GiB */

@@ -16,7 +16,7 @@
  *              tcp_listen.c  SYN queue, cookies, accept
  *              tcp_reply.c   segments without a connection: RST, SYN-ACK, TIME_WAIT's ACK
  *              tcp_user.c    user calls;  tcp_settings.c  options;  tcp_info.c  what users see
- *              tcp_icmp.c    what routers say;  tcp_option.c  what SYNs agree
+ *              tcp_icmp.c    what routers say;  tcp_option.c  what SYNs agree;  tcp_check.c
  *            Positions (u64): transport/net/seq.h. Ticks (u32): ewi_net_tcp_tick_of().
  * Owner      the stack; a conn holds packets (received), spans (to be sent) and runs (in flight)
  * Threads    one caller at a time
@@ -226,4 +226,7 @@ void ewi_net_tcp_way_changed(struct ewi_net *net, uint32_t parked, bool is_ready
 /* An ICMP error quotes a segment of ours. False: not believed. */
 bool ewi_net_tcp_icmp(struct ewi_net *net, const struct net_tuple *tuple,
                       const struct net_icmp_told *told);
+/* As ewi_net_check. */
+const char *ewi_net_tcp_check(struct ewi_net *net);
+
 #endif

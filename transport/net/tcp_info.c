@@ -1,16 +1,7 @@
 /* What a user sees of a connection. */
 #include "transport/net/tcp_parts.h"
 
-static struct net_conn *find(struct ewi_net *net, ewi_stream stream)
-{
-    uint32_t index = ewi_net_pool_find(&net->tcp.conns, stream);
-
-    if (index == NET_NONE || (ewi_net_conn(net, index)->flags & NET_CONN_FINISHED))
-        return NULL;
-    return ewi_net_conn(net, index);
-}
-
-static void windows(struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out)
+static void windows(const struct net_conn *conn, struct net_tcp_info *out)
 {
     out->send_mss = conn->mss;
     out->receive_mss = conn->rcv_mss;
@@ -25,18 +16,15 @@ static void windows(struct ewi_net *net, const struct net_conn *conn, struct net
     out->unsent = conn->queue.end > conn->runs.nxt ? (uint32_t)(conn->queue.end - conn->runs.nxt) : 0;
     out->readable = conn->readable;
     out->charged = conn->charged;
-    (void)net;
 }
 
 static void times(const struct ewi_net *net, const struct net_conn *conn, struct net_tcp_info *out)
 {
-    uint64_t heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
-
     out->rto = ewi_net_conn_rto(net, conn);
     out->srtt = ewi_net_rtt_smoothed(&conn->rtt);
     out->rttvar = ewi_net_rtt_variation(&conn->rtt);
     out->min_rtt = ewi_net_rtt_least(&conn->rtt);
-    out->since_heard = net->now > heard ? net->now - heard : 0;
+    out->since_heard = ewi_net_conn_unheard(net, conn);
     out->backoff = conn->rtt.backoff;
     out->probes = conn->retries;
 }
@@ -52,7 +40,7 @@ static uint64_t bytes_received(const struct net_conn *conn)
 
 int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info *out)
 {
-    struct net_conn *conn = find(net, stream);
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
     uint64_t first;
 
     if (conn == NULL)
@@ -78,7 +66,7 @@ int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info
         .soft_error = -(int)conn->soft_error};
     if (conn->recovery == NET_OPEN && conn->runs.sacked_bytes != 0)
         out->recovery = NET_DISORDER;
-    windows(net, conn, out);
+    windows(conn, out);
     times(net, conn, out);
     return 0;
 }
@@ -86,14 +74,12 @@ int ewi_net_tcp_info(struct ewi_net *net, ewi_stream stream, struct net_tcp_info
 /* transport/stack.h: does the peer's host answer? */
 enum stack_silence ewi_net_silence(struct ewi_net *net, ewi_stream stream, uint64_t *since)
 {
-    struct net_conn *conn = find(net, stream);
-    uint64_t heard;
+    struct net_conn *conn = ewi_net_conn_find(net, stream);
 
     *since = 0;
     if (conn == NULL)
         return STACK_QUIET;
-    heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
-    *since = net->now > heard ? net->now - heard : 0;
+    *since = ewi_net_conn_unheard(net, conn);
     if (conn->retries != 0)
         return STACK_REPEATS;
     return conn->runs.una != conn->runs.nxt || conn->queue.end > conn->runs.nxt ? STACK_WAITS

@@ -134,10 +134,7 @@ static void send_cookie(struct ewi_net *net, struct net_half *half)
 
 static uint64_t first_wait(const struct ewi_net *net, uint8_t settings)
 {
-    static const struct net_rtt_limits *const limits[] = {&ewi_net_rtt_fabric, &ewi_net_rtt_spin,
-                                                          &ewi_net_rtt_rfc};
-
-    return limits[ewi_net_settings_at(&net->tcp.settings, settings)->timeouts]->initial;
+    return ewi_net_limits(ewi_net_settings_at(&net->tcp.settings, settings))->initial;
 }
 
 static void take_syn(struct ewi_net *net, uint32_t index, const struct net_segment *segment,
@@ -266,6 +263,9 @@ static void complete(struct ewi_net *net, const struct net_half *half, struct ne
 
 /* ---- ACK to a listener: a cookie? ---- */
 
+/* It is a sum over the number before the peer's first byte, so only the first segment can bring it. Text
+ * that overtakes that one is answered with RST, as section 3.10.7.2 wants and Linux does: it cannot be
+ * told from what is left of a connection that we forgot, whose peer should hear so at once. */
 static bool take_cookie(struct ewi_net *net, uint32_t index, struct net_segment *segment)
 {
     struct net_listener *listener = listener_at(net, index);

@@ -148,13 +148,18 @@ static inline bool ewi_net_conn_fin_acked(const struct net_conn *conn)
     return (conn->flags & NET_CONN_FIN_QUEUED) != 0 && conn->runs.una > conn->queue.end;
 }
 
-static inline const struct net_rtt_limits *ewi_net_conn_limits(const struct ewi_net *net,
-                                                               const struct net_conn *conn)
+static inline const struct net_rtt_limits *ewi_net_limits(const struct net_settings *settings)
 {
     static const struct net_rtt_limits *const limits[] = {&ewi_net_rtt_fabric, &ewi_net_rtt_spin,
                                                           &ewi_net_rtt_rfc};
 
-    return limits[ewi_net_conn_settings(net, conn)->timeouts];
+    return limits[settings->timeouts];
+}
+
+static inline const struct net_rtt_limits *ewi_net_conn_limits(const struct ewi_net *net,
+                                                               const struct net_conn *conn)
+{
+    return ewi_net_limits(ewi_net_conn_settings(net, conn));
 }
 
 static inline uint64_t ewi_net_conn_rto(const struct ewi_net *net, const struct net_conn *conn)
@@ -253,6 +258,8 @@ void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn);
 void ewi_net_conn_arm_timeout(struct ewi_net *net, struct net_conn *conn, uint64_t wait);
 /* How long data, or a byte that the window has no room for, has been waiting. */
 uint64_t ewi_net_conn_stuck_for(const struct ewi_net *net, const struct net_conn *conn);
+/* Since the peer was last heard: right up to 26 days, and then at least that until 52 have passed. */
+uint64_t ewi_net_conn_unheard(const struct ewi_net *net, const struct net_conn *conn);
 void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn);
 
 /* ---- tcp_listen.c ---- */

@@ -19,10 +19,18 @@ void ewi_net_conn_rearm(struct ewi_net *net, struct net_conn *conn)
     ewi_net_wheel_arm(&net->tcp.conn_wheel, ewi_net_conn_index(net, conn), nearest);
 }
 
-static uint64_t unheard(const struct ewi_net *net, const struct net_conn *conn)
+#define SLOW_AROUND (UINT64_C(1) << (32 + NET_SLOW_BITS)) /* 52 days */
+
+static_assert(NET_SETTINGS_NS_MAX < SLOW_AROUND / 2, "a deadline does not look as if it had passed");
+static_assert(NET_SETTINGS_NS_MAX + UINT8_MAX * NET_SETTINGS_PROBE_NS_MAX < SLOW_AROUND,
+              "keepalive gives up before heard_at has come around");
+
+uint64_t ewi_net_conn_unheard(const struct ewi_net *net, const struct net_conn *conn)
 {
     uint64_t heard = ewi_net_tcp_slow_ns(conn->heard_at, net->now);
 
+    if (heard > net->now + NET_S) /* more than 26 days ago */
+        return SLOW_AROUND / 2;
     return net->now > heard ? net->now - heard : 0;
 }
 
@@ -47,7 +55,7 @@ void ewi_net_conn_start_keepalive(struct ewi_net *net, struct net_conn *conn)
 static void keep_alive(struct ewi_net *net, struct net_conn *conn)
 {
     const struct net_settings *settings = ewi_net_conn_settings(net, conn);
-    uint64_t quiet = unheard(net, conn);
+    uint64_t quiet = ewi_net_conn_unheard(net, conn);
     bool is_busy = conn->runs.una != conn->runs.nxt || conn->rto_at != 0;
 
     if (settings->keepalive_ns == 0)
@@ -151,13 +159,13 @@ static void rto_due(struct ewi_net *net, struct net_conn *conn)
         conn->state >= NET_TCP_ESTABLISHED)
         return;
     if (conn->snd_wnd == 0 && conn->state >= NET_TCP_ESTABLISHED &&
-        unheard(net, conn) < 2 * PROBE_WAIT_MAX)
+        ewi_net_conn_unheard(net, conn) < 2 * PROBE_WAIT_MAX)
         conn->retries = (uint8_t)ewi_min_u32(conn->retries, RETRIES_MAX - 1u); /* it answers: SHLD-17 */
     conn->retries = (uint8_t)ewi_min_u32(conn->retries + 1u, UINT8_MAX);
     if (!outstanding && conn->state >= NET_TCP_ESTABLISHED) {
         if (ewi_net_conn_settings(net, conn)->user_timeout_ns != 0 && gives_up(net, conn))
             ewi_net_conn_reset(net, conn, error);
-        else if (conn->retries > RETRIES_MAX && unheard(net, conn) > 2 * PROBE_WAIT_MAX)
+        else if (conn->retries > RETRIES_MAX && ewi_net_conn_unheard(net, conn) > 2 * PROBE_WAIT_MAX)
             ewi_net_conn_reset(net, conn, error);
         else
             persist_due(net, conn);

@@ -49,6 +49,7 @@ void ewi_net_udp_init(struct ewi_net *net, const struct net_udp_places *places)
     ewi_net_events_init(&udp->events, places->events, slots);
     udp->users = places->users;
     memset(udp->users, 0, PORTS * sizeof(uint32_t));
+    udp->users_all = 0;
     ewi_net_key(udp->key, net->seed, NET_KEY_UDP);
 }
 

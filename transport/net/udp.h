@@ -50,6 +50,7 @@ struct net_udp_all {
     struct net_listeners bound;
     struct net_events events;
     uint32_t *users; /* of each port from NET_PORTS_LOW on: endpoints that have it */
+    uint32_t users_all; /* their sum */
     uint8_t key[16];
 };
 
@@ -87,8 +88,9 @@ int ewi_net_udp_error(struct ewi_net *net, ewi_stream stream);
 int ewi_net_udp_addresses(struct ewi_net *net, ewi_stream stream, struct stack_addr *local,
                           struct stack_addr *remote);
 uint32_t ewi_net_udp_events(struct ewi_net *net, struct stack_event *events, uint32_t count);
-/* As ewi_net_check. */
-const char *ewi_net_udp_check(const struct ewi_net *net);
+/* As ewi_net_check; every port's users too, which takes its time. */
+const char *ewi_net_udp_check(struct ewi_net *net);
+const char *ewi_net_udp_check_ports(const struct ewi_net *net);
 
 /* ---- between udp.c and udp_user.c: a datagram that is kept ---- */
 

@@ -56,8 +56,12 @@ static uint16_t choose_port(struct ewi_net *net)
 
 static void use_port(struct ewi_net *net, uint16_t port, bool begins)
 {
-    if (port >= NET_PORTS_LOW)
-        net->udp.users[port - NET_PORTS_LOW] += begins ? 1 : UINT32_MAX;
+    uint32_t change = begins ? 1 : UINT32_MAX;
+
+    if (port < NET_PORTS_LOW)
+        return;
+    net->udp.users[port - NET_PORTS_LOW] += change;
+    net->udp.users_all += change;
 }
 
 static int choose_local_port(struct ewi_net *net, const struct stack_addr *local, uint16_t *port)
@@ -393,28 +397,59 @@ uint32_t ewi_net_udp_events(struct ewi_net *net, struct stack_event *events, uin
     return found;
 }
 
-const char *ewi_net_udp_check(const struct ewi_net *net)
+/* ---- for tests ---- */
+
+static const char *check_queue(struct ewi_net *net, uint32_t index)
+{
+    const struct net_udp_endpoint *endpoint = ewi_net_udp_at(net, index);
+    uint32_t charged = 0, last = NET_NONE;
+
+    for (uint32_t id = endpoint->first; id != NET_NONE; id = ewi_net_udp_packet(net, id)->next) {
+        charged += ewi_net_udp_packet(net, id)->charge;
+        if (charged > endpoint->charged)
+            return "a UDP endpoint's queue pins more than is charged";
+        if (ewi_net_udp_packet(net, id)->owner != ewi_net_udp_handle(net, index))
+            return "a datagram is in the queue of another endpoint";
+        last = id;
+    }
+    if (last != endpoint->last)
+        return "a UDP endpoint's queue has another end";
+    return endpoint->charged > NET_UDP_QUEUE_BYTES ? "a UDP endpoint pins more than its limit" : NULL;
+}
+
+const char *ewi_net_udp_check(struct ewi_net *net)
 {
     const struct net_udp_all *udp = &net->udp;
     uint32_t connected = 0, users = 0;
 
     for (uint32_t i = 0; i < udp->endpoints.fresh; i++) {
         const struct net_udp_endpoint *endpoint = ewi_net_udp_at(net, i);
+        const char *broken;
 
         if (!ewi_net_pool_is_taken(&udp->endpoints, i))
             continue;
-        if (endpoint->charged > NET_UDP_QUEUE_BYTES)
-            return "a UDP endpoint pins more than its limit";
-        if ((endpoint->first == NET_NONE) != (endpoint->last == NET_NONE))
-            return "a UDP endpoint's queue has one end only";
+        broken = check_queue(net, i);
+        if (broken != NULL)
+            return broken;
         connected += endpoint->is_connected;
-        users += endpoint->listen.port >= NET_PORTS_LOW;
+        if (endpoint->listen.port < NET_PORTS_LOW)
+            continue;
+        if (udp->users[endpoint->listen.port - NET_PORTS_LOW] == 0)
+            return "the port of a UDP endpoint is nobody's";
+        users += 1;
     }
-    for (uint32_t i = 0; i <= NET_PORTS_HIGH - NET_PORTS_LOW; i++)
-        users -= udp->users[i];
-    if (users != 0)
+    if (users != udp->users_all)
         return "the ports of UDP endpoints do not add up";
     if (connected != udp->connected.used || connected + udp->bound.used != udp->endpoints.used)
         return "the names of UDP endpoints do not add up";
     return NULL;
+}
+
+const char *ewi_net_udp_check_ports(const struct ewi_net *net)
+{
+    uint32_t users = 0;
+
+    for (uint32_t i = 0; i <= NET_PORTS_HIGH - NET_PORTS_LOW; i++)
+        users += net->udp.users[i];
+    return users == net->udp.users_all ? NULL : "the ports of UDP endpoints do not add up";
 }

@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "transport/net/link_parts.h"
-#include "transport/net/order.h"
 
 /* ---- kinds of addresses ---- */
 
@@ -256,14 +255,6 @@ void ewi_net_forget_hops(struct ewi_net *net)
 }
 
 /* ---- the way ---- */
-
-void ewi_net_ether_header(uint8_t out[14], const uint8_t to[6], const uint8_t from[6],
-                          uint16_t type)
-{
-    memcpy(out, to, 6);
-    memcpy(out + 6, from, 6);
-    ewi_net_put_u16(out + 12, type);
-}
 
 void ewi_net_group_mac(uint8_t out[6], uint8_t family, const uint8_t group[16])
 {

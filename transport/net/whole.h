@@ -15,7 +15,7 @@
  * Trust      struct net_arrived: the header was judged, what `bytes` points to is hostile
  * Errors     none of its own
  * Invariants I1  calls go down (tcp, udp -> ip -> link) or up as an ..._input; a layer never reads
- *                another one's struct.
+ *                another one's struct (checked: net_layers in tests/python/tidy.py).
  * Ordering   single threaded
  * Source     transport/net/net.h
  */

@@ -47,20 +47,11 @@ static void give_first(struct chunks *chunks, struct chunk_queue *queue)
     chunks->free += 1;
 }
 
-/* Bytes of the last chunk that are in use; all: or there is none. */
-static uint32_t used_of_last(const struct chunk_queue *queue)
-{
-    uint32_t used = (uint32_t)((queue->end - queue->start) % CHUNK_BYTES);
-
-    return used == 0 ? CHUNK_BYTES : used;
-}
-
 uint8_t *ewi_chunks_room(struct chunks *chunks, struct chunk_queue *queue, uint32_t *room)
 {
-    uint32_t used = queue->end == queue->start ? 0 : used_of_last(queue);
     uint32_t chunk;
 
-    if (queue->last == 0 || used == CHUNK_BYTES) {
+    if (queue->last == 0 || queue->used == CHUNK_BYTES) {
         chunk = take(chunks);
         if (chunk == 0)
             return NULL;
@@ -71,10 +62,10 @@ uint8_t *ewi_chunks_room(struct chunks *chunks, struct chunk_queue *queue, uint3
             *next_of(chunks, queue->last) = chunk;
         }
         queue->last = chunk;
-        used = 0;
+        queue->used = 0;
     }
-    *room = CHUNK_BYTES - used;
-    return chunks->memory + (size_t)(queue->last - 1) * CHUNK_BYTES + used;
+    *room = CHUNK_BYTES - queue->used;
+    return chunks->memory + (size_t)(queue->last - 1) * CHUNK_BYTES + queue->used;
 }
 
 bool ewi_chunks_release(struct chunks *chunks, struct chunk_queue *queue, uint64_t position)
@@ -84,7 +75,7 @@ bool ewi_chunks_release(struct chunks *chunks, struct chunk_queue *queue, uint64
     if (position >= queue->end) {
         while (queue->first != 0)
             give_first(chunks, queue);
-        queue->last = 0;
+        queue->last = queue->used = 0;
         queue->start = queue->end;
     }
     while (queue->first != queue->last && position >= queue->start + CHUNK_BYTES)

@@ -32,6 +32,7 @@ struct chunks {
 struct chunk_queue {
     uint64_t start, end;
     uint32_t first, last; /* number of a chunk + 1; 0: none */
+    uint32_t used;        /* bytes of the last */
 };
 
 /* Bytes of memory for so many chunks. */
@@ -43,6 +44,7 @@ uint8_t *ewi_chunks_room(struct chunks *chunks, struct chunk_queue *queue, uint3
 static inline void ewi_chunks_add(struct chunk_queue *queue, uint32_t bytes)
 {
     queue->end += bytes;
+    queue->used += bytes;
 }
 /* Everything before `position` is not read any more. True: chunks came back. */
 bool ewi_chunks_release(struct chunks *chunks, struct chunk_queue *queue, uint64_t position);

@@ -18,9 +18,14 @@ bool ewi_shell_try(struct ewi_stack *stack)
     return false;
 }
 
+/* The thread that polled last. */
+static bool is_reactor(const struct ewi_stack *stack)
+{
+    return stack->reactor == ewi_shell_self();
+}
+
 bool ewi_shell_turn(struct ewi_stack *stack, uint64_t now)
 {
-    stack->is_driven = true;
     if (stack->is_armed)
         ewi_shell_awake(stack);
     return ewi_shell_drive(stack, now);
@@ -29,10 +34,12 @@ bool ewi_shell_turn(struct ewi_stack *stack, uint64_t now)
 void ewi_shell_leave(struct ewi_stack *stack, uint64_t now)
 {
     ewi_shell_settle(stack, now);
-    stack->is_driven = true;
-    ewi_shell_timer(stack, now + SHELL_TICK_NS);
-    if (stack->first_event != 0)
-        ewi_shell_kick(stack);
+    if (!is_reactor(stack)) { /* which arms before it sleeps, and sees both there */
+        stack->is_driven = true;
+        ewi_shell_timer(stack, now + SHELL_TICK_NS);
+        if (stack->first_event != 0)
+            ewi_shell_kick(stack);
+    }
     ewi_lock_give(&stack->guard);
 }
 

@@ -1,6 +1,7 @@
 #include "transport/shell/settings.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,14 +29,11 @@ __attribute__((format(printf, 2, 3))) static int wrong(char *reason, const char 
 static int take_number(const struct line *line, uint32_t least, uint32_t most, uint32_t *out,
                        char *reason)
 {
-    char *end;
-    unsigned long value;
+    size_t digits = strspn(line->value, "0123456789");
+    unsigned long long value = strtoull(line->value, NULL, 10); /* too large: the largest there is */
 
-    errno = 0;
-    value = strtoul(line->value, &end, 10);
-    if (errno != 0 || end == line->value || *end != '\0' || line->value[0] == '-' || value < least ||
-        value > most)
-        return wrong(reason, "%s=%s: want a number of %u..%u", line->key, line->value, least, most);
+    if (digits == 0 || line->value[digits] != '\0' || value < least || value > most)
+        return wrong(reason, "%s=%.60s: want a number of %u..%u", line->key, line->value, least, most);
     *out = (uint32_t)value;
     return 0;
 }
@@ -57,15 +55,15 @@ static int take_address(struct shell_settings *out, const struct line *line, cha
     uint32_t prefix;
 
     if (out->addresses_count == SHELL_ADDRESSES_MAX)
-        return wrong(reason, "address=%s: a port has at most %d addresses", line->value,
+        return wrong(reason, "address=%.60s: a port has at most %d addresses", line->value,
                      SHELL_ADDRESSES_MAX);
     if (slash != NULL)
         *slash = '\0';
     if (slash == NULL || !take_ip(host.value, &address->at))
-        return wrong(reason, "address=%s: want IP/PREFIX, as 10.77.0.1/24 or fd00::1/64", line->value);
+        return wrong(reason, "address=%.60s: want IP/PREFIX, as 10.77.0.1/24 or fd00::1/64", line->value);
     memmove(host.value, slash + 1, strlen(slash + 1) + 1);
     if (take_number(&host, 1, address->at.family == 4 ? 32 : 128, &prefix, reason) != 0)
-        return wrong(reason, "address=%s: the prefix is not a number of 1..%d", line->value,
+        return wrong(reason, "address=%.60s: the prefix is not a number of 1..%d", line->value,
                      address->at.family == 4 ? 32 : 128);
     address->prefix = prefix;
     out->addresses_count += 1;
@@ -77,25 +75,32 @@ static int take_gateway(struct shell_settings *out, const struct line *line, cha
     struct stack_addr gateway;
 
     if (!take_ip(line->value, &gateway))
-        return wrong(reason, "gateway=%s: want an IP address", line->value);
+        return wrong(reason, "gateway=%.60s: want an IP address", line->value);
     out->gateways[gateway.family == 6] = gateway;
     return 0;
 }
 
+static bool is_mac(const char *text)
+{
+    for (size_t i = 0; i < 17; i++)
+        if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
+            return false;
+    return text[17] == '\0';
+}
+
 static int take_mac(struct shell_settings *out, const struct line *line, char *reason)
 {
-    unsigned part[6];
-    int used = 0;
+    static const uint8_t nobody[6];
 
-    if (sscanf(line->value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &part[0], &part[1], &part[2], &part[3],
-               &part[4], &part[5], &used) != 6 ||
-        line->value[used] != '\0')
-        return wrong(reason, "mac=%s: want six bytes, as 02:00:00:00:00:01", line->value);
-    for (int i = 0; i < 6; i++)
-        out->mac[i] = (uint8_t)part[i];
+    if (!is_mac(line->value))
+        return wrong(reason, "mac=%.60s: want six bytes, as 02:00:00:00:00:01", line->value);
+    for (size_t i = 0; i < 6; i++)
+        out->mac[i] = (uint8_t)strtoul(line->value + 3 * i, NULL, 16);
     if (out->mac[0] & 1)
         return wrong(reason, "mac=%s is a group address: want an even first byte, 02 for a local one",
                      line->value);
+    if (memcmp(out->mac, nobody, sizeof(nobody)) == 0)
+        return wrong(reason, "mac=%s is no address: want one as 02:00:00:00:00:01", line->value);
     out->mac_given = true;
     return 0;
 }
@@ -128,7 +133,7 @@ static int take_switch(const struct line *line, bool *out, char *reason)
 {
     *out = strcmp(line->value, "on") == 0;
     if (!*out && strcmp(line->value, "off") != 0)
-        return wrong(reason, "%s=%s: want on or off", line->key, line->value);
+        return wrong(reason, "%s=%.60s: want on or off", line->key, line->value);
     return 0;
 }
 
@@ -157,7 +162,7 @@ static int take_line(struct shell_settings *out, const struct line *line, char *
         return code;
     }
     return wrong(reason,
-                 "%s=%s: no such key; there are device, address, gateway, mtu, mac, detect, streams, "
+                 "%s=%.60s: no such key; there are device, address, gateway, mtu, mac, detect, streams, "
                  "send_bytes, recv_bytes, send_pool_bytes, packets",
                  line->key, line->value);
 }

@@ -14,19 +14,22 @@
  * Errors     negative errno; -ENETDOWN: the device has no carrier
  * Invariants I1  who goes to sleep has looked under the guard, and is signalled by whoever drives after.
  *            I2  an application that leaves is covered by the reactor's tick of TICK_NS; without drives
- *                there is no tick.
+ *                there is no tick. The reactor is whoever polled last: it arms before it sleeps.
  *            I3  every drive ends with ACKs and frames on their way.
- * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1)
+ * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1);
+ *            kick.h's N1 and N2
  * Source     design, section 6; reference/stack-interface.md, section 3; docs/adr/0019-shell.md
  */
 #ifndef EWI_TRANSPORT_SHELL_SHELL_H
 #define EWI_TRANSPORT_SHELL_SHELL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "shm/lock.h"
 #include "transport/shell/chunks.h"
 #include "transport/shell/device.h"
+#include "transport/shell/kick.h"
 #include "transport/shell/settings.h"
 
 enum {
@@ -61,7 +64,9 @@ struct shell_stream {
     bool is_broken;        /* not even what has arrived is read any more */
     bool sleeping;         /* signal it */
     bool signalled;        /* the bell is readable */
-    _Atomic bool wants_room; /* a send was refused. Last: ewi_shell_claim */
+    uintptr_t sleeper;     /* the thread that armed last; 0: it has been back */
+    /* The thread whose send was refused, and whether another was told that there is room. Last: claim */
+    _Atomic uintptr_t wants_room;
 };
 
 struct shell_counts {
@@ -90,15 +95,16 @@ struct ewi_stack {
     uint32_t first_free;              /* slot + 1 */
     uint32_t first_event, last_event; /* slot + 1 */
 
-    int wait_fd, kick_fd, timer_fd;
+    int wait_fd, timer_fd;
+    struct kick kick;
     int home_fd;          /* the set that has the device's descriptor; -1: none */
     uint64_t timer_at;    /* NET_NEVER: it is not set */
     uint64_t carrier_at;  /* when to look at the carrier */
     uint64_t away_since;  /* it was away then; 0: it is there */
     uint32_t watcher;     /* slot + 1 of the thread that watches the device */
     bool is_armed, is_driven, is_down;
+    uintptr_t reactor;    /* who polled last: its own calls need no tick, for it arms before it sleeps */
     bool is_short;        /* somebody was refused for want of a chunk */
-    _Atomic bool is_kicked;
 };
 
 int ewi_shell_open(const struct device_ops *ops, const struct stack_options *options,
@@ -111,6 +117,19 @@ int ewi_shell_info(struct ewi_stack *stack, struct stack_info *out);
 void ewi_shell_forked(struct ewi_stack *stack);
 
 /* ---- parts ---- */
+
+enum { SHELL_OTHER_TOLD = 1 }; /* of wants_room */
+
+/* Another number for each thread that lives, with a low bit to spare. */
+static inline uintptr_t ewi_shell_self(void)
+{
+    return (uintptr_t)pthread_self();
+}
+/* Any thread: its send was refused. */
+static inline void ewi_shell_want_room(struct shell_stream *stream)
+{
+    atomic_store_explicit(&stream->wants_room, ewi_shell_self(), memory_order_relaxed); /* a hint */
+}
 
 static inline void ewi_shell_enter(struct ewi_stack *stack)
 {
@@ -146,11 +165,12 @@ void ewi_shell_settle(struct ewi_stack *stack, uint64_t now);
 /* sleep.c */
 int ewi_shell_sleep_open(struct ewi_stack *stack);
 void ewi_shell_sleep_close(struct ewi_stack *stack);
-/* Somebody drives: the device need not wake anybody. */
+/* Somebody drives: the device need not wake anybody for a while. */
 void ewi_shell_awake(struct ewi_stack *stack);
 /* If it sleeps, and has something to wake for. */
 void ewi_shell_rouse(struct ewi_stack *stack, struct shell_stream *stream);
 void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream);
+/* This thread is awake. Another that sleeps on the stream is left alone. */
 void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream);
 /* Not later than at `at`, the reactor is to look. */
 void ewi_shell_timer(struct ewi_stack *stack, uint64_t at);

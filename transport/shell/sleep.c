@@ -20,25 +20,6 @@ static bool can_sleep(const struct ewi_stack *stack)
     return stack->facts->can_sleep && stack->ops->sleep_fd != NULL;
 }
 
-static void write_one(int fd)
-{
-    const uint64_t one = 1;
-
-    if (write(fd, &one, sizeof(one)) < 0)
-        EWI_ASSERT(errno == EAGAIN); /* readable already */
-}
-
-/* False: it was not readable. */
-static bool read_one(int fd)
-{
-    uint64_t ignored;
-
-    if (read(fd, &ignored, sizeof(ignored)) >= 0)
-        return true;
-    EWI_ASSERT(errno == EAGAIN);
-    return false;
-}
-
 /* ---- descriptors ---- */
 
 static int add(int set, int fd)
@@ -55,11 +36,11 @@ int ewi_shell_sleep_open(struct ewi_stack *stack)
     stack->home_fd = -1;
     stack->timer_at = NET_NEVER;
     stack->wait_fd = epoll_create1(EPOLL_CLOEXEC);
-    stack->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    stack->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     stack->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (stack->wait_fd < 0 || stack->kick_fd < 0 || stack->timer_fd < 0)
+    if (stack->wait_fd < 0 || stack->kick.fd < 0 || stack->timer_fd < 0)
         return -errno;
-    code = add(stack->wait_fd, stack->kick_fd);
+    code = add(stack->wait_fd, stack->kick.fd);
     if (code == 0)
         code = add(stack->wait_fd, stack->timer_fd);
     return code;
@@ -75,7 +56,7 @@ static void close_fd(int *fd)
 void ewi_shell_sleep_close(struct ewi_stack *stack)
 {
     close_fd(&stack->wait_fd);
-    close_fd(&stack->kick_fd);
+    close_fd(&stack->kick.fd);
     close_fd(&stack->timer_fd);
 }
 
@@ -146,26 +127,26 @@ void ewi_shell_signal(struct ewi_stack *stack, struct shell_stream *stream)
         return;
     stream->signalled = true;
     stack->counts.signals += 1;
-    write_one(stream->bell_fd);
+    ewi_kick_write(stream->bell_fd);
 }
 
-/* Its thread is awake. */
 void ewi_shell_hush(struct ewi_stack *stack, struct shell_stream *stream)
 {
+    if (stream->sleeper != ewi_shell_self())
+        return;
+    stream->sleeper = 0;
     stream->sleeping = false;
     if (stream->signalled) {
         stream->signalled = false;
-        (void)read_one(stream->bell_fd);
+        (void)ewi_kick_read(stream->bell_fd);
     }
     if (stack->watcher == (uint32_t)(stream - stack->stream) + 1)
         ewi_shell_awake(stack);
 }
 
-/* Who finds it marked leaves the wake-up to whoever marked it: see calm. */
 void ewi_shell_kick(struct ewi_stack *stack)
 {
-    if (!atomic_exchange_explicit(&stack->is_kicked, true, memory_order_acq_rel)) /* N1, pairs with N2 */
-        write_one(stack->kick_fd);
+    ewi_kick_ring(&stack->kick);
 }
 
 void ewi_shell_timer(struct ewi_stack *stack, uint64_t at)
@@ -219,13 +200,34 @@ static uint64_t next_look(const struct ewi_stack *stack, uint64_t now)
     return at;
 }
 
+/* Room is told once to the thread that was refused, and once to another that sleeps for it: it may be that
+ * nobody wants it any more. */
+static bool is_for_room(struct shell_stream *stream)
+{
+    uintptr_t wants = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
+
+    return wants != 0 && ((wants & SHELL_OTHER_TOLD) == 0 ||
+                          (wants & ~(uintptr_t)SHELL_OTHER_TOLD) == stream->sleeper);
+}
+
+static void tell_room(struct shell_stream *stream)
+{
+    uintptr_t wants = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
+    bool is_own = (wants & ~(uintptr_t)SHELL_OTHER_TOLD) == stream->sleeper;
+
+    if (wants != 0) /* unless it is refused again just now */
+        atomic_compare_exchange_strong_explicit(&stream->wants_room, &wants,
+                                                is_own ? 0 : wants | SHELL_OTHER_TOLD,
+                                                memory_order_relaxed,  /* a hint */
+                                                memory_order_relaxed); /* a hint */
+}
+
 static bool is_worth_waking(struct ewi_stack *stack, struct shell_stream *stream)
 {
     uint32_t levels = ewi_shell_levels(stack, stream);
-    bool wants_room = atomic_load_explicit(&stream->wants_room, memory_order_relaxed); /* a hint */
 
     return (levels & (STACK_READABLE | STACK_FAILED | STACK_PEER_FIN)) ||
-           (wants_room && (levels & STACK_WRITABLE));
+           ((levels & STACK_WRITABLE) && is_for_room(stream));
 }
 
 void ewi_shell_rouse(struct ewi_stack *stack, struct shell_stream *stream)
@@ -246,21 +248,31 @@ static bool watch_device(struct ewi_stack *stack, struct shell_stream *stream)
     return true;
 }
 
-/* True: there is something for it. Room is told once: it may be that nobody wants it any more. */
+/* True: there is something for it. */
 static bool look_for(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
 {
     (void)ewi_shell_drive(stack, now);
     if (!is_worth_waking(stack, stream))
         return false;
-    atomic_store_explicit(&stream->wants_room, false, memory_order_relaxed); /* a hint */
+    tell_room(stream);
     return true;
+}
+
+/* From whoever slept there before: one thread at a time does. */
+static void take_sleep(struct ewi_stack *stack, struct shell_stream *stream)
+{
+    stream->sleeper = ewi_shell_self();
+    ewi_shell_hush(stack, stream);
+    stream->sleeper = ewi_shell_self();
 }
 
 static int arm_stream(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
 {
     if (stream->sleep_fd < 0)
         return -EINVAL; /* there is nothing to sleep on */
-    ewi_shell_hush(stack, stream);
+    take_sleep(stack, stream);
+    if (stack->reactor == ewi_shell_self())
+        stack->reactor = 0; /* it may not come back to arm */
     for (int try = 0; try < ARM_TRIES; try++) {
         if (look_for(stack, stream, now))
             return 1;
@@ -289,17 +301,13 @@ int ewi_shell_stream_arm(struct ewi_stack *stack, ewi_stream handle, uint64_t no
 
 /* ---- the reactor ---- */
 
-/* The mark goes when the wake-up was taken: not before it was written, or nothing would take it; and behind
- * the read, or a kick in between would be marked, taken, and no later one written. */
 static void calm(struct ewi_stack *stack, uint64_t now)
 {
-    if (atomic_load_explicit(&stack->is_kicked, memory_order_relaxed) && /* a hint: it wakes us again */
-        read_one(stack->kick_fd))
-        atomic_exchange_explicit(&stack->is_kicked, false, memory_order_acq_rel); /* N2, pairs with N1 */
+    ewi_kick_take(&stack->kick);
     if (now < stack->timer_at)
         return;
     stack->timer_at = NET_NEVER;
-    (void)read_one(stack->timer_fd);
+    (void)ewi_kick_read(stack->timer_fd);
 }
 
 /* One stream's events; none: it leaves the list until it is told again. */
@@ -354,6 +362,7 @@ int ewi_shell_poll(struct ewi_stack *stack, uint64_t now, struct stack_event *ev
     uint32_t done;
 
     ewi_shell_enter(stack);
+    stack->reactor = ewi_shell_self();
     calm(stack, now);
     if (stack->is_armed && stack->watcher == SHELL_NOBODY)
         ewi_shell_awake(stack);
@@ -373,6 +382,7 @@ int ewi_shell_arm(struct ewi_stack *stack, uint64_t now)
 
     ewi_shell_enter(stack);
     ready = stack->first_event != 0;
+    stack->reactor = ewi_shell_self();
     if (stack->is_driven) {
         stack->counts.ticks += 1;
         stack->is_driven = false;

@@ -69,7 +69,7 @@ static struct ewi_stack *make(const struct shell_settings *settings, const uint8
     stack->settings = *settings;
     stack->stream = (struct shell_stream *)(void *)(memory + places.streams);
     stack->streams_max = settings->streams + config.listeners_max;
-    stack->wait_fd = stack->kick_fd = stack->timer_fd = stack->home_fd = -1;
+    stack->wait_fd = stack->kick.fd = stack->timer_fd = stack->home_fd = -1;
     ewi_chunks_init(&stack->chunks, memory + places.chunks, chunks_of(settings));
     stack->net = ewi_net_init(memory + places.net, &config, seed, ewi_now_ns());
     EWI_ASSERT(stack->net != NULL);
@@ -126,7 +126,7 @@ static int add_addresses(struct ewi_stack *stack, char *reason)
     for (uint32_t i = 0; i < settings->addresses_count && code == 0; i++) {
         code = ewi_net_address_add(stack->net, stack->port, &settings->addresses[i].at,
                                    settings->addresses[i].prefix,
-                                   settings->detect ? 0 : NET_ADDRESS_SURE);
+                                   settings->detect ? NET_ADDRESS_QUICK : NET_ADDRESS_SURE);
         if (code != 0)
             return fail(reason, -EINVAL, "address number %u of the port cannot be used: %s", i + 1,
                         strerror(-code));

@@ -42,7 +42,7 @@ struct shell_stream *ewi_shell_claim(struct ewi_stack *stack, enum shell_kind ki
     }
     generation = stream->generation + 1;
     memset(stream, 0, offsetof(struct shell_stream, wants_room));
-    atomic_store_explicit(&stream->wants_room, false, memory_order_relaxed); /* a hint */
+    atomic_store_explicit(&stream->wants_room, 0, memory_order_relaxed); /* a hint */
     stream->generation = generation == 0 ? 1 : generation;
     stream->kind = (uint8_t)kind;
     stream->user = user;

@@ -82,7 +82,7 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
         ewi_shell_free(stack, stream);
         return code;
     }
-    atomic_store_explicit(&stream->wants_room, true, memory_order_relaxed); /* it waits to be open */
+    ewi_shell_want_room(stream); /* it waits to be open */
     watch_inner(stack, stream);
     *out = ewi_shell_handle(stack, stream);
     return 0;
@@ -203,8 +203,10 @@ static int64_t send_now(struct ewi_stack *stack, struct shell_stream *stream,
         done = send_spans(stack, stream, spans, count);
     if (done > 0)
         stream->accepted += (uint64_t)done;
-    atomic_store_explicit(&stream->wants_room, done < (int64_t)bytes_of(spans, count),
-                          memory_order_relaxed); /* under the guard */
+    if (done < (int64_t)bytes_of(spans, count))
+        ewi_shell_want_room(stream);
+    else
+        atomic_store_explicit(&stream->wants_room, 0, memory_order_relaxed); /* a hint */
     return done;
 }
 
@@ -212,8 +214,7 @@ static int64_t send_now(struct ewi_stack *stack, struct shell_stream *stream,
 static int64_t send_later(struct ewi_stack *stack, ewi_stream handle)
 {
     if ((uint32_t)handle < stack->streams_max)
-        atomic_store_explicit(&stack->stream[(uint32_t)handle].wants_room, true,
-                              memory_order_relaxed); /* a hint */
+        ewi_shell_want_room(&stack->stream[(uint32_t)handle]);
     return -EAGAIN;
 }
 

@@ -6,30 +6,36 @@
 
 #include "transport/channel/move.h"
 #include "transport/error.h"
+#include "transport/fabric.h"
 #include "transport/listener.h"
 
 enum { ACCEPT_MAX = 16, BACKLOG = 256 };
 
+struct door { /* one address of a port */
+    struct tcp_port *port;
+    struct stream_user *user; /* NULL: it is closed */
+    ewi_stream stream;
+    struct stack_addr address; /* its port: 0 until the stack has chosen one */
+};
+
 struct tcp_port {
     struct tcp_port *next;
-    ew_context *context;
-    struct stream_user *user;
-    ewi_stream stream;
+    struct context_stack *on;
     uint32_t users;
-    char wanted[80]; /* as configured */
-    struct stack_addr address;
+    char wanted[80]; /* as configured, "" on the fabric */
+    uint32_t doors_count;
+    struct door doors[FABRIC_ADDRESSES_MAX];
 };
 
 struct guest {
     ew_context *context;
+    struct context_stack *on;
     struct stream_user *user;
     struct source *deadline;
     ewi_stream stream;
     uint32_t have;
     uint8_t bytes[WIRE_HELLO_BYTES];
 };
-
-static const struct stack_ops *const ops = &ewi_kernel_stack;
 
 static void count_dropped(ew_context *context)
 {
@@ -43,9 +49,8 @@ static void forget_guest(struct guest *guest, bool keep_stream, bool reset)
 
     ewi_reactor_remove(context->reactor, guest->deadline);
     ewi_access_half_done(context, STRANGER_UID);
-    if (!keep_stream) {
-        ewi_stream_finish(context->reactor, ops, context->stack, guest->stream, guest->user, reset);
-    }
+    if (!keep_stream)
+        ewi_stream_finish(guest->on, guest->stream, guest->user, reset);
     free(guest);
     ewi_context_give(context);
 }
@@ -55,7 +60,7 @@ static void say(struct guest *guest, const uint8_t *bytes, uint32_t length)
     struct stack_span span = {bytes, length};
 
     /* The send buffer of a new connection holds it whole; if not, the peer will time out. */
-    (void)ops->send(guest->context->stack, guest->stream, &span, 1);
+    (void)guest->on->ops->send(guest->on->stack, guest->stream, &span, 1);
 }
 
 static void refuse(struct guest *guest, int code, const char *text)
@@ -73,18 +78,17 @@ static int start_channel(struct guest *guest, ew_listener *listener, const struc
                                       .peer = hello,
                                       .service = hello->service,
                                       .protocol = hello->protocol};
-    struct stream_link_parts parts = {.ops = ops,
-                                      .stack = guest->context->stack,
+    struct stream_link_parts parts = {.on = guest->on,
                                       .stream = guest->stream,
                                       .user = guest->user,
                                       .early = guest->bytes};
-    struct stack_addr local, remote;
-    char address[80] = "tcp://";
+    struct stack_addr local, remote = {0};
+    char address[STREAM_ADDRESS_BYTES];
     ew_channel *channel;
     int code;
 
-    if (ops->addresses(guest->context->stack, guest->stream, &local, &remote) == 0)
-        ewi_addr_format(&remote, address + 6, sizeof(address) - 6);
+    (void)guest->on->ops->addresses(guest->on->stack, guest->stream, &local, &remote);
+    ewi_fabric_format(guest->on, &remote, address);
     options.peer_address = address;
     memcpy(options.instance, listener->instance, sizeof(options.instance));
     memcpy(options.id, hello->channel, sizeof(options.id));
@@ -113,7 +117,7 @@ static int admit(struct guest *guest, ew_listener *listener, const struct hello 
 
     ewi_listener_welcome(listener, hello, &welcome, NULL);
     ewi_wire_put_hello(bytes, RECORD_WELCOME, &welcome);
-    ops->watch(guest->context->stack, guest->stream, 0);
+    guest->on->ops->watch(guest->on->stack, guest->stream, 0);
     code = start_channel(guest, listener, hello, &channel);
     if (code != EW_OK)
         return code;
@@ -140,16 +144,15 @@ static void answer_query(struct guest *guest, ew_listener *listener, const struc
 static int resume(struct guest *guest, const struct hello *hello, char text[WIRE_TEXT_BYTES_MAX])
 {
     const struct incoming_link link = {.fd = -1,
-                                       .ops = ops,
-                                       .stack = guest->context->stack,
+                                       .on = guest->on,
                                        .stream = guest->stream,
                                        .user = guest->user};
     struct incoming_found found;
     uint8_t bytes[WIRE_FINAL_BYTES];
     int code = ewi_incoming_find(guest->context, hello, guest->bytes, &found, text);
 
-    ops->watch(guest->context->stack, guest->stream, 0);
-    ewi_stream_user_set(guest->context->reactor, guest->user, NULL, NULL);
+    guest->on->ops->watch(guest->on->stack, guest->stream, 0);
+    ewi_stream_user_set(guest->on, guest->user, NULL, NULL);
     if (code == EW_EEND)
         say(guest, bytes, ewi_wire_put_u64(bytes, RECORD_FINAL, found.taken));
     return code == EW_OK ? ewi_incoming_start(found.channel, hello, &link, text) : code;
@@ -175,7 +178,7 @@ static bool on_hello(struct guest *guest)
         if (code == EW_OK || code == EW_EEND)
             return code == EW_OK;
     } else {
-        code = ewi_listener_judge(guest->context, NULL, &hello, &listener, text);
+        code = ewi_listener_judge(guest->on, NULL, &hello, &listener, text);
     }
     if (code == EW_OK && hello.intent == WIRE_QUERY) {
         answer_query(guest, listener, &hello);
@@ -206,13 +209,13 @@ static bool begins_well(const struct guest *guest)
 static void on_guest(void *object, uint32_t bits, uint64_t now_ns)
 {
     struct guest *guest = object;
-    struct ewi_stack *stack = guest->context->stack;
+    const struct stack_ops *ops = guest->on->ops;
 
     (void)bits, (void)now_ns;
     while (guest->have < sizeof(guest->bytes)) {
         const struct stack_room room = {guest->bytes + guest->have,
                                         sizeof(guest->bytes) - guest->have};
-        int64_t length = ops->recv_into(stack, guest->stream, &room, 1);
+        int64_t length = ops->recv_into(guest->on->stack, guest->stream, &room, 1);
 
         if (length == -EAGAIN)
             return;
@@ -236,113 +239,190 @@ static void on_deadline(void *object, uint32_t events, uint64_t now_ns)
     forget_guest(guest, false, true);
 }
 
-static void drop(ew_context *context, ewi_stream stream, struct guest *guest,
+static void drop(struct context_stack *on, ewi_stream stream, struct guest *guest,
                  struct stream_user *user)
 {
-    count_dropped(context);
-    ewi_stream_finish(context->reactor, ops, context->stack, stream, user, true);
+    count_dropped(on->context);
+    ewi_stream_finish(on, stream, user, true);
     free(guest);
 }
 
 /* False: nobody is at the door any more. */
-static bool greet(struct tcp_port *port, uint64_t now_ns)
+static bool greet(const struct door *door, uint64_t now_ns)
 {
-    ew_context *context = port->context;
-    struct stream_user *user = ewi_stream_user_create(on_guest, NULL);
+    struct context_stack *on = door->port->on;
+    ew_context *context = on->context;
+    struct stream_user *user = ewi_stream_user_create(on, on_guest, NULL);
     struct guest *guest = calloc(1, sizeof(*guest));
     ewi_stream stream;
 
     if (user == NULL || guest == NULL ||
-        ops->accept(context->stack, port->stream, (uint64_t)(uintptr_t)user, &stream) != 0) {
-        free(user);
+        on->ops->accept(on->stack, door->stream, (uint64_t)(uintptr_t)user, &stream) != 0) {
+        ewi_stream_user_free(on, user);
         free(guest);
         return false;
     }
     user->object = guest;
     guest->context = context;
+    guest->on = on;
     guest->user = user;
     guest->stream = stream;
     if (!ewi_access_half_open(context, STRANGER_UID)) {
         refuse(guest, EW_EFULL, "too many connections that have not said hello");
-        ewi_stream_finish(context->reactor, ops, context->stack, stream, user, false);
+        ewi_stream_finish(on, stream, user, false);
         free(guest);
         return true;
     }
     if (ewi_reactor_add(context->reactor, -1, 0, on_deadline, guest, &guest->deadline) != EW_OK) {
         ewi_access_half_done(context, STRANGER_UID);
-        drop(context, stream, guest, user);
+        drop(on, stream, guest, user);
         return true;
     }
     ewi_context_take(context);
     ewi_reactor_set_deadline(context->reactor, guest->deadline, now_ns + context->hello_ns);
-    ops->watch(context->stack, stream, STACK_READABLE);
+    on->ops->watch(on->stack, stream, STACK_READABLE);
     return true;
-}
-
-static void on_connection(void *object, uint32_t bits, uint64_t now_ns)
-{
-    (void)bits;
-    for (int i = 0; i < ACCEPT_MAX && greet(object, now_ns); i++)
-        ;
 }
 
 /* ---- the port ---- */
 
-static struct tcp_port *find_port(ew_context *context, const char *bind)
+static void close_door(struct door *door)
+{
+    if (door->user != NULL)
+        ewi_stream_finish(door->port->on, door->stream, door->user, false);
+    door->user = NULL;
+}
+
+static void on_door(void *object, uint32_t bits, uint64_t now_ns)
+{
+    struct door *door = object;
+
+    if (bits & STACK_FAILED) { /* the fabric's port was lost: fabric.c opens it again */
+        close_door(door);
+        ewi_fabric_lost(door->port->on);
+        return;
+    }
+    for (int i = 0; i < ACCEPT_MAX && greet(door, now_ns); i++)
+        ;
+}
+
+static int open_door(struct door *door)
+{
+    struct context_stack *on = door->port->on;
+    struct stack_addr remote;
+    int code;
+
+    door->user = ewi_stream_user_create(on, on_door, door);
+    if (door->user == NULL)
+        return EW_EMEMORY;
+    code = on->ops->listen(on->stack, &door->address, BACKLOG, (uint64_t)(uintptr_t)door->user,
+                           &door->stream);
+    if (code != 0) {
+        ewi_stream_user_free(on, door->user);
+        door->user = NULL;
+        return code;
+    }
+    ewi_context_stack_stir(on);
+    on->ops->addresses(on->stack, door->stream, &door->address, &remote);
+    return EW_OK;
+}
+
+static int open_doors(struct tcp_port *port)
+{
+    int code = EW_OK;
+
+    for (uint32_t i = 0; i < port->doors_count && code == EW_OK; i++) {
+        struct door *door = &port->doors[i];
+
+        if (door->address.port == 0)
+            door->address.port = port->doors[0].address.port; /* one port on all addresses */
+        if (door->user == NULL)
+            code = open_door(door);
+    }
+    return code;
+}
+
+static struct tcp_port *find_port(struct context_stack *on, const char *wanted)
 {
     struct tcp_port *port;
 
-    for (port = context->ports; port != NULL; port = port->next)
-        if (strcmp(port->wanted, bind) == 0)
+    for (port = on->context->ports; port != NULL; port = port->next)
+        if (port->on == on && strcmp(port->wanted, wanted) == 0)
             return port;
     return NULL;
 }
 
-static int open_port(ew_context *context, const char *bind, struct tcp_port **out)
+static void add_door(struct tcp_port *port, const struct stack_addr *address)
 {
-    struct tcp_port *port = calloc(1, sizeof(*port));
-    struct stack_addr wanted, remote;
-    int code;
-
-    if (port == NULL)
-        return ewi_fail(EW_EMEMORY, "no memory for a TCP port");
-    if (strncmp(bind, "tcp://", 6) != 0 || strlen(bind) >= sizeof(port->wanted) ||
-        ewi_addr_parse(bind + 6, &wanted) != EW_OK) {
-        free(port);
-        return ewi_fail(EW_EINVAL, "bind \"%s\": must be tcp://A.B.C.D:PORT or tcp://[A::B]:PORT",
-                        bind);
-    }
-    snprintf(port->wanted, sizeof(port->wanted), "%s", bind);
-    port->context = context;
-    port->user = ewi_stream_user_create(on_connection, port);
-    code = port->user == NULL ? EW_EMEMORY
-                              : ops->listen(context->stack, &wanted, BACKLOG,
-                                            (uint64_t)(uintptr_t)port->user, &port->stream);
-    if (code != 0) {
-        free(port->user);
-        free(port);
-        if (code == -EADDRINUSE)
-            return ewi_fail(EW_EINUSE, "bind \"%s\": the address is in use", bind);
-        return ewi_fail_os(code, "bind \"%s\"", bind);
-    }
-    port->address = wanted;
-    ops->addresses(context->stack, port->stream, &port->address, &remote);
-    *out = port;
-    return EW_OK;
+    port->doors[port->doors_count++] = (struct door){.port = port, .address = *address};
 }
 
-int ewi_port_share(ew_context *context, const char *bind, struct tcp_port **out)
+static void free_port(struct tcp_port *port)
 {
+    for (uint32_t i = 0; i < port->doors_count; i++)
+        close_door(&port->doors[i]);
+    free(port);
+}
+
+static int open_bind(struct tcp_port *port, const char *bind)
+{
+    struct stack_addr wanted;
+    int code;
+
+    if (strncmp(bind, "tcp://", 6) != 0 || strlen(bind) >= sizeof(port->wanted) ||
+        ewi_addr_parse(bind + 6, &wanted) != EW_OK)
+        return ewi_fail(EW_EINVAL, "bind \"%s\": must be tcp://A.B.C.D:PORT or tcp://[A::B]:PORT",
+                        bind);
+    snprintf(port->wanted, sizeof(port->wanted), "%s", bind);
+    add_door(port, &wanted);
+    code = open_doors(port);
+    if (code == -EADDRINUSE)
+        return ewi_fail(EW_EINUSE, "bind \"%s\": the address is in use", bind);
+    return code == EW_OK ? code : ewi_fail_os(code, "bind \"%s\"", bind);
+}
+
+/* A device that is not there (any more) is no error: the port opens when it is. */
+static int open_on_fabric(struct tcp_port *port)
+{
+    struct stack_addr addresses[FABRIC_ADDRESSES_MAX];
+    uint32_t count = ewi_fabric_addresses(port->on->context, addresses);
+    int code;
+
+    for (uint32_t i = 0; i < count; i++)
+        add_door(port, &addresses[i]);
+    if (port->on->stack == NULL)
+        return EW_OK;
+    code = open_doors(port);
+    if (code == EW_OK || code == -ENETDOWN || code == -ENODEV) {
+        if (code != EW_OK)
+            ewi_fabric_lost(port->on);
+        return EW_OK;
+    }
+    return ewi_fail_os(code, "fabric port %u", port->doors[0].address.port);
+}
+
+int ewi_port_share(struct context_stack *on, const char *bind, struct tcp_port **out)
+{
+    ew_context *context = on->context;
+    const char *wanted = bind != NULL ? bind : "";
     struct tcp_port *port;
     int code = EW_OK;
 
     ewi_reactor_lock(context->reactor);
-    port = find_port(context, bind);
+    port = find_port(on, wanted);
     if (port == NULL) {
-        code = open_port(context, bind, &port);
+        port = calloc(1, sizeof(*port));
+        if (port == NULL) {
+            code = ewi_fail(EW_EMEMORY, "no memory for a TCP port");
+        } else {
+            port->on = on;
+            code = bind != NULL ? open_bind(port, bind) : open_on_fabric(port);
+        }
         if (code == EW_OK) {
             port->next = context->ports;
             context->ports = port;
+        } else if (port != NULL) {
+            free_port(port);
         }
     }
     if (code == EW_OK) {
@@ -353,8 +433,9 @@ int ewi_port_share(ew_context *context, const char *bind, struct tcp_port **out)
     return code;
 }
 
-void ewi_port_give(ew_context *context, struct tcp_port *port)
+void ewi_port_give(struct tcp_port *port)
 {
+    ew_context *context = port->on->context;
     struct tcp_port **at;
 
     ewi_reactor_lock(context->reactor);
@@ -362,16 +443,25 @@ void ewi_port_give(ew_context *context, struct tcp_port *port)
         for (at = &context->ports; *at != port; at = &(*at)->next)
             ;
         *at = port->next;
-        ewi_stream_finish(context->reactor, ops, context->stack, port->stream, port->user, false);
-        free(port);
+        free_port(port);
     }
     ewi_reactor_unlock(context->reactor);
 }
 
-void ewi_port_address(const struct tcp_port *port, char *out, size_t room)
+int ewi_port_open_all(struct context_stack *on)
 {
-    char text[72];
+    struct tcp_port *port = find_port(on, "");
 
-    ewi_addr_format(&port->address, text, sizeof(text));
-    snprintf(out, room, "tcp://%s", text);
+    return port == NULL ? EW_OK : open_doors(port);
+}
+
+void ewi_port_address(struct tcp_port *port, char out[STREAM_ADDRESS_BYTES])
+{
+    struct reactor *reactor = port->on->context->reactor;
+
+    out[0] = '\0';
+    ewi_reactor_lock(reactor);
+    if (port->doors[0].address.port != 0) /* else it was never open */
+        ewi_fabric_format(port->on, &port->doors[0].address, out);
+    ewi_reactor_unlock(reactor);
 }

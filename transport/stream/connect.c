@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "transport/error.h"
+#include "transport/fabric.h"
 #include "transport/hello.h"
 
 struct call { /* one attempt */
     ew_context *context;
-    const struct stack_ops *ops;
+    struct context_stack *on;
+    const struct stack_ops *ops; /* its */
     struct ewi_stack *stack;
     ewi_stream stream;
     const struct dial *dial;
@@ -19,13 +21,23 @@ struct call { /* one attempt */
 
 static int await(struct call *call, short events)
 {
-    return ewi_hello_await(call->ops->stream_fd(call->stack, call->stream), events, call->dial);
+    const struct stack_ops *ops = call->ops;
+    int fd = ops->stream_fd(call->stack, call->stream); /* there is one before it is armed */
+
+    if (ops->stream_arm != NULL) {
+        if (ops->stream_arm(call->stack, call->stream, ewi_now_ns()) == 1)
+            return EW_OK; /* look again */
+        events = POLLIN;
+    }
+    return ewi_hello_await(fd, events, call->dial);
 }
 
 static int unreachable(const struct call *call, int negative_errno)
 {
     if (negative_errno == 0)
         negative_errno = -ECONNRESET;
+    if (negative_errno == -ENETDOWN)
+        ewi_fabric_lost(call->on);
     ewi_fail_os(negative_errno, "%s", call->dial->address);
     return EW_EUNREACHABLE;
 }
@@ -141,8 +153,7 @@ static int open_channel(struct call *call, struct stream_user *user, const struc
                                       .service = call->dial->service,
                                       .protocol = call->dial->protocol,
                                       .peer_address = call->dial->address};
-    struct stream_link_parts parts = {.ops = call->ops,
-                                      .stack = call->stack,
+    struct stream_link_parts parts = {.on = call->on,
                                       .stream = call->stream,
                                       .user = user,
                                       .early = call->bytes + call->reply_bytes,
@@ -174,8 +185,7 @@ static int open_channel(struct call *call, struct stream_user *user, const struc
 /* The channel is at rest, the peer has answered: go over. */
 static int move_channel(struct call *call, struct stream_user *user, const struct hello *welcome)
 {
-    const struct stream_link_parts parts = {.ops = call->ops,
-                                            .stack = call->stack,
+    const struct stream_link_parts parts = {.on = call->on,
                                             .stream = call->stream,
                                             .user = user,
                                             .early = call->bytes + call->reply_bytes,
@@ -224,12 +234,13 @@ static int talk(struct call *call, struct stream_user *user, ew_channel **out,
     return ask(call, &welcome, facts, began, query);
 }
 
-int ewi_stream_connect(ew_context *context, const struct stack_addr *address,
+int ewi_stream_connect(struct context_stack *on, const struct stack_addr *address,
                        const struct dial *dial, ew_channel **out, ew_query_info *query)
 {
+    ew_context *context = on->context;
     struct call call = {
-        .context = context, .ops = &ewi_kernel_stack, .stack = context->stack, .dial = dial};
-    struct stream_user *user = ewi_stream_user_create(NULL, NULL); /* not watched yet */
+        .context = context, .on = on, .ops = on->ops, .stack = on->stack, .dial = dial};
+    struct stream_user *user = ewi_stream_user_create(on, NULL, NULL); /* not watched yet */
     int code;
 
     if (user == NULL)
@@ -239,15 +250,16 @@ int ewi_stream_connect(ew_context *context, const struct stack_addr *address,
         code = call.ops->connect(call.stack, NULL, address, (uint64_t)(uintptr_t)user, ewi_now_ns(),
                                  &call.stream);
         if (code != 0) {
-            free(user);
+            ewi_stream_user_free(on, user);
             return unreachable(&call, code);
         }
+        ewi_context_stack_stir(on);
         code = talk(&call, user, out, query);
         if (code == EW_OK && dial->intent != WIRE_QUERY)
             return EW_OK;
-        ewi_stream_finish(context->reactor, call.ops, call.stack, call.stream, user, true);
+        ewi_stream_finish(on, call.stream, user, true);
         return code;
     }
-    free(user);
+    ewi_stream_user_free(on, user);
     return code;
 }

@@ -14,6 +14,8 @@
 
 enum bells { BELL_OUT = 1, BELL_IN = 2 };
 
+enum { ARM_LOOKS = 4 }; /* at a stream that has something again whenever it is armed */
+
 static struct stream_link *link_of(ew_channel *channel)
 {
     return &channel->link->stream;
@@ -72,6 +74,17 @@ static void ring(ew_channel *channel, uint32_t bells)
     }
 }
 
+/* Before each sleep on the stream. True: something is possible again, do not sleep. */
+static bool arm(ew_channel *channel)
+{
+    struct stream_link *link = link_of(channel);
+
+    return link->ops->stream_arm != NULL &&
+           !atomic_load_explicit(&link->lost, memory_order_relaxed) && /* a hint: it never sleeps */
+           ewi_channel_link_state(channel) == LINK_UP &&
+           link->ops->stream_arm(link->stack, link->stream, ewi_now_ns()) == 1;
+}
+
 static void ring_as_application(ew_channel *channel, uint32_t bells)
 {
     struct stream_link *link = link_of(channel);
@@ -81,6 +94,9 @@ static void ring_as_application(ew_channel *channel, uint32_t bells)
     if (__builtin_expect(atomic_load_explicit(&link->cover, memory_order_relaxed) != COVER_TICK, 0))
         ewi_cover_activate(channel);
     ring(channel, bells);
+    if (link->ops->stream_arm != NULL && (bells & BELL_IN) && ewi_channel_note_fd(channel) >= 0 &&
+        arm(channel)) /* what we have read may have ended the arming of who waits on fileno() */
+        ewi_channel_note(channel);
 }
 
 static void committed(ew_channel *channel)
@@ -202,7 +218,9 @@ static bool look(void *channel, struct pollfd *fds)
 {
     bool found = drive_as_poller(channel);
 
-    if (ewi_stream_link_is_blocked(channel))
+    for (int looks = 0; !found && arm(channel); looks++)
+        found = drive_as_poller(channel) || looks == ARM_LOOKS;
+    if (link_of(channel)->ops->stream_arm == NULL && ewi_stream_link_is_blocked(channel))
         fds[0].events |= POLLOUT;
     return found;
 }
@@ -232,6 +250,13 @@ static void rearm(ew_channel *channel)
 {
     settle(channel);
     ewi_channel_quieten(channel);
+    for (int looks = 0; arm(channel); looks++) {
+        if (looks == ARM_LOOKS) {
+            ewi_channel_note(channel); /* who waits on fileno() looks again */
+            break;
+        }
+        settle(channel);
+    }
     if (atomic_load_explicit(&link_of(channel)->lost, memory_order_relaxed)) /* a hint: or the next time */
         ewi_channel_unwatch(channel, link_of(channel)->fd);
 }
@@ -297,9 +322,9 @@ static void release(ew_channel *channel, struct channel_link *of)
 {
     struct stream_link *link = &of->stream;
 
+    (void)channel;
     ewi_cover_forget(link);
-    ewi_stream_finish(channel->context->reactor, link->ops, link->stack, link->stream, link->user,
-                      !link->clean);
+    ewi_stream_finish(link->on, link->stream, link->user, !link->clean);
     release_rest(link);
 }
 
@@ -308,7 +333,7 @@ static void retire(ew_channel *channel, struct channel_link *of)
     struct stream_link *link = &of->stream;
 
     release_rest(link);
-    ewi_retire_stream(channel, link->ops, link->stack, link->stream, link->user);
+    ewi_retire_stream(channel, link->on, link->stream, link->user);
 }
 
 static void nudge(ew_channel *channel)
@@ -376,8 +401,9 @@ int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
     int code = set_up_inbox(channel);
 
     *link = (struct stream_link){.channel = channel,
-                                 .ops = parts->ops,
-                                 .stack = parts->stack,
+                                 .on = parts->on,
+                                 .ops = parts->on->ops,
+                                 .stack = parts->on->stack,
                                  .stream = parts->stream,
                                  .user = parts->user};
     if (code == EW_OK)
@@ -389,7 +415,7 @@ int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
         ewi_region_release(&ewi_os_default, &link->memory);
         return ewi_fail(EW_EMEMORY, "no descriptor for a stream: %s", ewi_error_name(link->wake_fd));
     }
-    link->fd = parts->ops->stream_fd(parts->stack, parts->stream);
+    link->fd = link->ops->stream_fd(link->stack, link->stream);
     link->staging = link->memory.base;
     memcpy(link->staging, parts->early, parts->early_bytes);
     link->staged_to = parts->early_bytes;
@@ -426,12 +452,12 @@ void ewi_stream_link_adopt(ew_channel *channel, struct channel_link *of, uint64_
                          ewi_ring_offset_of(&channel->writer, start), start);
     link->out.record_bytes_max = channel->writer.record_bytes_max;
     link->control_to = ewi_wire_put_u64(link->control, RECORD_START, start);
-    ewi_stream_user_set(channel->context->reactor, link->user, on_event, channel);
+    ewi_stream_user_set(link->on, link->user, on_event, channel);
     ewi_cover_activate(channel); /* what came early is parsed by the next drive */
 }
 
 const struct link_ops ewi_stream_link = {
-    .path = EW_PATH_TCP,
+    .drives = true,
     .committed = committed,
     .published = published,
     .taken = taken,

@@ -28,7 +28,7 @@
 #include "shm/region.h"
 #include "shm/ring.h"
 #include "transport/session/session.h"
-#include "transport/stack.h"
+#include "transport/context_stack.h"
 #include "transport/stream/sink.h"
 #include "transport/stream/user.h"
 #include "transport/stream/window.h"
@@ -63,10 +63,11 @@ struct stream_link {
     uint32_t watched;        /* what the stack reports to the reactor */
     struct stream_user *user; /* who the stack's events are for */
 
-    const struct stack_ops *ops;
+    struct context_stack *on;
+    const struct stack_ops *ops; /* its */
     struct ewi_stack *stack;
     ewi_stream stream;
-    int fd; /* to sleep on */
+    int fd; /* to sleep on; with stream_arm: see stack.h */
     struct region memory;
 
     struct lock drive_lock;
@@ -110,8 +111,7 @@ struct stream_link {
 struct channel_link;
 
 struct stream_link_parts {
-    const struct stack_ops *ops;
-    struct ewi_stack *stack;
+    struct context_stack *on;
     ewi_stream stream;
     struct stream_user *user;
     const uint8_t *early;   /* bytes that came behind the hello */

@@ -7,6 +7,7 @@
 #include "shm/copy.h"
 #include "transport/channel/move.h"
 #include "transport/error.h"
+#include "transport/fabric.h"
 
 enum { DIRECT_BYTES_MIN = 4096 }; /* a rest of this length is received into the inbox itself */
 
@@ -504,6 +505,8 @@ static enum read read_once(ew_channel *channel)
 
     if (got == -EAGAIN)
         return READ_END;
+    if (got == -ENETDOWN)
+        ewi_fabric_lost(link->on);
     if (got <= 0) {
         stream_ended(channel);
         return READ_END;

@@ -2,30 +2,52 @@
 
 #include <stdlib.h>
 
+#include "transport/context.h"
+
 enum { DISPATCH_EVENTS = 64 };
 
-struct stream_user *ewi_stream_user_create(stream_user_fn *fn, void *object)
+struct stream_user *ewi_stream_user_create(struct context_stack *on, stream_user_fn *fn,
+                                           void *object)
 {
     struct stream_user *user = malloc(sizeof(*user));
 
-    if (user != NULL)
-        *user = (struct stream_user){.fn = fn, .object = object};
+    if (user == NULL)
+        return NULL;
+    *user = (struct stream_user){.fn = fn, .object = object, .previous = &on->users};
+    ewi_reactor_lock(on->context->reactor);
+    user->next = on->users;
+    if (user->next != NULL)
+        user->next->previous = &user->next;
+    on->users = user;
+    ewi_reactor_unlock(on->context->reactor);
     return user;
 }
 
-void ewi_stream_user_set(struct reactor *reactor, struct stream_user *user, stream_user_fn *fn,
-                         void *object)
+void ewi_stream_user_free(struct context_stack *on, struct stream_user *user)
 {
-    ewi_reactor_lock(reactor);
-    *user = (struct stream_user){.fn = fn, .object = object};
-    ewi_reactor_unlock(reactor);
+    if (user == NULL)
+        return;
+    ewi_reactor_lock(on->context->reactor);
+    *user->previous = user->next;
+    if (user->next != NULL)
+        user->next->previous = user->previous;
+    ewi_reactor_unlock(on->context->reactor);
+    free(user);
 }
 
-int ewi_stream_dispatch(const struct stack_ops *ops, struct ewi_stack *stack, uint64_t now_ns)
+void ewi_stream_user_set(struct context_stack *on, struct stream_user *user, stream_user_fn *fn,
+                         void *object)
+{
+    ewi_reactor_lock(on->context->reactor);
+    user->fn = fn;
+    user->object = object;
+    ewi_reactor_unlock(on->context->reactor);
+}
+
+int ewi_stream_dispatch(struct context_stack *on, uint64_t now_ns, uint64_t *deadline)
 {
     struct stack_event events[DISPATCH_EVENTS];
-    uint64_t deadline;
-    int count = ops->poll(stack, now_ns, events, DISPATCH_EVENTS, &deadline);
+    int count = on->ops->poll(on->stack, now_ns, events, DISPATCH_EVENTS, deadline);
 
     for (int i = 0; i < count; i++) {
         struct stream_user *user = (struct stream_user *)(uintptr_t)events[i].user;
@@ -33,18 +55,19 @@ int ewi_stream_dispatch(const struct stack_ops *ops, struct ewi_stack *stack, ui
         if (user->fn != NULL)
             user->fn(user->object, events[i].bits, now_ns);
         if (events[i].bits & STACK_CLOSED)
-            free(user);
+            ewi_stream_user_free(on, user);
     }
     return count;
 }
 
-void ewi_stream_finish(struct reactor *reactor, const struct stack_ops *ops,
-                       struct ewi_stack *stack, ewi_stream stream, struct stream_user *user,
+void ewi_stream_finish(struct context_stack *on, ewi_stream stream, struct stream_user *user,
                        bool reset)
 {
+    struct reactor *reactor = on->context->reactor;
+
     ewi_reactor_lock(reactor); /* no event for it is being handled */
     user->fn = NULL;
-    ops->finish(stack, stream, reset, ewi_now_ns());
+    on->ops->finish(on->stack, stream, reset, ewi_now_ns());
     ewi_reactor_unlock(reactor);
-    ops->kick(stack); /* so that CLOSED is reported, and the user freed, soon */
+    on->ops->kick(on->stack); /* so that CLOSED is reported, and the user freed, soon */
 }

@@ -134,7 +134,7 @@ def _instance(address: str, said: Asked) -> Instance:
         labels=facts.labels,
         zone=facts.zone,
         weight=facts.weight,
-        addresses=(address, facts.tcp) if facts.tcp else (address,),
+        addresses=tuple(each for each in (address, facts.dpdk, facts.tcp) if each),
         stale=False,
         source=f"local:{directory}",
     )

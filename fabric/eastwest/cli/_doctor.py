@@ -11,6 +11,7 @@ from .. import _native_rundir, _rundir
 from .._config import Config
 from .._context import Context
 from .._errors import EastwestError
+from .._fabric import given, installed
 from . import _control, _limits, _machine
 from ._arguments import Commands, add_command, load_config
 from ._exits import Exit
@@ -121,7 +122,7 @@ def _of_settings(args: argparse.Namespace) -> list[Finding]:
     except EastwestError as error:
         return [Finding("settings", "problem", str(error), "correct it: 'eastwest config --paths'")]
     memory = _limits.memory_limit(config.memory_bytes_max)
-    return [memory, *_directories(config), _tcp(config), _access(config)]
+    return [memory, *_directories(config), *_fabric(config), _tcp(config), _access(config)]
 
 
 def _directories(config: Config) -> list[Finding]:
@@ -180,6 +181,21 @@ def _tcp(config: Config) -> Finding:
         detail = "no address to bind is configured: servers are reached on this host only"
         return Finding("tcp", "ok", f"{detail} (EASTWEST_BIND=ADDR:PORT changes that)")
     return Finding("tcp", "ok", f"servers bind {config.bind}, security {config.security or '-'}")
+
+
+def _fabric(config: Config) -> list[Finding]:
+    """Judge the plug-in and what is written; the device belongs to the processes that use it."""
+    name = f"fabric {config.fabric_network}"
+    if given(config) is None:
+        return []
+    path = config.fabric_plugin or installed()
+    if path is None or not os.path.isfile(path):
+        detail = f"{path} is not there" if path else "the plug-in is not installed"
+        fix = "pip install eastwest-dpdk of the same version, or set fabric_plugin"
+        return [Finding(name, "problem", detail, fix)]
+    at = ", ".join(config.fabric_addresses)
+    detail = f"{at} on {config.fabric_device} by {path}; each process needs a port of its own"
+    return [Finding(name, "ok", detail)]
 
 
 def _access(config: Config) -> Finding:

@@ -42,7 +42,7 @@ def peer_of(row: Mapping[str, Any]) -> str:
     if pid:
         return f"pid {pid}"
     address = text(row, "peer_address")
-    return address.removeprefix("tcp://") or "-"
+    return address.removeprefix("tcp://").removeprefix("dpdk://") or "-"
 
 
 def state_of(row: Mapping[str, Any]) -> str:
@@ -182,7 +182,8 @@ def _explain_process(pid: int, mine: Sequence[Looked], out: Output) -> None:
             f"memory {used} of {limit} KiB"
         )
     for row in listeners:
-        at = " ".join(filter(None, (text(row, "local_address"), text(row, "tcp_address"))))
+        kinds = ("local_address", "fabric_address", "tcp_address")
+        at = " ".join(filter(None, (text(row, each) for each in kinds)))
         out.text(
             f"  listens {text(row, 'service')}: {whole(row, 'channels')} of "
             f"{whole(row, 'max_channels')} channels, {whole(row, 'waiting')} waiting; {at}"
