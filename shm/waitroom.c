@@ -41,8 +41,7 @@ int ewi_waitroom_sleep(struct waitroom *room, uint32_t seen_events, struct pollf
     found = poller->look != NULL && poller->look(poller->context, fds);
     if (!found && ewi_waitroom_events(room) == seen_events) {
         code = poll_until(fds, count, wait);
-        if (code == EW_OK)
-            poller->seen(poller->context, fds, count);
+        poller->seen(poller->context, fds, count); /* after a timeout, too: a stack was told that we sleep */
     }
     /* I2. Raise events before: who takes the role over right now must not sleep on what we have
      * drained. Tell after: who looked in between found the role taken and sleeps on the futex. */

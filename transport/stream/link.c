@@ -175,15 +175,10 @@ static void nothing_to_announce(ew_channel *channel, uint32_t wants)
     (void)channel, (void)wants; /* the stream itself wakes us */
 }
 
-/* Nobody polls any more, perhaps without a drive: somebody must see to the stream. A stack that was armed
- * learns that this thread does not sleep on its device any more. */
+/* Nobody polls any more, perhaps without a drive: somebody must see to the stream. */
 static void stop_polling(ew_channel *channel, uint32_t wants)
 {
-    const struct stream_link *link = link_of(channel);
-
     (void)wants;
-    if (link->ops->stream_arm != NULL)
-        (void)link->ops->ready(link->stack, link->stream);
     atomic_thread_fence(memory_order_seq_cst); /* G2, pairs with G1 */
     published(channel);
 }
