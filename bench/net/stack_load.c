@@ -6,6 +6,7 @@
  *            connect  connect, one exchange, close; again
  *            bulk     the client sends as fast as it may, the server reads
  *   stack=kernel|PLUGIN.so  text=TEXT (lines, separated by ';')  at=ADDR:PORT  conns=1  bytes=64
+ *   look=QUESTION (of stack_ops.ask, at the end; the answer goes to stderr)
  *   seconds=2 (of the client; a server ends when its stdin does)  from=ADDR (connect rotates through
  *   `sources` of them, so that ports in TIME_WAIT are no limit)  sources=1  text2=TEXT: of the server's
  *   stack, for `both`: one thread drives both ends.
@@ -45,7 +46,7 @@ struct conn {
 };
 
 static struct {
-    const char *role, *mode, *plugin, *text, *text2;
+    const char *role, *mode, *plugin, *text, *text2, *look;
     struct stack_addr at, from;
     uint32_t conns, bytes, sources;
     double seconds;
@@ -354,6 +355,15 @@ static void print_client(uint64_t took, uint64_t cpu)
            (double)cpu / (double)load.done);
 }
 
+static void look_at(const struct end *end)
+{
+    static char answer[1 << 16];
+
+    if (load.look != NULL && end->ops->ask != NULL &&
+        end->ops->ask(end->stack, load.look, answer, sizeof(answer)) > 0)
+        fprintf(stderr, "%s\n", answer);
+}
+
 static void run_client(void)
 {
     uint64_t began, cpu, until;
@@ -375,6 +385,7 @@ static void run_client(void)
     until = began + (uint64_t)(load.seconds * 1e9);
     (strcmp(load.mode, "bulk") == 0 ? stream_out : exchange)(until);
     print_client(now_ns() - began, clock_of(CLOCK_PROCESS_CPUTIME_ID) - cpu);
+    look_at(&load.client);
     load.client.ops->close(load.client.stack);
 }
 
@@ -387,6 +398,7 @@ static void run_server(void)
         serve(&load.server);
     printf("{\"received\": %llu, \"cpu_ns\": %llu}\n", (unsigned long long)load.received,
            (unsigned long long)(clock_of(CLOCK_PROCESS_CPUTIME_ID) - load.began_cpu));
+    look_at(&load.server);
     load.server.ops->close(load.server.stack);
 }
 
@@ -416,6 +428,8 @@ static void take(const char *argument)
         load.text2 = value;
     else if (strncmp(argument, "text", key) == 0)
         load.text = value;
+    else if (strncmp(argument, "look", key) == 0)
+        load.look = value;
     else if (strncmp(argument, "at", key) == 0)
         take_address(value, &load.at);
     else if (strncmp(argument, "from", key) == 0)

@@ -39,8 +39,8 @@ static void least_text_has_the_documented_defaults(void)
     CHECK_EQ(settings.addresses[0].at.family, 4);
     CHECK(memcmp(settings.addresses[0].at.ip, (uint8_t[]){10, 0, 0, 1}, 4) == 0);
     CHECK_EQ(settings.streams, 16384);
-    CHECK_EQ(settings.send_bytes, 1 << 20);
-    CHECK_EQ(settings.recv_bytes, 1 << 20);
+    CHECK_EQ(settings.send_bytes, 1 << 21);
+    CHECK_EQ(settings.recv_bytes, 1 << 21);
     CHECK_EQ(settings.send_pool_bytes, 1 << 26);
     CHECK_EQ(settings.packets, 8192);
     CHECK_EQ(settings.mtu, 0);

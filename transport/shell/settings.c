@@ -202,8 +202,8 @@ static int check_gateways(const struct shell_settings *settings, char *reason)
 int ewi_shell_parse(const char *text, struct shell_settings *out, char *reason)
 {
     *out = (struct shell_settings){.streams = 16384,
-                                   .send_bytes = 1 << 20,
-                                   .recv_bytes = 1 << 20,
+                                   .send_bytes = 1 << 21,
+                                   .recv_bytes = 1 << 21,
                                    .send_pool_bytes = 1 << 26,
                                    .packets = 8192,
                                    .detect = true};

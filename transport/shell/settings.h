@@ -33,8 +33,8 @@ struct shell_settings {
     struct stack_addr gateways[2]; /* of IPv4, of IPv6; family 0: none */
     uint32_t addresses_count;
     uint32_t streams;    /* open at one time, 16 .. 2^20; 16384 */
-    uint32_t send_bytes; /* that one stream may have on its way, 16 KiB .. 64 MiB; 1 MiB */
-    uint32_t recv_bytes; /* memory that what it received may pin, likewise; 1 MiB */
+    uint32_t send_bytes; /* that one stream may have on its way, 16 KiB .. 64 MiB; 2 MiB */
+    uint32_t recv_bytes; /* memory that what it received may pin, likewise; 2 MiB */
     uint32_t send_pool_bytes; /* of all streams, 1 MiB .. 2 GiB; 64 MiB */
     uint32_t packets;    /* that may be kept, 1024 .. 2^18; 8192 */
     uint16_t mtu;        /* 0: the device's */

@@ -39,7 +39,7 @@ enum {
     SHELL_LOOK_NS = 250 * 1000 * 1000,   /* at the carrier, while nothing else happens */
     SHELL_DOWN_NS = 50 * 1000 * 1000,    /* a carrier that is away for so long is lost */
     SHELL_RETRY_NS = 20 * 1000,          /* a device that is full is tried again */
-    SHELL_STUCK_NS = 10 * 1000 * 1000,   /* ... and what it did not take for so long is lost */
+    SHELL_STUCK_NS = 200 * 1000 * 1000,  /* ... and what it did not take for so long is lost */
     SHELL_ROUNDS = 4,                    /* bursts in one drive */
     SHELL_NOBODY = 0,
 };
