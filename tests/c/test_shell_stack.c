@@ -134,7 +134,7 @@ static void device_that_is_full_for_long_loses_frames_and_tcp_repairs_it(void)
 
     wire_set_full(WIRE, 0, true);
     CHECK_EQ(send_text(&duo, 0, "later"), 5);
-    run_for(&duo, 60 * MS);
+    run_for(&duo, SHELL_STUCK_NS / MS * MS + 60 * MS);
     CHECK(duo.side[0].stack->counts.frames_lost > 0);
     wire_set_full(WIRE, 0, false);
     expect_text(&duo, 1, "later");
