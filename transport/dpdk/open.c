@@ -118,7 +118,7 @@ static void plan_memory(struct plan *plan)
     if (has(plan->device, DPDK_UMEM)) {
         uint32_t umem = frame + XDP_HEADROOM + RTE_PKTMBUF_HEADROOM;
 
-        umem = round_up(umem, 64);
+        umem = round_up(umem > ROOM_MIN ? umem : ROOM_MIN, 64); /* the kernel takes no less */
         plan->rx_room = (uint16_t)(umem < XDP_ROOM_MAX ? umem : XDP_ROOM_MAX);
         plan->rx_buffers += kind->rx_ring + kind->tx_ring; /* the fill ring is twice as long */
     }
