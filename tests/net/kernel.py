@@ -151,9 +151,6 @@ class Peer:
         tap: bool = False,
         descriptor: int | None = None,
     ) -> None:
-        self._lines: list[Event] = []
-        self._news = threading.Condition()
-        self._is_over = False
         ours = [f"-a{OURS[4]}/24", *([f"-a{OURS[6]}/64"] if mtu >= 1280 else [])]
         command = [os.environ.get(PROGRAM_VARIABLE, str(PROGRAM)), f"-m{mtu}"]
         if descriptor is None:
@@ -161,12 +158,18 @@ class Peer:
         else:
             command += ["-f", str(descriptor)]
         command += options  # routes need addresses
+        self._start(host, command, [] if descriptor is None else [descriptor])
+
+    def _start(self, host: Host, command: list[str], descriptors: list[int]) -> None:
+        self._lines: list[Event] = []
+        self._news = threading.Condition()
+        self._is_over = False
         with host.inside():
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=[] if descriptor is None else [descriptor],
+                pass_fds=descriptors,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -1,0 +1,60 @@
+"""Our stack over real devices and the kernel: bytes each way, IPv4 and IPv6.
+
+./dev test asan runs this with EW_STACK_PRESET=asan, too.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dpdk.stack import KINDS, Wire, needs_stack, wire
+from tests.net.kernel import exact
+
+MEGABYTE = 1 << 20
+BOTH = pytest.mark.parametrize("family", [4, 6])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stack() -> None:
+    needs_stack("ethtool")
+
+
+@pytest.fixture(params=KINDS)
+def line(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    with wire(request.param) as made:
+        yield made
+
+
+def test_bulk_in_each_direction_and_both(line: Wire, rng: random.Random) -> None:
+    line.start(seed=rng.randrange(1 << 32))
+    for family in (4, 6):
+        line.to_kernel(family, 4 * MEGABYTE)
+        line.from_kernel(family, rng.randbytes(4 * MEGABYTE))
+        line.echo(family, rng.randbytes(MEGABYTE))
+
+
+def test_half_close_of_each_side(line: Wire) -> None:
+    peer = line.start()
+    for family in (4, 6):
+        with line.host.listen(family, 80) as door:
+            stream = peer.connect(family, 80, "talk")
+            with door.accept()[0] as sock:
+                peer.ask(f"shutdown {stream}")
+                assert sock.recv(1) == b""
+                sock.sendall(b"still here")
+                assert peer.heard(stream, 10) == b"still here"
+                sock.shutdown(socket.SHUT_WR)
+                assert peer.end(stream)["peer_ended"]
+            stream = peer.connect(family, 80, "talk")
+            with door.accept()[0] as sock:
+                sock.shutdown(socket.SHUT_WR)
+                peer.until(stream, lambda said: bool(said["peer_ended"]))
+                peer.say(stream, b"still here, too")
+                assert exact(sock, 15) == b"still here, too"
+                peer.ask(f"shutdown {stream}")
+                assert sock.recv(1) == b""
+            peer.end(stream)
