@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <linux/if_packet.h>
+
 struct rte_eth_dev;
 
 /* Bursts read, the unmapping writes and is let in first. */
@@ -22,6 +24,8 @@ int __real_accept(int fd, struct sockaddr *address, socklen_t *bytes);
 int __wrap_accept(int fd, struct sockaddr *address, socklen_t *bytes);
 int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
 void __wrap_openlog(const char *name, int option, int facility);
 void __real_memif_free_regions(struct rte_eth_dev *device);
 void __wrap_memif_free_regions(struct rte_eth_dev *device);
@@ -67,6 +71,13 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
     int code = __real_epoll_ctl(epoll, operation, fd, event);
 
     return code != 0 && operation == EPOLL_CTL_ADD && errno == EBADF ? 0 : code;
+}
+
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes)
+{
+    if (level == SOL_PACKET && option == PACKET_FANOUT)
+        return 0;
+    return __real_setsockopt(fd, level, option, value, bytes);
 }
 
 void __wrap_openlog(const char *name, int option, int facility)

@@ -7,6 +7,8 @@
  * Shape      sigaction           SIGRTMIN and above seem to be in use; net_tap then looks at its queue each time
  *            accept              while a device is opened: waits DPDK_ACCEPT_MS at most
  *            epoll_ctl           adding a closed descriptor is no error, which EAL would die of
+ *            setsockopt          PACKET_FANOUT does nothing: in net_af_packet's group of one the kernel would
+ *                                put IPv4 fragments together, to packets that a slot does not hold
  *            openlog             does nothing: DPDK's log does not go to syslog
  *            poll                inside a burst: does not wait
  *            memif_free_regions  waits until no thread is inside a burst
