@@ -33,7 +33,8 @@ from tests.net.kernel import (
 PRESET = os.environ.get("EW_STACK_PRESET", "dev")  # another build of all that is ours
 BUILD = ROOT / "build" / PRESET
 PROGRAM = BUILD / "tests/dpdk_stack_peer"
-PLUGIN = BUILD / "transport/dpdk/eastwest_dpdk_plugin.so"
+IN_PLACE = ROOT / "bindings/dpdk/eastwest_dpdk"
+PLUGIN = (IN_PLACE if PRESET == "dev" else BUILD / "transport/dpdk") / "eastwest_dpdk_plugin.so"
 EXAMPLES = BUILD / "bindings/dpdk/examples"
 KINDS = ["af_packet", "af_xdp", "tap"]
 KERNEL_END, OUR_END, BRIDGE = "k0", "d0", "b0"
