@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -43,7 +44,7 @@ class Memory:
     neighbour asks again, or detect=on announces it.
     """
 
-    FORMS = {
+    FORMS: ClassVar = {
         "memif": ("memif:socket={},role=server", "memif:socket={},role=client"),
         "vhost": ("vhost:path={}", "virtio_user:path={}"),
         "vhost-client": ("virtio_user:path={},server=1", "vhost:path={},client=1"),
@@ -202,7 +203,7 @@ def test_an_idle_connection_in_memory_costs_nothing(kind: str, folder: Path) -> 
 
 
 def away(line: Wire, seconds: float, data: bytes) -> None:
-    """Leave a connection alone while the kernel sends; then again with the whole program stopped."""
+    """Leave a connection alone while the kernel sends; then the same with the program stopped."""
     peer = line.start("recv_bytes=65536")
     peer.listen(4, 80, "sink")
     with line.host.connect(4, 80) as sock:
