@@ -209,6 +209,7 @@ def away(line: Wire, seconds: float, data: bytes) -> None:
     with line.host.connect(4, 80) as sock:
         stream = int(peer.wait("accepted")["id"])
         half = len(data) // 2
+        sock.settimeout(2 * seconds + SOON)
         sock.sendall(data[:1000])
         peer.until(stream, lambda said: said["received"] == 1000)
         peer.ask(f"stop {stream}")
@@ -227,9 +228,8 @@ def away(line: Wire, seconds: float, data: bytes) -> None:
     assert peer.end(stream)["received_crc"] == zlib.crc32(data)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_application_that_is_away_for_a_while(kind: str, rng: random.Random) -> None:
-    with wire(kind) as line:
+def test_an_application_that_is_away_for_a_while(rng: random.Random) -> None:
+    with wire("af_packet") as line:
         away(line, 1.5, rng.randbytes(32 * MEGABYTE))
 
 
