@@ -59,6 +59,7 @@ COMMANDS = {
     "python-scale": module("scale"),
     "aio-roundtrip": module("aio_roundtrip"),
     "net-goodput": [sys.executable, "-m", "bench.net_goodput"],
+    "dpdk": [sys.executable, "-m", "bench.dpdk"],
 }
 CALLS = "python-calls"  # pytest-benchmark
 
@@ -79,6 +80,12 @@ class Target:
     required: bool = True
 
 
+DPDK_AIMS: dict[tuple[str, str], tuple[Literal["<=", ">="], float]] = {
+    ("requests", "requests/s of 64 connections"): (">=", 7),
+    ("cpu", "CPU for a request"): ("<=", 0.12),
+    ("connect", "connections/s"): (">=", 10),
+    ("bulk", "bulk at MTU 1500"): (">=", 3),
+}
 TARGETS = (
     Target("pingpong", "ring / bare cache line, 64 B", "ring", "line", "<=", 1.25),
     Target("pingpong", "ew_channel / bare cache line, 64 B", "channel", "line", "<=", 1.5),
@@ -209,6 +216,15 @@ TARGETS = (
         "<=",
         1.0,
     ),
+    *(
+        Target(
+            "dpdk", f"{text}, {wire} / kernel over veth", f"{case}/{wire}", f"{case}/kernel", *at
+        )
+        for wire in ("virtio", "memif")
+        for (case, text), at in DPDK_AIMS.items()
+    ),
+    Target("dpdk", "64 B round trip, virtio / kernel", "rtt/virtio", "rtt/kernel", "<=", 0.25),
+    Target("dpdk", "64 B round trip, memif / kernel", "rtt/memif", "rtt/kernel", "<=", 0.35),
     Target(
         "net-goodput",
         "goodput of our TCP / the kernel's, 1 % loss, 10 ms",

@@ -28,6 +28,7 @@ BUILD = Path("build")
 RESULT = BUILD / "beside.pickle"
 NICE = 10  # beside pytest: a test that wakes up goes first, a tenth of a busy processor is left
 TIDY = "tests/python/test_tidy.py"
+STACK_BASICS = "tests/dpdk/test_stack_basics.py"
 JOBS = os.cpu_count() or 2
 FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
 FUZZ_LONGER = {"fuzz_net_stack": 5}  # times as long: a whole TCP/IP
@@ -104,7 +105,7 @@ def huge_pages(wanted: int) -> Iterator[None]:
 def lint(outcome: Outcome) -> None:
     folders = [
         f
-        for f in ("fabric", "discovery", "bench", "tests/python", "tests/weaken")
+        for f in ("fabric", "discovery", "bench", "tests/python", "tests/weaken", "tests/dpdk")
         if Path(f).is_dir()
     ]
     python = [f for f in folders if any(Path(f).rglob("*.py"))]
@@ -206,9 +207,23 @@ def fuzz_one(name: str, seconds: int) -> str:
     return done.stdout[-8000:] or "failed" if done.returncode else ""
 
 
-def pytest(outcome: Outcome, arguments: list[str], part: str = "") -> None:
+def asan(outcome: Outcome) -> None:
+    """The C tests, and our stack on real devices beside the kernel."""
+    ctest("asan")(outcome)
+    leaks = Path("tests/dpdk/leaks.txt").resolve()
+    env = {**SANITIZERS, "EW_STACK_PRESET": "asan", "LSAN_OPTIONS": f"suppressions={leaks}"}
+    pytest(outcome, ["-q", STACK_BASICS], env=env)
+
+
+def pytest(
+    outcome: Outcome,
+    arguments: list[str],
+    part: str = "",
+    *,
+    env: Mapping[str, str] | None = None,
+) -> None:
     command, results = pytest_command(outcome, arguments, part)
-    count_pytest(outcome, run(command), results)
+    count_pytest(outcome, run(command, env=env), results)
 
 
 def pytest_command(outcome: Outcome, arguments: list[str], part: str) -> tuple[list[str], Path]:
@@ -258,7 +273,7 @@ SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "tsan": (ctest("tsan"), ("tsan",)),
     "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
-    "asan": (ctest("asan"), ("asan",)),
+    "asan": (asan, ("asan",)),
     "lint": (lint, ("dev",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),

@@ -369,5 +369,6 @@ int main(int argc, char **argv)
         free(peer.streams.stream[i].echo);
     free(peer.streams.pattern);
     printf("{\"event\":\"bye\",\"check\":\"\"}\n");
+    fflush(stdout); /* LeakSanitizer may end us */
     return 0;
 }
