@@ -213,7 +213,7 @@ def test_af_xdp_refuses_an_interface_that_is_too_wide() -> None:
 
 
 def test_only_the_plugin_symbol_is_exported() -> None:
-    plugin = ROOT / "build/dev/transport/dpdk/eastwest_dpdk_plugin.so"
+    plugin = ROOT / "bindings/dpdk/eastwest_dpdk/eastwest_dpdk_plugin.so"
     listed = subprocess.run(
         ["nm", "-D", "--defined-only", plugin], capture_output=True, text=True, check=True
     ).stdout.split("\n")

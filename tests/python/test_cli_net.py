@@ -21,7 +21,7 @@ from tests.python.command_line import finish, next_line, run, run_json, sentence
 from tests.python.control_sockets import says, stranger
 
 HOST = Path(__file__).parents[2] / "build/dev/tests/shell/shell_net_host"
-DPDK = Path(__file__).parents[2] / "build/dev/transport/dpdk/eastwest_dpdk_plugin.so"
+DPDK = Path(__file__).parents[2] / "bindings/dpdk/eastwest_dpdk/eastwest_dpdk_plugin.so"
 PCAP_NS = 0xA1B23C4D
 HEAD = b'{"control":1,"reply":"net","version":"0","pid":7,"now_ns":5}\n'
 
