@@ -50,6 +50,7 @@ struct device_facts {
     uint32_t packet_charge; /* bytes of memory that one kept packet pins */
     bool can_sleep;
     bool remote_driver;    /* the other end is another program on this host: its death is a lost carrier */
+    uint32_t shard, shards; /* of one device that several stacks share (steer.h); shards 0: it is not shared */
     char why[128];         /* why it cannot sleep, or which capability was taken away, for explain */
 };
 

@@ -1,7 +1,8 @@
 #include "transport/shell/steer.h"
 
 #include <errno.h>
-#include <stdatomic.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,16 +11,18 @@
 
 #include "shm/lock.h"
 
-enum { ALL = UINT32_MAX };
+enum { ALL = -1, LEAD = -2, LOCK_TRIES = 256 };
 
 struct device { /* an end */
     struct steer *steer;
+    struct device_facts facts;
     uint32_t shard;
     int bell_fd, set_fd; /* an eventfd; the set with that and the device's descriptor */
     struct lock lock;    /* of the queue */
     uint32_t first, count;
     struct net_rx queue[STEER_QUEUE];
     bool is_asleep;      /* ring the bell */
+    bool is_closed;      /* nobody takes what lies there */
     uint64_t missed;
     uint32_t copies_in, copies_out, copies_lent; /* a ring; lent: until the next receive */
     uint8_t copy[STEER_COPIES][STEER_COPY_BYTES];
@@ -28,11 +31,25 @@ struct device { /* an end */
 struct steer {
     const struct device_ops *ops;
     struct device *inner;
-    struct device_facts facts;
-    struct lock lock; /* of the device */
-    uint32_t shards, open, armed;
+    uint32_t caps, shards;
+    struct lock lock;     /* of the device */
+    uint32_t open, armed; /* a bit for each end; armed: it sleeps */
+    bool is_inner_armed;
+    pthread_mutex_t life; /* of references; another kind of lock: it may go as soon as it is free */
+    uint32_t references;
     struct device end[];
 };
+
+/* Somebody has it for a burst at most; to sleep costs more than that. */
+static void enter(struct lock *lock)
+{
+    for (int try = 0; try < LOCK_TRIES; try++) {
+        if (ewi_lock_try(lock))
+            return;
+        ewi_relax();
+    }
+    ewi_lock_enter(lock);
+}
 
 /* ---- whose is a packet? ---- */
 
@@ -74,55 +91,83 @@ static uint32_t get16(const uint8_t *at)
 }
 
 enum { TCP = 6, UDP = 17, ICMP4 = 1, ICMP6 = 58, ICMP4_ECHO = 8, ICMP6_ECHO = 128, SOLICITATION = 135 };
+enum { ETHER_ARP = 0x0806, ETHER_IP4 = 0x0800, ETHER_IP6 = 0x86dd, ARP_BYTES = 28, ARP_ANSWER = 2 };
 
-static uint32_t by_ports(const uint8_t *a, const uint8_t *b, uint32_t bytes, const uint8_t *transport,
-                         uint32_t shards)
+static bool is_nobody(const uint8_t *address, uint32_t bytes)
 {
-    return shard_of(a, b, bytes, mix(get16(transport)) + mix(get16(transport + 2)), shards);
+    static const uint8_t nobody[16];
+
+    return memcmp(address, nobody, bytes) == 0;
 }
 
-static uint32_t judge4(const uint8_t *ip, uint32_t bytes, uint32_t shards)
+static int by_ports(const uint8_t *a, const uint8_t *b, uint32_t bytes, const uint8_t *transport,
+                    uint32_t shards)
 {
-    uint32_t header = (ip[0] & 15u) * 4;
+    return (int)shard_of(a, b, bytes, mix(get16(transport)) + mix(get16(transport + 2)), shards);
+}
 
-    if (bytes < 20 || header < 20 || bytes < header + 4)
-        return 0;
+/* A probe or an announcement is heard by all who have that address, or know its last owner. */
+static int judge_arp(const uint8_t *arp, uint32_t bytes)
+{
+    const uint8_t *sender = arp + 14, *target = arp + 24;
+
+    if (bytes < ARP_BYTES)
+        return LEAD;
+    if (get16(arp + 6) == ARP_ANSWER || is_nobody(sender, 4) || memcmp(sender, target, 4) == 0)
+        return ALL;
+    return LEAD;
+}
+
+static int judge4(const uint8_t *ip, uint32_t bytes, uint32_t shards)
+{
+    uint32_t header;
+
+    if (bytes < 20 || ip[0] >> 4 != 4)
+        return LEAD;
+    header = (ip[0] & 15u) * 4;
+    if (header < 20 || bytes < header + 4 || (get16(ip + 6) & 0x3fff) != 0)
+        return LEAD; /* fragments are put together there */
     if (ip[9] == ICMP4)
-        return ip[header] == ICMP4_ECHO ? 0 : ALL;
-    if ((ip[9] != TCP && ip[9] != UDP) || (get16(ip + 6) & 0x3fff) != 0)
-        return 0; /* fragments are put together there */
+        return ip[header] == ICMP4_ECHO ? LEAD : ALL;
+    if (ip[9] != TCP && ip[9] != UDP)
+        return LEAD;
     return by_ports(ip + 12, ip + 16, 4, ip + header, shards);
 }
 
-static uint32_t judge6(const uint8_t *ip, uint32_t bytes, uint32_t shards)
+static int judge6(const uint8_t *ip, uint32_t bytes, uint32_t shards)
 {
-    if (bytes < 44)
-        return 0;
+    if (bytes < 44 || ip[0] >> 4 != 6)
+        return LEAD;
+    if (ip[6] == ICMP6 && ip[40] == SOLICITATION)
+        return is_nobody(ip + 8, 16) ? ALL : LEAD; /* a probe, as in ARP */
     if (ip[6] == ICMP6)
-        return ip[40] == ICMP6_ECHO || ip[40] == SOLICITATION ? 0 : ALL;
+        return ip[40] == ICMP6_ECHO ? LEAD : ALL;
     if (ip[6] != TCP && ip[6] != UDP)
-        return 0;
+        return LEAD;
     return by_ports(ip + 8, ip + 24, 16, ip + 40, shards);
 }
 
-/* A shard, or ALL. */
-static uint32_t judge(const struct steer *steer, const struct net_rx *packet)
+/* A shard, LEAD or ALL. */
+static int judge(const struct steer *steer, const struct net_rx *packet)
 {
     const uint8_t *at = packet->data;
-    uint32_t bytes = packet->bytes, type = 0;
+    uint32_t bytes = packet->bytes;
 
-    if (steer->facts.caps & NET_PORT_ETHERNET) {
-        if (bytes < 14 + 20)
-            return 0;
-        type = get16(at + 12);
-        at += 14;
-        bytes -= 14;
+    if (!(steer->caps & NET_PORT_ETHERNET))
+        return bytes != 0 && at[0] >> 4 == 4 ? judge4(at, bytes, steer->shards)
+                                             : judge6(at, bytes, steer->shards);
+    if (bytes < 14)
+        return LEAD;
+    switch (get16(at + 12)) {
+    case ETHER_ARP:
+        return judge_arp(at + 14, bytes - 14);
+    case ETHER_IP4:
+        return judge4(at + 14, bytes - 14, steer->shards);
+    case ETHER_IP6:
+        return judge6(at + 14, bytes - 14, steer->shards);
+    default:
+        return LEAD;
     }
-    if (type == 0x0806) /* ARP; 2: an answer */
-        return bytes >= 8 && get16(at + 6) == 2 ? (uint32_t)ALL : 0;
-    if (bytes < 20)
-        return 0;
-    return at[0] >> 4 == 4 ? judge4(at, bytes, steer->shards) : judge6(at, bytes, steer->shards);
 }
 
 /* ---- queues ---- */
@@ -141,7 +186,7 @@ static void wake(struct device *end)
 /* With the queue's lock. */
 static bool append(struct device *end, const struct net_rx *packet)
 {
-    if (end->count == STEER_QUEUE) {
+    if (end->is_closed || end->count == STEER_QUEUE) {
         end->missed += 1;
         return false;
     }
@@ -154,7 +199,7 @@ static bool put(struct device *end, const struct net_rx *packet)
 {
     bool fits;
 
-    ewi_lock_enter(&end->lock);
+    enter(&end->lock);
     fits = append(end, packet);
     ewi_lock_give(&end->lock);
     return fits;
@@ -165,7 +210,7 @@ static void put_copy(struct device *end, const struct net_rx *packet)
 {
     struct net_rx copy = *packet;
 
-    ewi_lock_enter(&end->lock);
+    enter(&end->lock);
     if (end->copies_in - end->copies_out == STEER_COPIES || packet->bytes > STEER_COPY_BYTES) {
         end->missed += 1;
     } else {
@@ -182,7 +227,7 @@ static uint32_t take(struct device *end, struct net_rx *packets, uint32_t count)
 {
     uint32_t taken;
 
-    ewi_lock_enter(&end->lock);
+    enter(&end->lock);
     end->copies_out += end->copies_lent;
     end->copies_lent = 0;
     for (taken = 0; taken < count && end->count != 0; taken++) {
@@ -197,21 +242,35 @@ static uint32_t take(struct device *end, struct net_rx *packets, uint32_t count)
 
 /* ---- the device's side ---- */
 
+/* The first that is open; with the device's lock. */
+static uint32_t lead_of(const struct steer *steer)
+{
+    return (uint32_t)__builtin_ctz(steer->open);
+}
+
+static void put_copies(struct device *end, const struct net_rx *packet)
+{
+    struct steer *steer = end->steer;
+
+    for (uint32_t other = 0; other < steer->shards; other++)
+        if (other != end->shard)
+            put_copy(&steer->end[other], packet);
+}
+
 /* With the device's lock. Ours are moved to the front; how many. */
 static uint32_t sort(struct device *end, struct net_rx *packets, uint32_t count)
 {
     struct steer *steer = end->steer;
-    uint32_t ours = 0;
+    uint32_t ours = 0, lead = lead_of(steer);
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t shard = judge(steer, &packets[i]);
+        int verdict = judge(steer, &packets[i]);
+        uint32_t shard = verdict == LEAD  ? lead
+                         : verdict == ALL ? end->shard
+                                          : (uint32_t)verdict;
 
-        if (shard == ALL) {
-            for (uint32_t other = 0; other < steer->shards; other++)
-                if (other != end->shard)
-                    put_copy(&steer->end[other], &packets[i]);
-            shard = end->shard;
-        }
+        if (verdict == ALL)
+            put_copies(end, &packets[i]);
         if (shard == end->shard)
             packets[ours++] = packets[i];
         else if (!put(&steer->end[shard], &packets[i]))
@@ -220,22 +279,26 @@ static uint32_t sort(struct device *end, struct net_rx *packets, uint32_t count)
     return ours;
 }
 
+/* The queue first, under the device's lock: what lies there is older than what the device has. */
 static uint32_t steer_receive(struct device *end, struct net_rx *packets, uint32_t count)
 {
     struct steer *steer = end->steer;
-    uint32_t taken = take(end, packets, count), more;
+    uint32_t taken, more;
 
-    if (taken == count || !ewi_lock_try(&steer->lock))
-        return taken; /* whoever has it brings ours */
-    more = steer->ops->receive(steer->inner, packets + taken, count - taken);
-    more = sort(end, packets + taken, more);
+    if (!ewi_lock_try(&steer->lock))
+        return take(end, packets, count); /* whoever has it may bring more; who sleeps looks again */
+    taken = take(end, packets, count);
+    if (taken < count) {
+        more = steer->ops->receive(steer->inner, packets + taken, count - taken);
+        taken += sort(end, packets + taken, more);
+    }
     ewi_lock_give(&steer->lock);
-    return taken + more;
+    return taken;
 }
 
 static void steer_give_back(struct device *end, void **refs, uint32_t count)
 {
-    ewi_lock_enter(&end->steer->lock);
+    enter(&end->steer->lock);
     end->steer->ops->give_back(end->steer->inner, refs, count);
     ewi_lock_give(&end->steer->lock);
 }
@@ -248,7 +311,7 @@ static uint32_t steer_arm(struct device *end, struct net_frame *frames, uint32_t
         armed++;
     if (armed == count)
         return count;
-    ewi_lock_enter(&end->steer->lock);
+    enter(&end->steer->lock);
     armed = end->steer->ops->arm(end->steer->inner, frames, count);
     ewi_lock_give(&end->steer->lock);
     return armed;
@@ -258,7 +321,7 @@ static uint32_t steer_transmit(struct device *end, struct net_frame *frames, uin
 {
     uint32_t taken;
 
-    ewi_lock_enter(&end->steer->lock);
+    enter(&end->steer->lock);
     taken = end->steer->ops->transmit(end->steer->inner, frames, count);
     ewi_lock_give(&end->steer->lock);
     return taken;
@@ -268,29 +331,30 @@ static bool steer_carrier(struct device *end)
 {
     bool up;
 
-    ewi_lock_enter(&end->steer->lock);
+    enter(&end->steer->lock);
     up = end->steer->ops->carrier(end->steer->inner);
     ewi_lock_give(&end->steer->lock);
     return up;
 }
 
-/* What the device counts is shard 0's. */
+/* What the device counts is counted once: by the lead. */
 static void steer_counts(struct device *end, struct device_counts *out)
 {
+    struct steer *steer = end->steer;
+
     *out = (struct device_counts){0};
-    if (end->shard == 0) {
-        ewi_lock_enter(&end->steer->lock);
-        end->steer->ops->counts(end->steer->inner, out);
-        ewi_lock_give(&end->steer->lock);
-    }
-    ewi_lock_enter(&end->lock);
+    enter(&steer->lock);
+    if (end->shard == lead_of(steer))
+        steer->ops->counts(steer->inner, out);
+    ewi_lock_give(&steer->lock);
+    enter(&end->lock);
     out->rx_missed += end->missed;
     ewi_lock_give(&end->lock);
 }
 
 static const struct device_facts *steer_facts(const struct device *end)
 {
-    return &end->steer->facts;
+    return &end->facts;
 }
 
 /* ---- sleeping: on the device, and on the bell ---- */
@@ -300,45 +364,79 @@ static int steer_sleep_fd(struct device *end)
     return end->set_fd;
 }
 
-/* The device wakes all who sleep: whoever is first sorts for the others. */
-static void count_armed(struct steer *steer, struct device *end, bool sleeps)
+/* The device is armed as long as somebody sleeps, and wakes all of them: whoever is first sorts for the
+ * others. With the device's lock; false: it has something. */
+static bool arm_inner(struct steer *steer)
 {
-    steer->armed = sleeps ? steer->armed | 1u << end->shard : steer->armed & ~(1u << end->shard);
+    if (!steer->is_inner_armed)
+        steer->is_inner_armed = steer->ops->sleep_arm(steer->inner) == 0;
+    return steer->is_inner_armed;
+}
+
+static void wake_all(struct steer *steer)
+{
+    for (uint32_t i = 0; i < steer->shards; i++) {
+        enter(&steer->end[i].lock);
+        wake(&steer->end[i]);
+        ewi_lock_give(&steer->end[i].lock);
+    }
+}
+
+/* With the device's lock: this end is awake. An event of the device is over with that, so for the others
+ * it is armed anew. */
+static void get_up(struct device *end)
+{
+    struct steer *steer = end->steer;
+
+    if (!(steer->armed & 1u << end->shard))
+        return;
+    steer->armed &= ~(1u << end->shard);
+    if (steer->is_inner_armed)
+        steer->ops->sleep_disarm(steer->inner);
+    steer->is_inner_armed = false;
+    if (steer->armed != 0 && !arm_inner(steer))
+        wake_all(steer);
+}
+
+static void quiet(struct device *end)
+{
+    uint64_t ignored;
+
+    enter(&end->lock);
+    end->is_asleep = false;
+    if (read(end->bell_fd, &ignored, sizeof(ignored)) < 0)
+        EWI_ASSERT(errno == EAGAIN);
+    ewi_lock_give(&end->lock);
 }
 
 static int steer_sleep_arm(struct device *end)
 {
     struct steer *steer = end->steer;
-    int ready;
+    bool is_armed;
 
-    ewi_lock_enter(&end->lock);
-    ready = end->count != 0;
-    end->is_asleep = !ready;
+    enter(&end->lock);
+    end->is_asleep = end->count == 0;
+    is_armed = end->is_asleep;
     ewi_lock_give(&end->lock);
-    if (ready)
+    if (!is_armed)
         return 1;
-    ewi_lock_enter(&steer->lock);
-    ready = steer->armed == 0 ? steer->ops->sleep_arm(steer->inner) : 0;
-    if (ready == 0)
-        count_armed(steer, end, true);
+    enter(&steer->lock);
+    is_armed = arm_inner(steer);
+    if (is_armed)
+        steer->armed |= 1u << end->shard;
     ewi_lock_give(&steer->lock);
-    return ready;
+    if (!is_armed)
+        quiet(end);
+    return is_armed ? 0 : 1;
 }
 
 static void steer_sleep_disarm(struct device *end)
 {
     struct steer *steer = end->steer;
-    uint64_t ignored;
 
-    ewi_lock_enter(&end->lock);
-    end->is_asleep = false;
-    if (read(end->bell_fd, &ignored, sizeof(ignored)) < 0)
-        EWI_ASSERT(errno == EAGAIN);
-    ewi_lock_give(&end->lock);
-    ewi_lock_enter(&steer->lock);
-    if (steer->armed == 1u << end->shard)
-        steer->ops->sleep_disarm(steer->inner);
-    count_armed(steer, end, false);
+    quiet(end);
+    enter(&steer->lock);
+    get_up(end);
     ewi_lock_give(&steer->lock);
 }
 
@@ -354,7 +452,7 @@ static int open_fds(struct device *end)
     if (end->bell_fd < 0 || end->set_fd < 0 ||
         epoll_ctl(end->set_fd, EPOLL_CTL_ADD, end->bell_fd, &event) < 0)
         return -errno;
-    if (steer->facts.can_sleep && epoll_ctl(end->set_fd, EPOLL_CTL_ADD,
+    if (end->facts.can_sleep && epoll_ctl(end->set_fd, EPOLL_CTL_ADD,
                                             steer->ops->sleep_fd(steer->inner), &event) < 0)
         return -errno;
     return 0;
@@ -378,63 +476,92 @@ static void free_queue(struct device *end)
             steer_give_back(end, &packet.ref, 1);
 }
 
-/* Nobody takes this shard's packets from now on; they go when the device does. */
+static bool let_go(struct steer *steer)
+{
+    bool is_last;
+
+    pthread_mutex_lock(&steer->life);
+    is_last = --steer->references == 0;
+    pthread_mutex_unlock(&steer->life);
+    return is_last;
+}
+
+/* From now on its packets are dropped; what its stack still has goes with the device. */
 static void steer_close(struct device *end)
 {
     struct steer *steer = end->steer;
-    bool is_last;
 
+    enter(&end->lock);
+    end->is_closed = true;
+    end->is_asleep = false;
+    ewi_lock_give(&end->lock);
     free_queue(end);
-    ewi_lock_enter(&steer->lock);
-    count_armed(steer, end, false);
-    is_last = --steer->open == 0;
+    enter(&steer->lock);
+    get_up(end);
+    steer->open &= ~(1u << end->shard);
     ewi_lock_give(&steer->lock);
     close_fds(end);
-    if (!is_last)
+    if (!let_go(steer))
         return;
-    for (uint32_t i = 0; i < steer->shards; i++)
-        free_queue(&steer->end[i]);
     steer->ops->close(steer->inner);
+    pthread_mutex_destroy(&steer->life);
     free(steer);
 }
 
 static void steer_forked(struct device *end)
 {
     close_fds(end);
-    if (end->shard == 0)
+    if (end->shard == lead_of(end->steer))
         end->steer->ops->forked(end->steer->inner);
+}
+
+static int open_end(struct steer *steer, uint32_t shard)
+{
+    struct device *end = &steer->end[shard];
+
+    end->steer = steer;
+    end->shard = shard;
+    end->bell_fd = end->set_fd = -1;
+    end->facts = *steer->ops->facts(steer->inner);
+    end->facts.shard = shard;
+    end->facts.shards = steer->shards;
+    end->facts.can_sleep &= steer->ops->sleep_fd != NULL;
+    return open_fds(end);
 }
 
 int ewi_steer_open(const struct device_ops *ops, const struct device_options *options,
                    uint32_t shards, struct device **ends)
 {
     struct steer *steer;
-    int code = 0;
+    int code, failed = 0;
 
     EWI_ASSERT(shards >= 2 && shards <= STEER_SHARDS_MAX);
     steer = calloc(1, sizeof(*steer) + shards * sizeof(steer->end[0]));
-    if (steer == NULL)
+    if (steer == NULL) {
+        snprintf(options->reason, DEVICE_REASON_BYTES, "no memory for %u shards", shards);
         return -ENOMEM;
+    }
     code = ops->open(options, &steer->inner);
     if (code != 0) {
         free(steer);
         return code;
     }
     steer->ops = ops;
-    steer->facts = *ops->facts(steer->inner);
-    steer->shards = shards;
+    steer->caps = ops->facts(steer->inner)->caps;
+    steer->shards = steer->references = shards;
+    steer->open = (1u << shards) - 1;
+    pthread_mutex_init(&steer->life, NULL);
     for (uint32_t i = 0; i < shards; i++) {
-        struct device *end = &steer->end[i];
-
-        *end = (struct device){.steer = steer, .shard = i, .bell_fd = -1, .set_fd = -1};
-        ends[i] = end;
-        if (code == 0)
-            code = open_fds(end);
-        steer->open += 1;
+        ends[i] = &steer->end[i];
+        code = open_end(steer, i);
+        failed = failed != 0 ? failed : code;
     }
-    for (uint32_t i = 0; code != 0 && i < shards; i++)
-        steer_close(&steer->end[i]);
-    return code;
+    if (failed != 0)
+        snprintf(options->reason, DEVICE_REASON_BYTES, "no descriptors for %u shards: %s", shards,
+                 strerror(-failed));
+    for (uint32_t i = 0; failed != 0 && i < shards; i++)
+        steer_close(ends[i]);
+    return failed;
 }
 
 static int steer_open(const struct device_options *options, struct device **out)

@@ -7,16 +7,21 @@
  *                        the others into their shard's queue
  *              transmit  under the device's lock
  *            TCP and UDP go by a hash of addresses and ports, the same for both directions; requests for
- *            an address and echo requests to shard 0; what may concern everybody (answers for an
- *            address, ICMP errors) to all, as copies.
+ *            an address, echo requests and fragments to the lead, the first end that is open; what may
+ *            concern everybody (answers, probes and announcements of an address, ICMP errors) to all, as
+ *            copies.
  * Owner      The ends; the last that is closed closes the device.
  * Threads    one caller at a time for each end; ends beside each other
- * Trust      packets are hostile: what cannot be read goes to shard 0, which drops and counts it
- * Errors     a full queue drops, counted in rx_missed
+ * Trust      packets are hostile: what cannot be read goes to the lead, which drops and counts it
+ * Errors     a full queue drops, counted in rx_missed, as do the packets of an end that is closed.
+ *            TCP in fragments, or behind extension headers of IPv6, comes to the lead and is reset by it
+ *            unless its flow is there: such a path fails at once, and a channel takes the next.
  * Invariants I1  a packet is one shard's, and goes back once; copies are the end's own.
- *            I2  both directions of a flow have the same shard: ewi_steer_shard.
- *            I3  an end whose stack sleeps is woken for what another end put into its queue.
- * Ordering   two locks: the device's, each queue's
+ *            I2  both directions of a flow have the same shard: ewi_steer_shard; one shard gets the
+ *                packets of a flow in the device's order.
+ *            I3  an end whose stack sleeps is woken for what another end put into its queue; the device
+ *                is armed as long as one end sleeps, whatever those do that are awake.
+ * Ordering   locks: the device's, each queue's (the inner one); life, which outlives both
  * Source     design, section 6 (shared nothing); Toeplitz hashing is not needed: no device takes part
  */
 #ifndef EWI_TRANSPORT_SHELL_STEER_H
