@@ -147,6 +147,8 @@ const struct net_counters *ewi_net_counters(const struct ewi_net *net);
 
 int ewi_net_listen(struct ewi_net *net, const struct stack_addr *local, uint32_t backlog,
                    uint64_t user, ewi_stream *out);
+/* Our address for talking to remote, with its scope; the port of local stays. 0 or -ENETUNREACH. */
+int ewi_net_source(struct ewi_net *net, const struct stack_addr *remote, struct stack_addr *local);
 /* local NULL, or address or port zero: chosen. */
 int ewi_net_connect(struct ewi_net *net, const struct stack_addr *local,
                     const struct stack_addr *remote, uint64_t user, uint64_t now, ewi_stream *out);

@@ -76,6 +76,19 @@ int ewi_net_listen(struct ewi_net *net, const struct stack_addr *local, uint32_t
     return 0;
 }
 
+int ewi_net_source(struct ewi_net *net, const struct stack_addr *remote, struct stack_addr *local)
+{
+    struct net_tuple tuple = {.family = remote->family, .scope = (uint16_t)remote->scope};
+
+    memcpy(tuple.remote, remote->ip, remote->family == 4 ? 4 : 16);
+    if (!ewi_net_way_source(net, &tuple))
+        return -ENETUNREACH;
+    local->family = remote->family;
+    local->scope = tuple.scope;
+    memcpy(local->ip, tuple.local, remote->family == 4 ? 4 : 16);
+    return 0;
+}
+
 /* The local end: given, or chosen. */
 static int bind_address(struct ewi_net *net, const struct stack_addr *local, struct net_tuple *tuple)
 {

@@ -300,6 +300,8 @@ static int64_t ask_stats(struct ewi_stack *stack, struct text *text)
     put_count(text, "arms", stats.shell.arms, "times that the device was asked to wake us");
     put_count(text, "downs", stats.shell.downs, "times that the carrier was lost");
     put_count(text, "frames_lost", stats.shell.frames_lost, "frames that the device did not take");
+    if (stack->facts->shards > 1)
+        put_count(text, "shard", stack->facts->shard, "which of the stacks that share the device this is");
     return text->full ? -ENOBUFS : (int64_t)text->used;
 }
 

@@ -222,6 +222,10 @@ void ewi_ask_put_port(struct text *text, const struct ask_port *row)
     ewi_text_bool(text, "can_sleep", row->facts.can_sleep);
     ewi_text_bool(text, "remote_driver", row->facts.remote_driver);
     ewi_text_string(text, "why", row->facts.why, sizeof(row->facts.why));
+    if (row->facts.shards > 1) {
+        ewi_text_u64(text, "shard", row->facts.shard);
+        ewi_text_u64(text, "shards", row->facts.shards);
+    }
     ewi_text_u64(text, "rx_packets", counts->rx_packets);
     ewi_text_u64(text, "rx_bytes", counts->rx_bytes);
     ewi_text_u64(text, "rx_missed", counts->rx_missed);

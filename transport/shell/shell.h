@@ -88,6 +88,8 @@ struct ewi_stack {
     struct ewi_net *net;
     size_t bytes; /* of the mapping */
     uint64_t silence_ns;
+    uint8_t port_key[16];  /* of ports that shards.c draws */
+    uint64_t ports_drawn;
     uint64_t deadline; /* of the net, after the last drive */
     int port;
     struct net_frame frames[SHELL_FRAMES];
@@ -116,6 +118,11 @@ struct ewi_stack {
 
 int ewi_shell_open(const struct device_ops *ops, const struct stack_options *options,
                    struct ewi_stack **out);
+/* One device, and 1 .. STEER_SHARDS_MAX stacks with the same addresses: out[0 .. shards - 1]. Each is one
+ * thread's, and closed by itself. Every one listens where one does; each looks for others who have its
+ * addresses; only the first that is open answers for them. */
+int ewi_shell_open_shards(const struct device_ops *ops, const struct stack_options *options,
+                          uint32_t shards, struct ewi_stack **out);
 /* All of a stack but open: the plug-in adds that with its device. */
 extern const struct stack_ops ewi_shell_ops;
 
@@ -125,6 +132,9 @@ void ewi_shell_forked(struct ewi_stack *stack);
 
 /* ---- parts ---- */
 
+/* shards.c: a connection whose packets come to this stack. -EADDRNOTAVAIL: not with this port, or no port. */
+int ewi_shell_begin(struct ewi_stack *stack, struct shell_stream *stream,
+                    const struct stack_addr *local, const struct stack_addr *remote, uint64_t now);
 /* waiting.c: is an address of ours still looked for elsewhere? */
 bool ewi_shell_is_settling(const struct ewi_stack *stack);
 /* The number, from 1, of an address that somebody else has; 0: none. */

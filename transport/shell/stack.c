@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "transport/shell/shell.h"
+#include "transport/shell/steer.h"
+#include "transport/siphash.h"
 
-enum { MTU_DEFAULT = 1500, PROBES = 2 };
+enum { PROBES = 2, SEED_BYTES = 32, DEVICE_PACKETS_MAX = 1 << 20 };
 
 __attribute__((format(printf, 3, 4))) static int fail(char *reason, int code, const char *format,
                                                       ...)
@@ -139,29 +141,26 @@ static int add_addresses(struct ewi_stack *stack, char *reason)
 
 /* ---- life ---- */
 
-static int open_device(struct ewi_stack *stack, const uint8_t *seed, char *reason)
+static struct device_options options_for(const struct shell_settings *settings, const uint8_t *seed,
+                                         char *reason)
 {
-    struct device_options options = {.text = stack->settings.device,
-                                     .mtu = stack->settings.mtu,
-                                     .mac_given = stack->settings.mac_given,
-                                     .packets = stack->settings.packets,
+    struct device_options options = {.text = settings->device,
+                                     .mtu = settings->mtu,
+                                     .mac_given = settings->mac_given,
+                                     .packets = settings->packets,
                                      .reason = reason};
-    int code;
 
-    memcpy(options.mac, stack->settings.mac, sizeof(options.mac));
+    memcpy(options.mac, settings->mac, sizeof(options.mac));
     memcpy(&options.seed, seed, sizeof(options.seed));
-    code = stack->ops->open(&options, &stack->device);
-    if (code == 0)
-        stack->facts = stack->ops->facts(stack->device);
-    return code;
+    return options;
 }
 
-static int start(struct ewi_stack *stack, const uint8_t *seed, char *reason)
+static int start(struct ewi_stack *stack, char *reason)
 {
-    int code = open_device(stack, seed, reason);
+    int code;
 
-    if (code == 0)
-        code = add_port(stack, reason);
+    stack->facts = stack->ops->facts(stack->device);
+    code = add_port(stack, reason);
     if (code == 0)
         set_options(stack);
     if (code == 0)
@@ -175,32 +174,119 @@ static int start(struct ewi_stack *stack, const uint8_t *seed, char *reason)
     return 0;
 }
 
-int ewi_shell_open(const struct device_ops *ops, const struct stack_options *options,
-                   struct ewi_stack **out)
+static int read_settings(const struct stack_options *options, struct shell_settings *settings,
+                         char *reason)
 {
-    char ignored[STACK_REASON_BYTES];
-    char *reason = options->reason != NULL ? options->reason : ignored;
-    struct shell_settings settings;
-    struct ewi_stack *stack;
-    int code = ewi_shell_parse(options->text, &settings, reason);
+    int code = ewi_shell_parse(options->text, settings, reason);
 
     if (code != 0)
         return code;
     if (options->streams_max == 0 || options->streams_max > 1 << 20)
         return fail(reason, -EINVAL, "%u streams: want 1..%u", options->streams_max, 1u << 20);
-    settings.streams = ewi_min_u32(settings.streams, options->streams_max);
-    stack = make(&settings, options->seed);
-    if (stack == NULL)
-        return fail(reason, -ENOMEM, "no address space for a stack of %u streams", settings.streams);
-    stack->ops = ops;
+    settings->streams = ewi_min_u32(settings->streams, options->streams_max);
+    return 0;
+}
+
+static void draw_key(struct ewi_stack *stack, const uint8_t *seed)
+{
+    uint8_t text[SEED_BYTES + 1];
+
+    memcpy(text, seed, SEED_BYTES);
+    for (uint8_t half = 0; half < 2; half++) {
+        uint64_t drawn;
+
+        text[SEED_BYTES] = half;
+        drawn = ewi_siphash(seed, text, sizeof(text));
+        memcpy(stack->port_key + half * sizeof(drawn), &drawn, sizeof(drawn));
+    }
+}
+
+static struct ewi_stack *make_for(const struct shell_settings *settings,
+                                  const struct stack_options *options, uint32_t shard, char *reason)
+{
+    uint8_t seed[SEED_BYTES];
+    struct ewi_stack *stack;
+
+    memcpy(seed, options->seed, SEED_BYTES);
+    seed[SEED_BYTES - 1] ^= (uint8_t)shard; /* every stack has its own secrets */
+    stack = make(settings, seed);
+    if (stack == NULL) {
+        fail(reason, -ENOMEM, "no address space for a stack of %u streams", settings->streams);
+        return NULL;
+    }
     stack->silence_ns = options->silence_ns;
-    code = start(stack, options->seed, reason);
+    draw_key(stack, seed);
+    return stack;
+}
+
+static void unmake(struct ewi_stack *stack)
+{
+    munmap(stack, stack->bytes);
+}
+
+int ewi_shell_open(const struct device_ops *ops, const struct stack_options *options,
+                   struct ewi_stack **out)
+{
+    return ewi_shell_open_shards(ops, options, 1, out);
+}
+
+static int open_devices(const struct device_ops *ops, const struct shell_settings *settings,
+                        const uint8_t *seed, uint32_t shards, struct device **devices, char *reason)
+{
+    struct device_options device = options_for(settings, seed, reason);
+
+    if (shards == 1)
+        return ops->open(&device, devices);
+    device.packets = ewi_min_u32(shards * (settings->packets + STEER_QUEUE), DEVICE_PACKETS_MAX);
+    return ewi_steer_open(ops, &device, shards, devices);
+}
+
+/* All or none. */
+static int start_all(const struct device_ops *ops, struct device **devices, uint32_t shards,
+                     struct ewi_stack **stacks, char *reason)
+{
+    int code = 0;
+
+    for (uint32_t i = 0; i < shards; i++) {
+        stacks[i]->ops = ops; /* closed with its stack, whether that was started or not */
+        stacks[i]->device = devices[i];
+    }
+    for (uint32_t i = 0; i < shards && code == 0; i++)
+        code = start(stacks[i], reason);
+    for (uint32_t i = 0; i < shards && code != 0; i++)
+        ewi_shell_close(stacks[i]);
+    return code;
+}
+
+int ewi_shell_open_shards(const struct device_ops *ops, const struct stack_options *options,
+                          uint32_t shards, struct ewi_stack **out)
+{
+    char ignored[STACK_REASON_BYTES];
+    char *reason = options->reason != NULL ? options->reason : ignored;
+    struct device *devices[STEER_SHARDS_MAX];
+    struct ewi_stack *stacks[STEER_SHARDS_MAX];
+    struct shell_settings settings;
+    uint32_t made = 0;
+    int code = read_settings(options, &settings, reason);
+
+    if (code == 0 && (shards == 0 || shards > STEER_SHARDS_MAX))
+        code = fail(reason, -EINVAL, "%u shards: want 1..%d", shards, STEER_SHARDS_MAX);
+    while (code == 0 && made < shards) {
+        stacks[made] = make_for(&settings, options, made, reason);
+        code = stacks[made] == NULL ? -ENOMEM : 0;
+        made += code == 0;
+    }
+    if (code == 0)
+        code = open_devices(ops, &settings, options->seed, shards, devices, reason);
     if (code != 0) {
-        ewi_shell_close(stack);
+        while (made > 0)
+            unmake(stacks[--made]);
         return code;
     }
-    *out = stack;
-    return 0;
+    code = start_all(shards == 1 ? ops : &ewi_steer_device, devices, shards, stacks, reason);
+    if (code == 0)
+        memcpy((void *)out, (const void *)stacks, shards * sizeof(*out));
+    return code;
 }
 
 /* Resets are on their way when the device goes. */

@@ -71,8 +71,7 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
     stream = ewi_shell_claim(stack, SHELL_CONNECTION, user);
     if (stream == NULL)
         return -EMFILE;
-    code = ewi_net_connect(stack->net, local, remote, (uint64_t)(stream - stack->stream), now,
-                           &stream->inner);
+    code = ewi_shell_begin(stack, stream, local, remote, now);
     if (code == -ENETUNREACH && ewi_shell_is_settling(stack)) {
         ewi_shell_wait(stack, stream, local, remote);
         code = 0;

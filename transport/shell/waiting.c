@@ -55,8 +55,7 @@ void ewi_shell_forget_waiting(struct ewi_stack *stack, struct shell_stream *stre
 static void start(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
 {
     const struct stack_addr *local = stream->local.family == 0 ? NULL : &stream->local;
-    int code = ewi_net_connect(stack->net, local, &stream->remote, number_of(stack, stream) - 1, now,
-                               &stream->inner);
+    int code = ewi_shell_begin(stack, stream, local, &stream->remote, now);
 
     ewi_shell_forget_waiting(stack, stream);
     if (code == 0) {
