@@ -1,6 +1,7 @@
 #include "transport/plugin.h"
 
 #include <dlfcn.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "transport/error.h"
@@ -25,7 +26,7 @@ static int check(const char *path, const struct stack_plugin *plugin)
 {
     const struct stack_ops *ops;
 
-    if (plugin->abi != STACK_ABI || plugin->bytes < sizeof(*plugin))
+    if (plugin->abi != STACK_ABI || plugin->bytes < offsetof(struct stack_plugin, open_shards))
         return ewi_fail(EW_EVERSION,
                         "plug-in %s has ABI %u, this library (%s) needs %d: install the same version of "
                         "both",

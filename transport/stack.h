@@ -181,6 +181,9 @@ struct stack_plugin {
     uint32_t bytes;      /* sizeof this */
     const char *version; /* of the release it belongs to */
     const struct stack_ops *ops;
+    /* One device as `count` stacks with the same addresses, each for one thread; closed one by one. May be
+     * NULL, or missing: bytes says whether it is there. */
+    int (*open_shards)(const struct stack_options *options, uint32_t count, struct ewi_stack **out);
 };
 
 /* "A.B.C.D:PORT" or "[A::B%scope]:PORT"; numeric only, no name look-up. 0 or EW_EINVAL. */

@@ -9,13 +9,17 @@
  *   look=QUESTION (of stack_ops.ask, at the end; the answer goes to stderr)
  *   seconds=2 (of the client; a server ends when its stdin does)  from=ADDR (connect rotates through
  *   `sources` of them, so that ports in TIME_WAIT are no limit)  sources=1  text2=TEXT: of the server's
- *   stack, for `both`: one thread drives both ends.
+ *   stack, for `both`: one thread drives both ends.  shards=1: of a server, each driven by a thread on
+ *   a core of its own, of those that the process may use.
  *
  * Everything spins, for at most LIFE_S. Prints one line of JSON: requests (or bytes) a second, median
  * and tails in ns, CPU time of this process in ns for each request.
  */
 #include <dlfcn.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "bench/c/duo.h"
@@ -27,6 +31,7 @@ enum {
     BYTES_MAX = 1 << 20,
     EVENTS = 64,
     SAMPLES_MAX = 1 << 20,
+    SHARDS_MAX = 8,
     LOOKS = 256, /* at one stream, between two polls */
     BULK_BYTES = 256 * 1024,
 };
@@ -36,6 +41,8 @@ struct end { /* one stack and what it talks about */
     struct ewi_stack *stack;
     ewi_stream only; /* the only connection, or 0 */
     uint32_t open;
+    uint64_t received;
+    uint8_t *bytes_in; /* BYTES_MAX */
 };
 
 struct conn {
@@ -48,13 +55,14 @@ struct conn {
 static struct {
     const char *role, *mode, *plugin, *text, *text2, *look;
     struct stack_addr at, from;
-    uint32_t conns, bytes, sources;
+    uint32_t conns, bytes, sources, shards;
     double seconds;
-    struct end client, server;
+    struct end client, server, shard[SHARDS_MAX];
+    _Atomic bool is_over;
     struct conn conn[CONNS_MAX];
-    uint64_t done, received, failed;
+    uint64_t done, failed;
     uint32_t *samples;
-    uint8_t bytes_out[BYTES_MAX], bytes_in[BYTES_MAX];
+    uint8_t bytes_out[BYTES_MAX];
     uint64_t began_cpu;
 } load;
 
@@ -73,13 +81,14 @@ static uint64_t now_ns(void)
 
 /* ---- stacks ---- */
 
-static const struct stack_ops *ops_of(const char *name)
+static const struct stack_plugin *plugin_of(const char *name)
 {
+    static const struct stack_plugin kernel = {.ops = &ewi_kernel_stack, .bytes = sizeof(kernel)};
     const struct stack_plugin *plugin;
     void *library;
 
     if (strcmp(name, "kernel") == 0)
-        return &ewi_kernel_stack;
+        return &kernel;
     library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         fprintf(stderr, "stack_load: %s\n", dlerror());
@@ -87,11 +96,23 @@ static const struct stack_ops *ops_of(const char *name)
     }
     plugin = dlsym(library, "ewi_stack_plugin");
     DUO_CHECK(plugin != NULL && plugin->abi == STACK_ABI);
-    return plugin->ops;
+    return plugin;
 }
 
-static void open_end(struct end *end, const char *text)
+static int open_stacks(const struct stack_plugin *plugin, const struct stack_options *options,
+                       uint32_t count, struct ewi_stack **out)
 {
+    if (count == 1)
+        return plugin->ops->open(options, out);
+    DUO_CHECK(plugin->bytes >= sizeof(*plugin) && plugin->open_shards != NULL);
+    return plugin->open_shards(options, count, out);
+}
+
+/* One device as `count` stacks. */
+static void open_ends(struct end *ends, uint32_t count, const char *text)
+{
+    const struct stack_plugin *plugin = plugin_of(load.plugin);
+    struct ewi_stack *stacks[SHARDS_MAX];
     char lines[4096], reason[STACK_REASON_BYTES] = "";
     uint8_t seed[32] = {1};
     const struct stack_options options = {
@@ -101,10 +122,14 @@ static void open_end(struct end *end, const char *text)
     for (char *at = lines; *at != '\0'; at++)
         if (*at == ';')
             *at = '\n';
-    end->ops = ops_of(load.plugin);
-    if (end->ops->open(&options, &end->stack) != 0) {
+    if (open_stacks(plugin, &options, count, stacks) != 0) {
         fprintf(stderr, "stack_load: %s\n", reason);
         exit(2);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ends[i] = (struct end){
+            .ops = plugin->ops, .stack = stacks[i], .bytes_in = malloc(BYTES_MAX)};
+        DUO_CHECK(ends[i].bytes_in != NULL);
     }
 }
 
@@ -117,7 +142,7 @@ static int64_t put(struct end *end, ewi_stream stream, const void *bytes, size_t
 
 static int64_t get(struct end *end, ewi_stream stream)
 {
-    const struct stack_room room = {load.bytes_in, sizeof(load.bytes_in)};
+    const struct stack_room room = {end->bytes_in, BYTES_MAX};
 
     return end->ops->recv_into(end->stack, stream, &room, 1);
 }
@@ -130,15 +155,15 @@ static void answer(struct end *end, ewi_stream stream)
     int64_t got;
 
     while ((got = get(end, stream)) > 0) {
-        load.received += (uint64_t)got;
+        end->received += (uint64_t)got;
         for (int64_t sent = 0; echoes && sent < got;) {
-            int64_t now = put(end, stream, load.bytes_in + sent, (size_t)(got - sent));
+            int64_t now = put(end, stream, end->bytes_in + sent, (size_t)(got - sent));
 
             if (now < 0 && now != -EAGAIN)
                 return;
             sent += now < 0 ? 0 : now;
         }
-        if ((size_t)got < sizeof(load.bytes_in))
+        if ((size_t)got < (size_t)BYTES_MAX)
             return;
     }
     if (got == -EAGAIN)
@@ -178,16 +203,17 @@ static void serve(struct end *end)
     end->ops->flush(end->stack, now_ns());
 }
 
-static void start_server(void)
+static void start_server(struct end *ends, uint32_t count)
 {
-    ewi_stream listener;
-    int code;
+    open_ends(ends, count, load.text2 != NULL ? load.text2 : load.text);
+    for (uint32_t i = 0; i < count; i++) {
+        ewi_stream listener;
+        int code = ends[i].ops->listen(ends[i].stack, &load.at, 1024, 0, &listener);
 
-    open_end(&load.server, load.text2 != NULL ? load.text2 : load.text);
-    code = load.server.ops->listen(load.server.stack, &load.at, 1024, 0, &listener);
-    if (code != 0) {
-        fprintf(stderr, "stack_load: listen: %s\n", strerror(-code));
-        exit(2);
+        if (code != 0) {
+            fprintf(stderr, "stack_load: listen: %s\n", strerror(-code));
+            exit(2);
+        }
     }
     printf("{\"ready\": true}\n");
     fflush(stdout);
@@ -368,7 +394,7 @@ static void run_client(void)
 {
     uint64_t began, cpu, until;
 
-    open_end(&load.client, load.text);
+    open_ends(&load.client, 1, load.text);
     load.samples = calloc(SAMPLES_MAX, sizeof(load.samples[0]));
     DUO_CHECK(load.samples != NULL);
     for (uint32_t i = 0; i < load.conns; i++)
@@ -389,17 +415,57 @@ static void run_client(void)
     load.client.ops->close(load.client.stack);
 }
 
+/* To one of the cores that the process may use. */
+static void pin(uint32_t number)
+{
+    cpu_set_t may, one;
+
+    DUO_CHECK(sched_getaffinity(getpid(), sizeof(may), &may) == 0);
+    number %= (uint32_t)CPU_COUNT(&may);
+    for (size_t core = 0; core < CPU_SETSIZE; core++) {
+        if (!CPU_ISSET(core, &may) || number-- != 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        DUO_CHECK(pthread_setaffinity_np(pthread_self(), sizeof(one), &one) == 0);
+        return;
+    }
+}
+
+static void *run_shard(void *context)
+{
+    struct end *end = context;
+
+    pin((uint32_t)(end - load.shard));
+    while (!atomic_load_explicit(&load.is_over, memory_order_relaxed)) /* a flag */
+        serve(end);
+    return NULL;
+}
+
 static void run_server(void)
 {
     struct pollfd end = {.fd = STDIN_FILENO, .events = POLLIN};
+    pthread_t thread[SHARDS_MAX];
+    uint64_t received = 0;
 
-    start_server();
-    for (uint32_t turn = 1; turn % 1024 != 0 || poll(&end, 1, 0) == 0; turn++)
-        serve(&load.server);
-    printf("{\"received\": %llu, \"cpu_ns\": %llu}\n", (unsigned long long)load.received,
+    start_server(load.shard, load.shards);
+    for (uint32_t i = 0; load.shards > 1 && i < load.shards; i++)
+        DUO_CHECK(pthread_create(&thread[i], NULL, run_shard, &load.shard[i]) == 0);
+    if (load.shards > 1)
+        (void)poll(&end, 1, -1);
+    else
+        for (uint32_t turn = 1; turn % 1024 != 0 || poll(&end, 1, 0) == 0; turn++)
+            serve(&load.shard[0]);
+    atomic_store_explicit(&load.is_over, true, memory_order_relaxed); /* a flag */
+    for (uint32_t i = 0; load.shards > 1 && i < load.shards; i++)
+        pthread_join(thread[i], NULL);
+    for (uint32_t i = 0; i < load.shards; i++) {
+        received += load.shard[i].received;
+        look_at(&load.shard[i]);
+        load.shard[i].ops->close(load.shard[i].stack);
+    }
+    printf("{\"received\": %llu, \"cpu_ns\": %llu}\n", (unsigned long long)received,
            (unsigned long long)(clock_of(CLOCK_PROCESS_CPUTIME_ID) - load.began_cpu));
-    look_at(&load.server);
-    load.server.ops->close(load.server.stack);
 }
 
 /* ---- arguments ---- */
@@ -438,6 +504,8 @@ static void take(const char *argument)
         load.conns = ewi_min_u32((uint32_t)atoi(value), CONNS_MAX);
     else if (strncmp(argument, "bytes", key) == 0)
         load.bytes = ewi_min_u32((uint32_t)atoi(value), BYTES_MAX);
+    else if (strncmp(argument, "shards", ewi_max_u64(key, 2)) == 0)
+        load.shards = ewi_max_u32(1, ewi_min_u32((uint32_t)atoi(value), SHARDS_MAX));
     else if (strncmp(argument, "sources", key) == 0)
         load.sources = (uint32_t)atoi(value);
     else if (strncmp(argument, "seconds", key) == 0)
@@ -450,7 +518,7 @@ int main(int argc, char **argv)
 {
     load.plugin = "kernel";
     load.text = "";
-    load.conns = load.sources = 1;
+    load.conns = load.sources = load.shards = 1;
     load.bytes = 64;
     load.seconds = 2;
     if (argc < 3) {
@@ -469,7 +537,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(load.role, "both") == 0)
-        start_server();
+        start_server(&load.server, 1);
     run_client();
     if (load.server.ops != NULL)
         load.server.ops->close(load.server.stack);

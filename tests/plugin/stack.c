@@ -467,4 +467,4 @@ static const struct stack_ops ops = {
 
 extern const struct stack_plugin ewi_stack_plugin;
 __attribute__((visibility("default"))) const struct stack_plugin ewi_stack_plugin = {
-    .abi = TEST_ABI, .bytes = sizeof(struct stack_plugin), .version = "0.0.0-test", .ops = &ops};
+    .abi = TEST_ABI, .bytes = offsetof(struct stack_plugin, open_shards), .version = "0.0.0-test", .ops = &ops};

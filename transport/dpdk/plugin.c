@@ -9,6 +9,12 @@ static int plugin_open(const struct stack_options *options, struct ewi_stack **o
     return ewi_shell_open(&ewi_dpdk_device, options, out);
 }
 
+static int plugin_open_shards(const struct stack_options *options, uint32_t count,
+                              struct ewi_stack **out)
+{
+    return ewi_shell_open_shards(&ewi_dpdk_device, options, count, out);
+}
+
 __attribute__((constructor)) static void make_table(void)
 {
     table = ewi_shell_ops;
@@ -18,4 +24,9 @@ __attribute__((constructor)) static void make_table(void)
 
 __attribute__((visibility("default"))) extern const struct stack_plugin ewi_stack_plugin;
 const struct stack_plugin ewi_stack_plugin = {
-    .abi = STACK_ABI, .bytes = sizeof(ewi_stack_plugin), .version = EW_VERSION, .ops = &table};
+    .abi = STACK_ABI,
+    .bytes = sizeof(ewi_stack_plugin),
+    .version = EW_VERSION,
+    .ops = &table,
+    .open_shards = plugin_open_shards,
+};
