@@ -321,11 +321,14 @@ static void the_device_wakes_all_and_is_armed_as_long_as_one_sleeps(void)
 
 static void who_finds_the_device_busy_is_not_armed(void)
 {
+    struct net_rx packet;
+
     open_ends(2);
-    put_for(1);
+    put_for(0);
     CHECK_EQ(steer->sleep_arm(ends[0]), 1);
-    drain();
+    CHECK_EQ(steer->receive(ends[1], &packet, 1), 0);
     CHECK(!is_woken(0));
+    drain();
     CHECK_EQ(steer->sleep_arm(ends[0]), 0);
     steer->close(ends[1]);
     CHECK(fake.is_armed);
