@@ -11,7 +11,7 @@ Far     two such processes; ``pair`` connects them once more
 import inspect
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
@@ -321,13 +321,20 @@ def far_over(kind: str) -> Iterator[Far]:
             far.end()
 
 
-def of_two_ends(*modules: ModuleType) -> dict[str, Callable[..., None]]:
-    """Return the tests that touch nothing but the ends of a pair: these may be elsewhere."""
+def of_two_ends(
+    *modules: ModuleType, without: Sequence[str] = ()
+) -> dict[str, Callable[..., None]]:
+    """Return the tests that touch nothing but the ends of a pair: these may be elsewhere.
+
+    Args:
+        without: fixtures; who uses them is left out.
+    """
+    out = {"way", *without}
     return {
         name: test
         for module in modules
         for name, test in inspect.getmembers(module, inspect.isfunction)
         if name.startswith("test_")
         and name not in NOT_FROM_AFAR
-        and "way" not in inspect.signature(test).parameters
+        and not out & set(inspect.signature(test).parameters)
     }
