@@ -1,4 +1,4 @@
-"""The contract over every device that two processes can share, with threads as well."""
+"""The contract over devices that two processes can share, with threads as well."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.deep
 globals().update(of_two_ends(contract_messages, contract_end, contract_pressure, contract_threads))
 
 
-@pytest.fixture(scope="module", params=["virtio_user", "memif", "af_packet", "af_xdp"])
+@pytest.fixture(scope="module", params=["virtio_user", "memif", "af_packet"])
 def far(request: pytest.FixtureRequest) -> Iterator[Far]:
     with far_over(request.param) as made:
         yield made

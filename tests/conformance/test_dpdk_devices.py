@@ -21,7 +21,10 @@ _ALL = of_two_ends(contract_messages, contract_end, contract_pressure)
 globals().update({name: _ALL[name] for name in SOME})
 
 
-@pytest.fixture(scope="module", params=["memif", "af_packet"])
+AF_XDP = pytest.param("af_xdp", marks=pytest.mark.deep)  # one context in each process, as here
+
+
+@pytest.fixture(scope="module", params=["memif", "af_packet", AF_XDP])
 def far(request: pytest.FixtureRequest) -> Iterator[Far]:
     with far_over(request.param) as made:
         yield made
