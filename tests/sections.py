@@ -245,7 +245,12 @@ def count_pytest(outcome: Outcome, status: int, results: Path) -> None:
 
 # Nothing runs beside what measures processors and times; no other tests beside what counts things
 # that all processes share: free huge pages, /dev/shm. The rest of pytest runs in two halves.
-MEASURING = ("tests/integration", "tests/moving/test_waiting.py", "tests/python/test_cli_demo.py")
+MEASURING = (
+    "tests/integration",
+    "tests/moving/test_dpdk_idle.py",
+    "tests/moving/test_waiting.py",
+    "tests/python/test_cli_demo.py",
+)
 COUNTING = ("tests/crash",)
 SECOND_HALF = ("tests/conformance",)
 

@@ -33,7 +33,7 @@ class Better:
     ) -> None:
         self._local = local if "shm" in paths else None
         self._ways = ways
-        self._fabric = fabric if "dpdk" in paths else None
+        self._fabric = fabric if {"dpdk", "tcp"} <= set(paths) else None
         self._kept: dict[tuple[str, str], tuple[float, str | None]] = {}
 
     @property

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = 60
+FABRIC_END = "fab0"
 SERVER = """
 import eastwest, sys
 
@@ -72,6 +74,24 @@ def two_hosts() -> Iterator[tuple[str, str]]:
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+def fabric_pair(names: tuple[str, str]) -> None:
+    """Join both namespaces once more, by devices that have no address of the kernel's."""
+    run("ip", "-n", names[0], "link", "add", FABRIC_END, "type", "veth", "peer", "name",
+        FABRIC_END, "netns", names[1])  # fmt: skip
+    for name in names:
+        run("ip", "-n", name, "link", "set", FABRIC_END, "addrgenmode", "none", "up")
+    deadline = time.monotonic() + SECONDS_MAX  # the kernel tells of a carrier once in a second
+    while not all(_is_running(name) for name in names):
+        assert time.monotonic() < deadline, "no carrier"
+        time.sleep(0.01)
+
+
+def _is_running(name: str) -> bool:
+    shown = ["ip", "-n", name, "-o", "link", "show", "dev", FABRIC_END]
+    done = subprocess.run(shown, capture_output=True, text=True, timeout=SECONDS_MAX)
+    return "state UP" in done.stdout
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from eastwest._fabric import Fabric, FabricState, absent, given, installed
 from eastwest._facts import Facts, compose, parse
 from eastwest._native_values import ListenerInfo
 from eastwest._select import Plan, plan, ways
-from eastwest._values import PATHS, ListenerStats
+from eastwest._values import PATHS, ListenerStats, Path
 
 WHOLE: dict[str, Any] = {
     "fabric_network": "rack",
@@ -208,6 +208,18 @@ def test_the_fabric_is_better_than_tcp_while_it_works() -> None:
     assert better()("s", "i", "tcp") == DPDK
     assert better()("s", "i", "dpdk") is None
     assert better(state="lost")("s", "i", "tcp") is None
+
+
+@pytest.mark.parametrize(
+    ("paths", "wanted"),
+    [(("dpdk",), False), (("tcp",), False), (("dpdk", "tcp"), True), (("shm", "dpdk"), True)],
+)
+def test_no_better_path_is_looked_for_where_there_can_be_none(
+    paths: tuple[Path, ...], wanted: bool
+) -> None:
+    # catches: a thread that wakes up each second for nothing, beside an idle channel
+    some = Better(lambda service, instance: None, lambda service, instance: (), Fabric, paths)
+    assert some.may_be is wanted
 
 
 def test_where_an_instance_is_on_the_fabric_is_not_looked_up_every_second() -> None:
