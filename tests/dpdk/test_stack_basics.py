@@ -37,6 +37,18 @@ def test_bulk_in_each_direction_and_both(line: Wire, rng: random.Random) -> None
         line.echo(family, rng.randbytes(MEGABYTE))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_bulk_on_small_pages(
+    kind: str, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where objects do not fill their pages, the driver of AF_XDP loses the last ones."""
+    monkeypatch.setenv("EASTWEST_DPDK_PAGES", "small")
+    with wire(kind) as line:
+        line.start()
+        line.to_kernel(4, 24 * MEGABYTE)  # more segments than there are buffers
+        line.from_kernel(4, rng.randbytes(24 * MEGABYTE))
+
+
 def test_half_close_of_each_side(line: Wire) -> None:
     peer = line.start()
     for family in (4, 6):

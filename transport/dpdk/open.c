@@ -26,8 +26,7 @@ enum {
     LINK_BYTES = 18, /* Ethernet with a VLAN tag */
     ROOM_MIN = 2048,
     ROOM_UNIT = 1024, /* network cards count buffers in KiB */
-    XDP_HEADROOM = 256,
-    XDP_ROOM_MAX = 4096 - 64 - 128, /* a page, less a mempool's and an mbuf's header */
+    XDP_ROOM = 4096 - 64 - 128, /* a page, less a mempool's and an mbuf's header */
     MTU_MIN = 576,
     MTU_DEFAULT = 1500,
     PACKETS_MIN = 1024,
@@ -116,10 +115,10 @@ static void plan_memory(struct plan *plan)
         plan->rx_room = (uint16_t)(room + RTE_PKTMBUF_HEADROOM);
     }
     if (has(plan->device, DPDK_UMEM)) {
-        uint32_t umem = frame + XDP_HEADROOM + RTE_PKTMBUF_HEADROOM;
-
-        umem = round_up(umem > ROOM_MIN ? umem : ROOM_MIN, 64); /* the kernel takes no less */
-        plan->rx_room = (uint16_t)(umem < XDP_ROOM_MAX ? umem : XDP_ROOM_MAX);
+        /* One object fills a page, to the byte. The driver registers so many objects as one area without
+         * gaps; where a page has a rest, the area ends before the last objects, and the kernel drops what
+         * is in them: a connection hung for good when it came to one. */
+        plan->rx_room = XDP_ROOM;
         plan->rx_buffers += kind->rx_ring + kind->tx_ring; /* the fill ring is twice as long */
     }
     facts->packet_charge = plan->rx_room + (uint32_t)sizeof(struct rte_mbuf);
