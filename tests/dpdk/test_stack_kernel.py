@@ -27,6 +27,8 @@ from tests.net.kernel import (
 MEGABYTE = 1 << 20
 BOTH = pytest.mark.parametrize("family", [4, 6])
 CONNECTIONS = 1000
+# Each device is in test_stack_basics.py; all of this on each is for ./dev check-deep.
+SOONER = [KINDS[0], *(pytest.param(kind, marks=pytest.mark.deep) for kind in KINDS[1:])]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,7 +36,7 @@ def stack() -> None:
     needs_stack("ethtool")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=SOONER)
 def line(request: pytest.FixtureRequest) -> Iterator[Wire]:
     with wire(request.param) as made:
         yield made
@@ -101,7 +103,12 @@ def sizes(kind: str, family: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("kind", "family", "mtu"),
-    [(kind, family, mtu) for kind in KINDS for family in (4, 6) for mtu in sizes(kind, family)],
+    [
+        pytest.param(kind, family, mtu, marks=[pytest.mark.deep] * (kind != KINDS[0]))
+        for kind in KINDS
+        for family in (4, 6)
+        for mtu in sizes(kind, family)
+    ],
 )
 def test_bulk_at_other_mtus(kind: str, family: int, mtu: int, rng: random.Random) -> None:
     with wire(kind, mtu) as line:
@@ -171,7 +178,7 @@ def socket_is_full(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(("percent", "size"), [(1, 2 * MEGABYTE), (10, MEGABYTE // 8)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOONER)
 def test_loss_on_the_way(kind: str, percent: int, size: int, rng: random.Random) -> None:
     """A connection that is open when it begins: a lost SYN is repeated after a second, and two."""
     needs_stack("nft")
@@ -293,7 +300,7 @@ table inet flood {
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOONER)
 def test_a_flood_of_requests_to_connect(kind: str, rng: random.Random) -> None:
     """A connection goes on and new ones are made, while thousands are asked for by nobody."""
     needs_stack("nft")

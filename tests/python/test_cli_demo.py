@@ -88,14 +88,15 @@ def test_killed_peer_is_seen_at_once_and_leaves_nothing(shown: Any) -> None:
     assert not any(killed[each] for each in left)
 
 
-def test_text_has_four_parts_and_says_what_is_left_out() -> None:
+def test_text_has_five_parts_and_says_what_is_left_out() -> None:
     done = run(*QUICK, "--local")
     assert done.returncode == 0, done.stdout
     for part in (
         "\n1. A local peer",
         "\n2. A remote peer: left out, because",
-        "\n3. A channel that changes its path",
-        "\n4. A killed peer",
+        "\n3. A peer on a fabric network, over DPDK: left out, because",
+        "\n4. A channel that changes its path",
+        "\n5. A killed peer",
     ):
         assert part in done.stdout
     assert "FAILED" not in done.stdout

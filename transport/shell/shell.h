@@ -36,7 +36,8 @@
 enum {
     SHELL_FRAMES = 32, /* kept armed */
     SHELL_TICK_NS = 1000 * 1000,
-    SHELL_LOOK_NS = 250 * 1000 * 1000,   /* at the carrier, while nothing else happens */
+    SHELL_LOOK_NS = 250 * 1000 * 1000,   /* at the carrier, while something happens */
+    SHELL_SLEEP_LOOK_NS = 1000 * 1000 * 1000, /* ... and while nothing does: a look costs 0.2 ms of CPU */
     SHELL_DOWN_NS = 50 * 1000 * 1000,    /* a carrier that is away for so long is lost */
     SHELL_RETRY_NS = 20 * 1000,          /* a device that is full is tried again */
     SHELL_STUCK_NS = 200 * 1000 * 1000,  /* ... and what it did not take for so long is lost */

@@ -193,7 +193,8 @@ static bool arm_device(struct ewi_stack *stack, int set)
 /* When the reactor has to look though nothing wakes it. */
 static uint64_t next_look(const struct ewi_stack *stack, uint64_t now)
 {
-    uint64_t at = ewi_min_u64(stack->deadline, stack->carrier_at);
+    uint64_t look = stack->away_since != 0 ? 0 : SHELL_SLEEP_LOOK_NS - SHELL_LOOK_NS;
+    uint64_t at = ewi_min_u64(stack->deadline, stack->carrier_at + look);
 
     if (!can_sleep(stack))
         at = ewi_min_u64(at, now + (stack->streams_open != 0 ? SHELL_TICK_NS : IDLE_POLL_NS));
