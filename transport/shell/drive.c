@@ -211,7 +211,7 @@ static void look_at_carrier(struct ewi_stack *stack, uint64_t now)
         return;
     stack->carrier_at = now + SHELL_LOOK_NS;
     if (stack->ops->carrier(stack->device)) {
-        stack->away_since = 0;
+        stack->away_since = stack->patient_until = 0;
         stack->is_down = false;
         return;
     }
@@ -219,7 +219,7 @@ static void look_at_carrier(struct ewi_stack *stack, uint64_t now)
         return;
     if (stack->away_since == 0)
         stack->away_since = now;
-    if (now - stack->away_since >= SHELL_DOWN_NS)
+    if (now >= stack->patient_until && now - stack->away_since >= SHELL_DOWN_NS)
         set_down(stack);
     else
         stack->carrier_at = now + SHELL_TICK_NS;

@@ -39,6 +39,7 @@ enum {
     SHELL_LOOK_NS = 250 * 1000 * 1000,   /* at the carrier, while something happens */
     SHELL_SLEEP_LOOK_NS = 1000 * 1000 * 1000, /* ... and while nothing does: a look costs 0.2 ms of CPU */
     SHELL_DOWN_NS = 50 * 1000 * 1000,    /* a carrier that is away for so long is lost */
+    SHELL_MEET_NS = 2000 * 1000 * 1000,  /* ... and so long if it was never there */
     SHELL_RETRY_NS = 20 * 1000,          /* a device that is full is tried again */
     SHELL_STUCK_NS = 200 * 1000 * 1000,  /* ... and what it did not take for so long is lost */
     SHELL_ROUNDS = 4,                    /* bursts in one drive */
@@ -111,6 +112,7 @@ struct ewi_stack {
     uint64_t timer_at;    /* NET_NEVER: it is not set */
     uint64_t carrier_at;  /* when to look at the carrier */
     uint64_t away_since;  /* it was away then; 0: it is there */
+    uint64_t patient_until; /* a new device may need a moment until both ends have met */
     uint32_t watcher;     /* slot + 1 of the thread that watches the device */
     bool is_armed, is_driven, is_down;
     uintptr_t reactor;    /* who polled last: its own calls need no tick, for it arms before it sleeps */

@@ -214,6 +214,7 @@ static struct ewi_stack *make_for(const struct shell_settings *settings,
         fail(reason, -ENOMEM, "no address space for a stack of %u streams", settings->streams);
         return NULL;
     }
+    stack->patient_until = ewi_now_ns() + SHELL_MEET_NS;
     stack->silence_ns = options->silence_ns;
     draw_key(stack, seed);
     return stack;
