@@ -1,10 +1,13 @@
 /* What DPDK may not do to the process it is loaded into. Each situation is a process of its own. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <linux/mman.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "tests/dpdk/dpdk_base.h"
+#include "transport/dpdk/eal.h"
 
 #define RING "ring:name=eal"
 
@@ -266,6 +269,39 @@ static void huge_pages_are_used_or_the_refusal_says_how_many(void)
     in_child(use_huge_pages);
 }
 
+/* All but two of the free pages are promised to somebody who has not touched them. */
+static void promise_huge_pages(long count)
+{
+    CHECK(mmap(NULL, (size_t)count << 21, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT, -1, 0) != MAP_FAILED);
+}
+
+static void use_promised_pages(const char *pages)
+{
+    long before = free_huge_pages();
+    struct device *device;
+
+    if (before < 16)
+        return; /* none are configured: small ones are used anyway */
+    promise_huge_pages(before - 2);
+    CHECK_EQ(free_huge_pages(), before);
+    setenv("EASTWEST_DPDK_PAGES", pages, 1);
+    if (strcmp(pages, "huge") == 0) {
+        dpdk_refused(RING, 0, "4 MiB of huge pages are free");
+        return;
+    }
+    device = dpdk_open(RING);
+    CHECK(!ewi_dpdk_has_huge_pages());
+    dpdk_ops->close(device);
+}
+
+/* catches: two programs that start at once and both count on the pages that are free */
+static void promised_pages_are_not_counted_on(void)
+{
+    dpdk_ends_well(dpdk_child(use_promised_pages, "auto"));
+    dpdk_ends_well(dpdk_child(use_promised_pages, "huge"));
+}
+
 /* ---- fork ---- */
 
 static void fork_with_a_device(const char *path)
@@ -311,6 +347,7 @@ int main(void)
     RUN(a_card_that_is_not_there_is_refused);
     RUN(unknown_pages_are_refused_before_the_start);
     RUN(huge_pages_are_used_or_the_refusal_says_how_many);
+    RUN(promised_pages_are_not_counted_on);
     RUN(a_forked_child_ends_cleanly);
     return 0;
 }

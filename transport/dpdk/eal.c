@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ static struct {
     enum state state;
     struct dpdk_needs needs; /* of the start */
     bool huge;
+    uint8_t *held; /* huge pages that the first device is going to have */
+    size_t held_bytes;
     pid_t pid;
     unsigned devices; /* opened since the start */
     char why[DEVICE_REASON_BYTES];
@@ -64,33 +67,82 @@ static void list_cores(void)
     snprintf(eal.cores + used, sizeof(eal.cores) - used, ")");
 }
 
-static uint64_t free_huge_bytes(void)
+static unsigned long huge_pages(const char *which)
 {
-    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+    char path[96];
     unsigned long pages = 0;
+    FILE *file;
 
+    snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", which);
+    file = fopen(path, "re");
     if (file == NULL)
         return 0;
     if (fscanf(file, "%lu", &pages) != 1)
         pages = 0;
     fclose(file);
-    return (uint64_t)pages * HUGE_PAGE;
+    return pages;
 }
 
-/* Channels want huge pages too: auto leaves them half of what is free. */
+/* Free, and not promised to a mapping that has not touched them yet. */
+static uint64_t free_huge_bytes(void)
+{
+    unsigned long free_pages = huge_pages("free_hugepages"), promised = huge_pages("resv_hugepages");
+
+    return free_pages > promised ? (uint64_t)(free_pages - promised) * HUGE_PAGE : 0;
+}
+
+/* What is mapped and not touched is promised by the kernel, to us and to nobody else: two programs that
+ * start at once do not both count on the same pages. */
+static bool hold(size_t bytes)
+{
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT, -1, 0);
+
+    if (mapped == MAP_FAILED)
+        return false;
+    eal.held = mapped;
+    eal.held_bytes = bytes;
+    return true;
+}
+
+/* All but so many bytes. */
+static void hold_less(size_t bytes)
+{
+    if (eal.held_bytes > bytes)
+        munmap(eal.held + bytes, eal.held_bytes - bytes);
+    eal.held_bytes = bytes;
+}
+
+void ewi_dpdk_let_pages_go(void)
+{
+    hold_less(0);
+}
+
+/* Channels want huge pages too: auto leaves them half of what is free. EAL starts with that half. */
+static bool hold_half(uint64_t bytes)
+{
+    const size_t whole = (size_t)(bytes + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+
+    if (!hold(2 * whole))
+        return false;
+    hold_less(whole);
+    return true;
+}
+
 static int choose_pages(const struct dpdk_needs *needs, char *reason)
 {
     const char *asked = getenv("EASTWEST_DPDK_PAGES");
-    uint64_t have = free_huge_bytes();
+    uint64_t have;
 
     if (asked == NULL || asked[0] == '\0' || strcmp(asked, "auto") == 0) {
-        eal.huge = have / 2 >= needs->bytes + HUGE_PAGE;
+        eal.huge = hold_half(needs->bytes + HUGE_PAGE);
         return 0;
     }
     if (strcmp(asked, "small") != 0 && strcmp(asked, "huge") != 0)
         return ewi_dpdk_refuse(reason, -EINVAL, "EASTWEST_DPDK_PAGES=%.32s: may be auto, huge or small",
                                asked);
     eal.huge = strcmp(asked, "huge") == 0;
+    have = free_huge_bytes();
     if (eal.huge && have < needs->bytes + HUGE_PAGE)
         return ewi_dpdk_refuse(reason, -ENOMEM,
                                "EASTWEST_DPDK_PAGES=huge: %llu MiB of huge pages are free, %llu are "
@@ -201,6 +253,7 @@ static void swallow_sigpipe(void)
 
 void ewi_dpdk_leave(const sigset_t *before)
 {
+    ewi_dpdk_let_pages_go();
     if (!sigismember(before, SIGPIPE))
         swallow_sigpipe();
     pthread_mutex_unlock(&eal.lock);

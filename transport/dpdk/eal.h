@@ -40,6 +40,8 @@ void ewi_dpdk_leave(const sigset_t *before);
 void ewi_dpdk_enter_again(sigset_t *before);
 
 bool ewi_dpdk_has_huge_pages(void);
+/* Pages that were promised to the device that starts EAL are free for its pools from now on. */
+void ewi_dpdk_let_pages_go(void);
 /* The process that started EAL, not a child of it. */
 bool ewi_dpdk_is_ours(void);
 /* A number that no other device of this process has. */

@@ -286,8 +286,8 @@ static int make_pool(struct plan *plan, const char *what, uint32_t buffers, uint
     *out = create_pool(name, buffers, room);
     if (*out != NULL)
         return 0;
-    return ewi_dpdk_refuse(plan->reason, -ENOMEM, "no memory for %u buffers of %u bytes: %s; %s",
-                           buffers, room, rte_strerror(rte_errno),
+    return ewi_dpdk_refuse(plan->reason, -ENOMEM, "no memory for %u buffers of %u bytes: %s",
+                           buffers, room,
                            ewi_dpdk_has_huge_pages()
                                ? "raise sysctl vm.nr_hugepages, or ask for fewer packets"
                                : "small pages are fixed at the start: open the largest device first, "
@@ -300,6 +300,7 @@ static int probe(struct plan *plan)
     int code;
 
     if (is_kind(device, "ring")) {
+    ewi_dpdk_let_pages_go(); /* these are what they were held for */
         snprintf(device->facts.name, sizeof(device->facts.name), "%s",
                  ewi_dpdk_text_value(&device->text, "name"));
         return ewi_dpdk_wire_open(device, plan->rx_buffers, plan->rx_room, plan->reason);
