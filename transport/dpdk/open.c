@@ -13,6 +13,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 
+#include <xdp/xsk.h>
 #include "transport/dpdk/device.h"
 #include "transport/dpdk/eal.h"
 #include "transport/dpdk/log.h"
@@ -452,8 +453,11 @@ static int bring_up(struct plan *plan)
         ewi_dpdk_sockets_before(&device->text, device->facts.name, &plan->before);
     if ((code = ewi_dpdk_sleep_prepare(device)) != 0)
         return ewi_dpdk_refuse(plan->reason, code, "no descriptor to sleep on: %s", strerror(-code));
-    if ((code = probe(plan)) != 0 || (code = configure(plan)) != 0 || (code = set_mac(plan)) != 0 ||
-        (code = start(plan)) != 0)
+    ewi_dpdk_umem_watch(NULL);
+    if ((code = probe(plan)) == 0 && (code = configure(plan)) == 0 && (code = set_mac(plan)) == 0)
+        code = start(plan);
+    device->umem = ewi_dpdk_umem_left();
+    if (code != 0)
         return code;
     if (has(device, DPDK_ON_IFACE) && (code = join_iface(plan)) != 0)
         return code;
@@ -473,8 +477,19 @@ static struct device *allocate(void)
     device->socket = device->membership = -1;
     device->sleeper = (struct dpdk_sleeper){.epoll = -1, .news = -1, .source = -1};
     return device;
+/* net_af_xdp keeps it: it counts the umem's users wrongly. */
+static void close_umem(struct device *device)
+{
+    struct xsk_umem *left = ewi_dpdk_umem_left();
+
+    if (left != NULL && left == device->umem)
+        (void)xsk_umem__delete(left);
+    device->umem = NULL;
 }
 
+}
+
+    ewi_dpdk_umem_watch(device->umem);
 static void take_down(struct device *device)
 {
     ewi_dpdk_sleep_disarm(device);
@@ -489,6 +504,7 @@ static void take_down(struct device *device)
     }
     if (is_kind(device, "pci") && device->has_port)
         (void)rte_eal_hotplug_remove("pci", device->text.value[0]);
+    close_umem(device);
     else if (device->vdev[0] != '\0')
         (void)rte_eal_hotplug_remove("vdev", device->vdev);
     ewi_dpdk_sleep_close(device);

@@ -45,6 +45,7 @@ struct device {
     char vdev[48]; /* "": not a virtual device */
     struct rte_mempool *rx_pool, *tx_pool; /* may be the same */
     struct dpdk_wire *wire;
+    struct xsk_umem *umem; /* of an AF_XDP device */
     struct rte_mbuf *stash[DPDK_STASH]; /* received by sleep_arm */
     uint16_t stashed, stash_next;
     struct device_counts counts;

@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 
 #include <linux/if_packet.h>
+#include <xdp/xsk.h>
 
 struct rte_eth_dev;
 
 /* Bursts read, the unmapping writes and is let in first. */
 static pthread_rwlock_t memif_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static _Thread_local bool in_burst, in_open, timed_out;
+static _Thread_local struct xsk_umem *umem_left;
 
 int __real_sigaction(int number, const struct sigaction *new, struct sigaction *old);
 int __wrap_sigaction(int number, const struct sigaction *new, struct sigaction *old);
@@ -26,6 +28,14 @@ int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
 int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
 int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t bytes);
+int __real_xsk_umem__create(struct xsk_umem **umem, void *area, uint64_t bytes,
+                            struct xsk_ring_prod *fill, struct xsk_ring_cons *completion,
+                            const struct xsk_umem_config *config);
+int __wrap_xsk_umem__create(struct xsk_umem **umem, void *area, uint64_t bytes,
+                            struct xsk_ring_prod *fill, struct xsk_ring_cons *completion,
+                            const struct xsk_umem_config *config);
+int __real_xsk_umem__delete(struct xsk_umem *umem);
+int __wrap_xsk_umem__delete(struct xsk_umem *umem);
 void __wrap_openlog(const char *name, int option, int facility);
 void __real_memif_free_regions(struct rte_eth_dev *device);
 void __wrap_memif_free_regions(struct rte_eth_dev *device);
@@ -85,6 +95,36 @@ void __wrap_openlog(const char *name, int option, int facility)
     (void)name;
     (void)option;
     (void)facility;
+}
+
+int __wrap_xsk_umem__create(struct xsk_umem **umem, void *area, uint64_t bytes,
+                            struct xsk_ring_prod *fill, struct xsk_ring_cons *completion,
+                            const struct xsk_umem_config *config)
+{
+    int code = __real_xsk_umem__create(umem, area, bytes, fill, completion, config);
+
+    if (code == 0)
+        umem_left = *umem;
+    return code;
+}
+
+int __wrap_xsk_umem__delete(struct xsk_umem *umem)
+{
+    int code = __real_xsk_umem__delete(umem);
+
+    if (code == 0 && umem == umem_left)
+        umem_left = NULL;
+    return code;
+}
+
+void ewi_dpdk_umem_watch(struct xsk_umem *umem)
+{
+    umem_left = umem;
+}
+
+struct xsk_umem *ewi_dpdk_umem_left(void)
+{
+    return umem_left;
 }
 
 void __wrap_memif_free_regions(struct rte_eth_dev *device)
