@@ -162,9 +162,28 @@ static void *open_again(void *object)
     return NULL;
 }
 
+/* A device that cannot come back by itself: another in its place. */
+static void *reopen(void *object)
+{
+    struct fabric *fabric = object;
+    struct context_stack *on = fabric->on;
+    char reason[STACK_REASON_BYTES], said[STACK_REASON_BYTES];
+    int code = on->ops->reopen(on->stack, reason);
+
+    ewi_reactor_lock(on->context->reactor);
+    fabric->opening = false;
+    snprintf(said, sizeof(said), "the port was lost: %.480s", reason);
+    if (code != 0)
+        enter(fabric, EW_FABRIC_LOST, said);
+    try_again(fabric);
+    ewi_reactor_unlock(on->context->reactor);
+    ewi_context_give(on->context);
+    return NULL;
+}
+
 /* Under the reactor's lock. A plug-in's threads take their stack from who starts them: ours is as large
  * as any. */
-static bool start_opening(struct fabric *fabric)
+static bool start_opening(struct fabric *fabric, void *(*how)(void *))
 {
     ew_context *context = fabric->on->context;
     sigset_t all, before;
@@ -175,7 +194,7 @@ static bool start_opening(struct fabric *fabric)
         return true; /* destroy waits for us */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&thread, NULL, open_again, fabric) == 0;
+    started = pthread_create(&thread, NULL, how, fabric) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (started)
         pthread_detach(thread);
@@ -211,14 +230,12 @@ static void on_again(void *object, uint32_t events, uint64_t now_ns)
     (void)events, (void)now_ns;
     if (fabric->closing || fabric->opening)
         return;
-    if (fabric->on->stack == NULL) {
-        if (!start_opening(fabric))
-            try_again(fabric);
-    } else if (probe(fabric->on, &fabric->text.addresses[0]) != EW_OK) {
-        try_again(fabric);
-    } else {
+    if (fabric->on->stack != NULL && probe(fabric->on, &fabric->text.addresses[0]) == EW_OK)
         listen_again(fabric);
-    }
+    else if (fabric->on->stack != NULL && fabric->on->ops->reopen == NULL)
+        try_again(fabric);
+    else if (!start_opening(fabric, fabric->on->stack == NULL ? open_again : reopen))
+        try_again(fabric);
 }
 
 /* ---- life ---- */

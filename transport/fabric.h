@@ -5,7 +5,8 @@
  * Shape      text: lines "key=value". network and port are ours, address is read, too; all but network
  *            and port goes to the plug-in.
  *            ABSENT  no plug-in that fits.   CLOSED  the device could not be opened; tried again.
- *            UP      streams can be made.    LOST    it was open, and its port is gone; looked for again.
+ *            UP      streams can be made.    LOST    it was open, and its port is gone; looked for again,
+ *            and opened again where it cannot come back by itself.
  * Owner      the context. The stack stays from its first opening to the end of the context.
  * Threads    open: the application's. lost, find, addresses: any. Each later attempt to open has a
  *            thread of its own (an open takes 150 ms), with a share of the context.

@@ -16,7 +16,8 @@
  * Trust      Bytes, addresses and lengths that arrive are hostile. The caller is not.
  * Errors     negative errno. -EAGAIN: nothing now. A stream that failed keeps answering the same
  *            error until it is closed; recv_into gives what had arrived first. -ENOTSUP: this
- *            stack cannot; `info` says why.
+ *            stack cannot; `info` says why. -ENETDOWN: the device has no carrier; connect and listen
+ *            look again. A listener says FAILED when that happens, and goes on when it is over.
  * Invariants I1  bytes are sent in order and once; a send takes a prefix and says how much.
  *            I2  CLOSED is a stream's last event, and nothing of the caller's is referenced then.
  * Ordering   the caller's locks; a handle passed between threads carries everything before it.
@@ -171,6 +172,11 @@ struct stack_ops {
     /* A tool's question ("port", "conn" ...); the answer is JSON. Bytes written, -EINVAL: no such
      * question, -ENOBUFS. Any thread. */
     int64_t (*ask)(struct ewi_stack *stack, const char *question, char *answer, size_t room);
+    /* After ENETDOWN: where the device cannot come back by itself, open another in its place. Any thread,
+     * which may have to wait (an open takes 150 ms); streams and listeners may be used meanwhile. 0: done,
+     * or no need. -EAGAIN: it is there without a carrier. -EBUSY: not yet; else as open(). reason:
+     * STACK_REASON_BYTES. */
+    int (*reopen)(struct ewi_stack *stack, char *reason);
 };
 
 extern const struct stack_ops ewi_kernel_stack;

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from tests.net.kernel import (
     KERNEL,
     OURS,
     ROOT,
+    SOON,
     Event,
     Host,
     Peer,
@@ -102,6 +104,16 @@ class StackPeer(Peer):
     def stack(self) -> Event:
         return self.ask("stack", "stack")
 
+    def reopen(self) -> Event:
+        """Try once to have another device in the place of one that is lost."""
+        return self.ask("reopen", "reopened")
+
+    def until_reopened(self) -> None:
+        end = time.monotonic() + SOON
+        while (said := self.reopen())["error"]:
+            assert time.monotonic() < end, said
+            time.sleep(0.01)
+
     def cpu_ns(self) -> int:
         """Return for how long processors have worked for it."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
@@ -131,6 +143,19 @@ class Wire:
     def peer(self) -> StackPeer:
         """The stack that was started last."""
         return self.peers[-1]
+
+    def remove(self) -> None:
+        """Take the device away, both ends of it."""
+        self.host.ip(f"link del {KERNEL_END}")
+
+    def make_again(self) -> None:
+        """Have it, or what our stack makes of it, as it was before."""
+        if self.kind == "tap":
+            self.peer.until_reopened()
+            self._set_up_kernel()
+        else:
+            self._add_pair()
+            self.peer.until_reopened()
 
     def _add_pair(self) -> None:
         self.host.ip(

@@ -222,6 +222,15 @@ static void do_ask(char **words)
         printf("{\"event\":\"answer\",\"error\":\"\",\"answer\":%.*s}\n", (int)code, text);
 }
 
+static void do_reopen(char **words)
+{
+    char reason[STACK_REASON_BYTES];
+    int code = peer.streams.ops->reopen(peer.streams.stack, reason);
+
+    (void)words;
+    printf("{\"event\":\"reopened\",\"error\":\"%s\",\"reason\":\"%s\"}\n", name_of(code), reason);
+}
+
 static void do_quit(char **words)
 {
     (void)words;
@@ -235,6 +244,7 @@ static const struct {
     {"listen", do_listen}, {"connect", do_connect}, {"say", do_say},     {"stop", do_stop},
     {"go", do_go},         {"shutdown", do_shutdown}, {"finish", do_finish}, {"abort", do_abort},
     {"info", do_info},     {"stack", do_stack},     {"ask", do_ask},     {"quit", do_quit},
+    {"reopen", do_reopen},
 };
 
 static void run_line(char *line)

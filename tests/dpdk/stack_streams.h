@@ -360,6 +360,8 @@ static inline void stream_event(struct streams *all, const struct stack_event *e
         stream->is_connected = true;
         print_opened(all, "connected", stream);
     }
+    if (stream->is_listener)
+        return; /* a carrier that is lost is no end of it */
     stream_drive(all, stream); /* what had arrived is read first */
     if ((event->bits & STACK_FAILED) && !stream->is_over)
         stream_failed(all, stream, all->ops->error(all->stack, stream->handle));

@@ -127,19 +127,43 @@ def test_both_were_killed_and_start_again(kind: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memif", "vhost"])
-def test_a_server_that_was_killed_is_missed(kind: str, folder: Path) -> None:
-    """Its client's connections fail. The client has to be opened again: its driver joins once."""
+def test_a_server_that_was_killed_is_missed_until_it_is_back(kind: str, folder: Path) -> None:
+    """Its client's driver joins once: another takes its place."""
     with ExitStack() as stack:
         memory = Memory(stack, kind, folder)
         server, client = memory.start_both()
-        server.listen(4, 80, "talk")
-        stream = int(client.ask(f"connect {OURS[4]}:80 talk")["id"])
-        client.wait("connected", stream)
-        server.kill()
-        client.end(stream, "ENETDOWN")
+        for port in (80, 81):
+            server.listen(4, port, "talk")
+            stream = int(client.ask(f"connect {OURS[4]}:{port} talk")["id"])
+            client.wait("connected", stream)
+            client.until_reopened()  # there is no need
+            server.kill()
+            client.end(stream, "ENETDOWN")
+            assert client.reopen()["error"] != ""
+            server = memory.start(0)
+            client.until_reopened()
+            exchange(server, client, OURS[4], MEGABYTE, port + 10)
+        server.quit()
         client.quit()
-        server, client = memory.start_both()
-        exchange(server, client, OURS[4], MEGABYTE, 80)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_device_that_was_deleted_and_made_again_is_opened_again(
+    kind: str, rng: random.Random
+) -> None:
+    with wire(kind) as line:
+        peer = line.start()
+        for port in (90, 91):
+            with line.host.listen(4, port) as door:
+                stream = peer.connect(4, port, "talk")
+                with door.accept()[0]:
+                    line.remove()
+                    peer.end(stream, "ENETDOWN")
+            if kind != "tap":  # which makes it itself
+                assert "No such device" in peer.reopen()["reason"]
+            line.make_again()
+            line.to_kernel(4, MEGABYTE)
+            line.from_kernel(6, rng.randbytes(MEGABYTE))
 
 
 def test_a_program_that_was_killed_leaves_no_xdp_program(rng: random.Random) -> None:

@@ -5,8 +5,8 @@
  * Shape      built three times: TEST_ARMS says whether stream_fd has to be armed, TEST_ABI is wrong once.
  *            text: "device=test[,poll][,late][,fails_while=PATH]": late: a stream's end takes longer than
  *            the stack lives; while that file exists, open fails with what it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
- *            ask: "test lost", "test back", "test polls" (how often poll and stream_arm
- *            were called).
+ *            ask: "test lost", "test back", "test broken" (lost until it is opened again, which fails
+ *            once), "test polls" (how often poll and stream_arm were called).
  * Owner      its ewi_stack; the kernel's stack inside it
  * Threads    as stack.h
  * Trust      none: test code only
@@ -48,6 +48,7 @@ struct ewi_stack {
     _Atomic uint64_t polls, arms;
     _Atomic uint32_t epoch;
     _Atomic bool lost;
+    _Atomic int broken; /* how often it is to be opened */
     struct entry entries[STREAMS_MAX];
 };
 
@@ -420,7 +421,9 @@ static int64_t test_ask(struct ewi_stack *stack, const char *question, char *ans
 {
     int bytes = 0;
 
-    if (strcmp(question, "test lost") == 0)
+    if (strcmp(question, "test broken") == 0)
+        atomic_store(&stack->broken, 2);
+    if (strcmp(question, "test lost") == 0 || strcmp(question, "test broken") == 0)
         lose(stack);
     else if (strcmp(question, "test back") == 0)
         atomic_store(&stack->lost, false);
@@ -430,6 +433,23 @@ static int64_t test_ask(struct ewi_stack *stack, const char *question, char *ans
                      (unsigned long long)atomic_load(&stack->polls),
                      (unsigned long long)atomic_load(&stack->arms));
     return bytes < (int)room ? bytes : -ENOBUFS;
+}
+
+static int test_reopen(struct ewi_stack *stack, char *reason)
+{
+    reason[0] = '\0';
+    if (!atomic_load(&stack->lost))
+        return 0;
+    if (atomic_load(&stack->broken) == 0) {
+        snprintf(reason, STACK_REASON_BYTES, "no carrier");
+        return -EAGAIN;
+    }
+    if (atomic_fetch_sub(&stack->broken, 1) > 1) {
+        snprintf(reason, STACK_REASON_BYTES, "nobody listens there yet");
+        return -ENOENT;
+    }
+    atomic_store(&stack->lost, false);
+    return 0;
 }
 
 static const struct stack_ops ops = {
@@ -463,6 +483,7 @@ static const struct stack_ops ops = {
     .forked = test_forked,
     .stream_arm = TEST_ARMS ? test_stream_arm : NULL,
     .ask = test_ask,
+    .reopen = test_reopen,
 };
 
 extern const struct stack_plugin ewi_stack_plugin;

@@ -206,6 +206,30 @@ static void a_port_without_listeners_is_looked_for(void)
     ew_context_close(context);
 }
 
+/* catches: a device that cannot come back by itself and is waited for; one attempt only; why, not told */
+static void a_device_that_is_lost_for_good_is_opened_again(void)
+{
+    const ew_listen_options listen = {.service = "storm", .fabric = 1};
+    ew_listener *listener;
+    ew_listener_info info;
+    ew_query_info query;
+    ew_context *context;
+    bool has_said_why = false;
+
+    CHECK_EQ(open_on("rack", "", -1, &context), EW_OK);
+    CHECK_EQ(ew_listen(context, &listen, &listener), EW_OK);
+    CHECK_EQ(ew_listener_get_info(listener, &info), EW_OK);
+    ask(context, "test broken");
+    await_state(context, EW_FABRIC_LOST);
+    while (fabric_of(context).state == EW_FABRIC_LOST)
+        has_said_why |= strstr(fabric_of(context).reason, "nobody listens there yet") != NULL;
+    CHECK_EQ(fabric_of(context).state, EW_FABRIC_UP);
+    CHECK(has_said_why);
+    CHECK_EQ(ew_query(context, info.fabric_address, "storm", 10000 * MS, NULL, &query), EW_OK);
+    ew_listener_free(listener);
+    ew_context_close(context);
+}
+
 /* How often poll is called in a while; the test's own patience is no measure, so: until it was. */
 static void await_polls(ew_context *context, uint64_t more)
 {
@@ -262,6 +286,7 @@ int main(int argc, char **argv)
     RUN(a_context_may_go_while_it_tries);
     EACH_KIND(listeners_share_a_port_that_survives_a_loss);
     EACH_KIND(a_port_without_listeners_is_looked_for);
+    EACH_KIND(a_device_that_is_lost_for_good_is_opened_again);
     RUN(the_deadline_of_poll_is_kept);
     RUN(what_cannot_sleep_is_polled_while_streams_are_open);
     return rmdir(directory);

@@ -189,7 +189,8 @@ static void set_facts(struct device *device, const struct device_options *option
                                    .caps = NET_PORT_ETHERNET,
                                    .frame_bytes = WIRE_BUFFER_BYTES,
                                    .packet_charge = WIRE_BUFFER_BYTES,
-                                   .can_sleep = can_sleep};
+                                   .can_sleep = can_sleep,
+                                   .any_mac = true};
     snprintf(facts->name, sizeof(facts->name), "%s.%d", device->wire->name, device->end);
     memcpy(facts->mac, options->mac_given ? options->mac : mac, sizeof(facts->mac));
     if (!can_sleep)
@@ -207,6 +208,7 @@ static int join(struct wire *wire, const struct device_options *options, const s
     if (words->can_sleep && device->fd < 0)
         return refuse(options, -errno, "no descriptor");
     device->is_open = true;
+    atomic_store_explicit(&device->is_broken, false, memory_order_relaxed); /* Y6 */
     device->random = options->seed;
     set_facts(device, options, words->can_sleep);
     *out = device;
@@ -456,9 +458,22 @@ static int wire_sleep_arm(struct device *device)
 
 /* ---- looks ---- */
 
+static bool is_broken(const struct device *device)
+{
+    return atomic_load_explicit(&device->is_broken, memory_order_relaxed); /* Y6 */
+}
+
 static bool wire_carrier(struct device *device)
 {
-    return !atomic_load_explicit(&device->wire->is_down, memory_order_relaxed); /* Y6 */
+    const struct wire *wire = device->wire;
+
+    return !atomic_load_explicit(&wire->is_down, memory_order_relaxed) && /* Y6 */
+           !is_broken(&wire->end[0]) && !is_broken(&wire->end[1]);
+}
+
+static bool wire_is_lost(struct device *device)
+{
+    return is_broken(device);
 }
 
 static void wire_counts(struct device *device, struct device_counts *out)
@@ -485,6 +500,7 @@ const struct device_ops wire_device = {
     .sleep_arm = wire_sleep_arm,
     .sleep_disarm = wire_disarm,
     .carrier = wire_carrier,
+    .is_lost = wire_is_lost,
     .counts = wire_counts,
     .forked = wire_forked,
 };

@@ -35,6 +35,8 @@ const struct stack_ops *wire_stack(void);
 /* ---- switches; the wire must exist ---- */
 
 void wire_set_carrier(const char *name, bool is_up);
+/* The end has no carrier, and nor has the other; and it gets none until it is closed and opened again. */
+void wire_break(const char *name, int end);
 /* The end's device takes nothing. */
 void wire_set_full(const char *name, int end, bool is_full);
 /* Of a million frames that the end transmits, so many are lost. */

@@ -15,6 +15,11 @@ void wire_set_carrier(const char *name, bool is_up)
     atomic_store_explicit(&must_find(name)->is_down, !is_up, memory_order_relaxed); /* Y6 */
 }
 
+void wire_break(const char *name, int end)
+{
+    atomic_store_explicit(&must_find(name)->end[end].is_broken, true, memory_order_relaxed); /* Y6 */
+}
+
 void wire_set_full(const char *name, int end, bool is_full)
 {
     atomic_store_explicit(&must_find(name)->end[end].is_full, is_full, memory_order_relaxed); /* Y6 */

@@ -42,6 +42,7 @@ struct device { /* one end */
     uint32_t free_count;
     _Alignas(EWI_CACHE_LINE) _Atomic bool armed;
     _Atomic bool is_full;
+    _Atomic bool is_broken; /* until it is opened again */
     _Atomic uint32_t loss;
     _Atomic uint64_t sent, lost, wakes;
     struct ring in;         /* from the other end */

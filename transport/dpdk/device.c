@@ -1,6 +1,7 @@
 #include "transport/dpdk/device.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -237,6 +238,18 @@ static bool carrier(struct device *device)
     return device->carrier;
 }
 
+/* An interface that was made again has another number; a client of memif or virtio_user joins once. */
+static bool is_lost(struct device *device)
+{
+    const struct dpdk_kind *kind = device->text.kind;
+
+    if (kind->quirks & DPDK_JOINS_ONCE)
+        return ewi_dpdk_is_client(&device->text) && !carrier(device);
+    if (device->iface != 0)
+        return if_nametoindex(device->facts.name) != device->iface;
+    return strcmp(kind->name, "pci") == 0 && rte_eth_dev_is_removed(device->port) == 1;
+}
+
 static void counts(struct device *device, struct device_counts *out)
 {
     struct rte_eth_stats stats;
@@ -274,4 +287,5 @@ const struct device_ops ewi_dpdk_device = {
     .carrier = carrier,
     .counts = counts,
     .forked = forked,
+    .is_lost = is_lost,
 };

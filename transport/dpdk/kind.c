@@ -11,11 +11,11 @@
 static const struct dpdk_kind kinds[] = {
     {"memif", "net_memif", "memif:socket=PATH,role=server|client,id=N",
      {{"socket", DPDK_SOCKET, true}, {"role", DPDK_ROLE, true}, {"id", DPDK_NUMBER, false}},
-     DPDK_SLEEP_NEVER, DPDK_OWN_MAC | DPDK_REMOTE | DPDK_UNMAPS, 9000, 1024, 1024,
+     DPDK_SLEEP_NEVER, DPDK_OWN_MAC | DPDK_REMOTE | DPDK_UNMAPS | DPDK_JOINS_ONCE, 9000, 1024, 1024,
      "memif has no wake-up: both ends mask it; its peer must be trusted: the driver believes its offsets"},
     {"virtio_user", "net_virtio_user", "virtio_user:path=PATH[,server=1]",
      {{"path", DPDK_SOCKET, true}, {"server", DPDK_FLAG, false}},
-     DPDK_SLEEP_QUEUE, DPDK_OWN_MAC | DPDK_REMOTE | DPDK_SUMS | DPDK_TRUST, 9000, 256, 256,
+     DPDK_SLEEP_QUEUE, DPDK_OWN_MAC | DPDK_REMOTE | DPDK_SUMS | DPDK_TRUST | DPDK_JOINS_ONCE, 9000, 256, 256,
      "no TSO: what arrives would be longer than a buffer; checksums are not computed on this wire"},
     {"vhost", "net_vhost", "vhost:path=PATH[,client=1]",
      {{"path", DPDK_SOCKET, true}, {"client", DPDK_FLAG, false}},
@@ -179,4 +179,13 @@ bool ewi_dpdk_text_flag(const struct dpdk_text *text, const char *key)
     const char *value = ewi_dpdk_text_value(text, key);
 
     return value != NULL && value[0] == '1';
+}
+
+bool ewi_dpdk_is_client(const struct dpdk_text *text)
+{
+    const char *role = ewi_dpdk_text_value(text, "role");
+
+    if (strcmp(text->kind->name, "vhost") == 0)
+        return ewi_dpdk_text_flag(text, "client");
+    return role != NULL ? strcmp(role, "client") == 0 : !ewi_dpdk_text_flag(text, "server");
 }

@@ -42,6 +42,7 @@ enum dpdk_quirks {
     DPDK_TRUST = 1u << 3,     /* NET_PORT_RX_TRUST */
     DPDK_REMOTE = 1u << 4,    /* the other end is a program */
     DPDK_UMEM = 1u << 5,      /* the driver copies what is sent into buffers of the receive pool */
+    DPDK_JOINS_ONCE = 1u << 7, /* as a client; when its server has ended, it stays alone */
     DPDK_UNMAPS = 1u << 6,    /* it unmaps rings from EAL's thread: ewi_dpdk_memif_enter */
 };
 
@@ -63,6 +64,8 @@ struct dpdk_text {
 int ewi_dpdk_text_read(const char *text, struct dpdk_text *out, char *reason);
 /* NULL: no such key, or not given. */
 const char *ewi_dpdk_text_value(const struct dpdk_text *text, const char *key);
+/* Of memif, virtio_user and vhost: does it join the socket of another? */
+bool ewi_dpdk_is_client(const struct dpdk_text *text);
 bool ewi_dpdk_text_flag(const struct dpdk_text *text, const char *key);
 
 #endif

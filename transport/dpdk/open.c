@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
-
 #include <xdp/xsk.h>
+
 #include "transport/dpdk/device.h"
 #include "transport/dpdk/eal.h"
 #include "transport/dpdk/log.h"
@@ -185,18 +186,12 @@ static void write_arguments(const struct plan *plan, char *out)
 /* The socket this end makes, or NULL. */
 static const char *served(const struct device *device, int *type)
 {
-    const char *role = ewi_dpdk_text_value(&device->text, "role");
+    bool is_memif = is_kind(device, "memif");
 
-    *type = SOCK_STREAM;
-    if (is_kind(device, "memif")) {
-        *type = SOCK_SEQPACKET;
-        return strcmp(role, "server") == 0 ? ewi_dpdk_text_value(&device->text, "socket") : NULL;
-    }
-    if (is_kind(device, "virtio_user") && !ewi_dpdk_text_flag(&device->text, "server"))
+    *type = is_memif ? SOCK_SEQPACKET : SOCK_STREAM;
+    if (!has(device, DPDK_REMOTE) || ewi_dpdk_is_client(&device->text))
         return NULL;
-    if (is_kind(device, "vhost") && ewi_dpdk_text_flag(&device->text, "client"))
-        return NULL;
-    return ewi_dpdk_text_value(&device->text, "path");
+    return ewi_dpdk_text_value(&device->text, is_memif ? "socket" : "path");
 }
 
 static int refuse_driver(const struct plan *plan, int code, const char *step)
@@ -301,11 +296,11 @@ static int probe(struct plan *plan)
     int code;
 
     if (is_kind(device, "ring")) {
-    ewi_dpdk_let_pages_go(); /* these are what they were held for */
         snprintf(device->facts.name, sizeof(device->facts.name), "%s",
                  ewi_dpdk_text_value(&device->text, "name"));
         return ewi_dpdk_wire_open(device, plan->rx_buffers, plan->rx_room, plan->reason);
     }
+    ewi_dpdk_let_pages_go(); /* these are what they were held for */
     if ((code = make_pool(plan, "rx", plan->rx_buffers, plan->rx_room, &device->rx_pool)) != 0 ||
         (code = make_pool(plan, "tx", plan->tx_buffers, plan->tx_room, &device->tx_pool)) != 0)
         return code;
@@ -464,6 +459,9 @@ static int bring_up(struct plan *plan)
     if (device->facts.name[0] == '\0')
         snprintf(device->facts.name, sizeof(device->facts.name), "%s", device->vdev);
     device->facts.remote_driver = has(device, DPDK_REMOTE);
+    device->facts.any_mac = has(device, DPDK_OWN_MAC);
+    if (ewi_dpdk_text_value(&device->text, "iface") != NULL)
+        device->iface = if_nametoindex(device->facts.name);
     ewi_dpdk_sleep_open(device);
     return 0;
 }
@@ -477,6 +475,8 @@ static struct device *allocate(void)
     device->socket = device->membership = -1;
     device->sleeper = (struct dpdk_sleeper){.epoll = -1, .news = -1, .source = -1};
     return device;
+}
+
 /* net_af_xdp keeps it: it counts the umem's users wrongly. */
 static void close_umem(struct device *device)
 {
@@ -487,11 +487,9 @@ static void close_umem(struct device *device)
     device->umem = NULL;
 }
 
-}
-
-    ewi_dpdk_umem_watch(device->umem);
 static void take_down(struct device *device)
 {
+    ewi_dpdk_umem_watch(device->umem);
     ewi_dpdk_sleep_disarm(device);
     if (device->stash_next < device->stashed)
         rte_pktmbuf_free_bulk(device->stash + device->stash_next,
@@ -504,9 +502,9 @@ static void take_down(struct device *device)
     }
     if (is_kind(device, "pci") && device->has_port)
         (void)rte_eal_hotplug_remove("pci", device->text.value[0]);
-    close_umem(device);
     else if (device->vdev[0] != '\0')
         (void)rte_eal_hotplug_remove("vdev", device->vdev);
+    close_umem(device);
     ewi_dpdk_sleep_close(device);
     if (device->membership >= 0)
         close(device->membership);

@@ -84,6 +84,8 @@ struct net_port_config {
 };
 
 int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port);
+/* The device has another address from now on. -EINVAL: no port of Ethernet, or no address of one station. */
+int ewi_net_port_set_mac(struct ewi_net *net, int port, const uint8_t mac[6]);
 int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu);
 
 enum net_address_flags {

@@ -21,6 +21,11 @@ static bool has_ip6(const struct ewi_net *net, int port)
     return false;
 }
 
+static bool is_station(const uint8_t mac[6])
+{
+    return !ewi_net_mac_is_group(mac) && !ewi_net_is_zero(mac, 6);
+}
+
 int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port)
 {
     struct net_links *link = &net->link;
@@ -28,8 +33,7 @@ int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port)
 
     if (port->mtu < MTU_MIN4 || ((caps & NET_PORT_TX_TSO) != 0 && (caps & NET_PORT_TX_SUM) == 0))
         return -EINVAL;
-    if ((caps & NET_PORT_ETHERNET) != 0 &&
-        (ewi_net_mac_is_group(port->mac) || ewi_net_is_zero(port->mac, 6)))
+    if ((caps & NET_PORT_ETHERNET) != 0 && !is_station(port->mac))
         return -EINVAL;
     if (link->ports == net->config.ports_max)
         return -ENOSPC;
@@ -40,6 +44,14 @@ int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port)
     };
     memcpy(link->port[link->ports].mac, port->mac, 6);
     return (int)link->ports++;
+}
+
+int ewi_net_port_set_mac(struct ewi_net *net, int port, const uint8_t mac[6])
+{
+    if (!is_port(net, port) || (net->link.port[port].caps & NET_PORT_ETHERNET) == 0 || !is_station(mac))
+        return -EINVAL;
+    memcpy(net->link.port[port].mac, mac, 6);
+    return 0;
 }
 
 int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu)

@@ -129,7 +129,7 @@ static bool take_port(struct ewi_stack *stack, uint32_t *at, union row *out)
 {
     if (!ewi_net_look_port(stack->net, at, &out->port.look))
         return false;
-    out->port.facts = *stack->facts;
+    out->port.facts = stack->facts;
     out->port.is_down = stack->is_down || stack->away_since != 0;
     stack->ops->counts(stack->device, &out->port.counts);
     return true;
@@ -299,9 +299,10 @@ static int64_t ask_stats(struct ewi_stack *stack, struct text *text)
     put_count(text, "signals", stats.shell.signals, "sleeping threads that were woken");
     put_count(text, "arms", stats.shell.arms, "times that the device was asked to wake us");
     put_count(text, "downs", stats.shell.downs, "times that the carrier was lost");
+    put_count(text, "reopens", stats.shell.reopens, "times that another device was opened in its place");
     put_count(text, "frames_lost", stats.shell.frames_lost, "frames that the device did not take");
-    if (stack->facts->shards > 1)
-        put_count(text, "shard", stack->facts->shard, "which of the stacks that share the device this is");
+    if (stack->facts.shards > 1)
+        put_count(text, "shard", stack->facts.shard, "which of the stacks that share the device this is");
     return text->full ? -ENOBUFS : (int64_t)text->used;
 }
 

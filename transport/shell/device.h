@@ -50,6 +50,7 @@ struct device_facts {
     uint32_t packet_charge; /* bytes of memory that one kept packet pins */
     bool can_sleep;
     bool remote_driver;    /* the other end is another program on this host: its death is a lost carrier */
+    bool any_mac;          /* the address is ours to choose */
     uint32_t shard, shards; /* of one device that several stacks share (steer.h); shards 0: it is not shared */
     char why[128];         /* why it cannot sleep, or which capability was taken away, for explain */
 };
@@ -85,6 +86,9 @@ struct device_ops {
     void (*counts)(struct device *device, struct device_counts *out);
     /* In the child of a fork: close()s descriptors, frees nothing. */
     void (*forked)(struct device *device);
+    /* It has no carrier and will not get one again: only another device, opened from the same text, may.
+     * NULL: it never is. A few system calls. */
+    bool (*is_lost)(struct device *device);
 };
 
 #endif

@@ -59,9 +59,12 @@ static uint32_t receive(struct ewi_stack *stack, uint64_t now)
     for (uint32_t i = 0; stack->capture.is_on && i < count; i++)
         ewi_capture_write(&stack->capture, packets[i].data, packets[i].bytes, now);
     ewi_net_input(stack->net, now, packets, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (!(packets[i].flags & NET_RX_KEPT) && packets[i].ref != NULL)
+    for (uint32_t i = 0; i < count; i++) {
+        if (packets[i].flags & NET_RX_KEPT)
+            stack->packets_kept += 1;
+        else if (packets[i].ref != NULL)
             back[returned++] = packets[i].ref;
+    }
     if (returned != 0)
         stack->ops->give_back(stack->device, back, returned);
     return count;
@@ -72,8 +75,10 @@ static void reclaim(struct ewi_stack *stack)
     void *refs[DEVICE_BURST];
     uint32_t count;
 
-    while ((count = ewi_net_reclaim(stack->net, refs, DEVICE_BURST)) != 0)
+    while ((count = ewi_net_reclaim(stack->net, refs, DEVICE_BURST)) != 0) {
+        stack->packets_kept -= count;
         stack->ops->give_back(stack->device, refs, count);
+    }
 }
 
 /* True: all that was filled is on its way. A device that takes nothing for long has lost them. */
@@ -118,8 +123,8 @@ void ewi_shell_flush(struct ewi_stack *stack, uint64_t now)
         ;
     reclaim(stack);
     stack->deadline = ewi_net_deadline(stack->net);
-    if (stack->frames_left != 0) /* the net has more, and nowhere to put it */
-        stack->deadline = now + SHELL_RETRY_NS;
+    if (stack->frames_left != 0 || (stack->deadline == 0 && stack->frames_armed == 0))
+        stack->deadline = now + (stack->device == NULL ? SHELL_LOOK_NS : SHELL_RETRY_NS); /* no room */
 }
 
 void ewi_shell_settle(struct ewi_stack *stack, uint64_t now)
@@ -198,10 +203,11 @@ static void set_down(struct ewi_stack *stack)
     for (uint32_t i = 0; i < stack->streams_used; i++) {
         struct shell_stream *stream = &stack->stream[i];
 
-        if (stream->kind != SHELL_CONNECTION || stream->finished || stream->error != 0)
+        if (stream->kind == SHELL_FREE || stream->finished || stream->error != 0)
             continue;
-        stream->error = -ENETDOWN;
-        ewi_shell_tell(stack, stream, STACK_FAILED);
+        if (stream->kind == SHELL_CONNECTION)
+            stream->error = -ENETDOWN;
+        ewi_shell_tell(stack, stream, STACK_FAILED); /* a listener goes on when the carrier is back */
     }
 }
 

@@ -28,7 +28,7 @@ static uint16_t draw_port(struct ewi_stack *stack)
 static bool is_here(const struct ewi_stack *stack, const struct stack_addr *local,
                     const struct stack_addr *remote)
 {
-    return ewi_steer_shard(local, remote, stack->facts->shards) == stack->facts->shard;
+    return ewi_steer_shard(local, remote, stack->facts.shards) == stack->facts.shard;
 }
 
 static int begin_on_some_port(struct ewi_stack *stack, struct shell_stream *stream,
@@ -56,7 +56,7 @@ int ewi_shell_begin(struct ewi_stack *stack, struct shell_stream *stream,
 
     if (local != NULL && local->family != 0)
         here = *local;
-    if (stack->facts->shards < 2 || (remote->family != 4 && remote->family != 6) || is_any(remote) ||
+    if (stack->facts.shards < 2 || (remote->family != 4 && remote->family != 6) || is_any(remote) ||
         remote->port == 0)
         return ewi_net_connect(stack->net, local, remote, (uint64_t)(stream - stack->stream), now,
                                &stream->inner);

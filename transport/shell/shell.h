@@ -7,6 +7,7 @@
  *            poll      the reactor's list of streams with events; level, as epoll's
  *            sleeping  a thread on its stream's descriptor, the reactor on wait_fd; one of them, the
  *                      watcher, has the device's descriptor in its set
+ *            reopen    a device that is lost for good gives way to another, opened from the same text
  * Owner      one mapping: this struct, the streams, the chunks, the stack's block
  * Threads    send and recv_into try the guard for GUARD_TRIES and then say -EAGAIN: whoever has it drives
  *            for all. Everything else waits for it; it is held for a burst of packets at most.
@@ -77,16 +78,20 @@ struct shell_stream {
 };
 
 struct shell_counts {
-    uint64_t drives, tries_lost, ticks, covers, signals, arms, downs, frames_lost;
+    uint64_t drives, tries_lost, ticks, covers, signals, arms, downs, frames_lost, reopens;
 };
 
 struct ewi_stack {
     struct lock guard;
     struct shell_settings settings;
     struct shell_counts counts;
-    const struct device_ops *ops;
+    const struct device_ops *ops; /* of device; between two devices, of none: reopen.c */
     struct device *device;
-    const struct device_facts *facts;
+    struct device_facts facts;
+    const struct device_ops *opener; /* has open; NULL: the device is a share of another */
+    uint64_t device_seed;
+    uint32_t packets_kept; /* of the device's, by the net */
+    bool is_reopening;
     struct ewi_net *net;
     size_t bytes; /* of the mapping */
     uint64_t silence_ns;
@@ -138,6 +143,14 @@ void ewi_shell_forked(struct ewi_stack *stack);
 /* shards.c: a connection whose packets come to this stack. -EADDRNOTAVAIL: not with this port, or no port. */
 int ewi_shell_begin(struct ewi_stack *stack, struct shell_stream *stream,
                     const struct stack_addr *local, const struct stack_addr *remote, uint64_t now);
+/* What the settings say of the device. */
+struct device_options ewi_shell_device_options(const struct shell_settings *settings, uint64_t seed,
+                                               char *reason);
+/* A sentence in reason, STACK_REASON_BYTES; returns code. */
+__attribute__((format(printf, 3, 4))) int ewi_shell_refuse(char *reason, int code,
+                                                           const char *format, ...);
+/* reopen.c */
+int ewi_shell_reopen(struct ewi_stack *stack, char *reason);
 /* waiting.c: is an address of ours still looked for elsewhere? */
 bool ewi_shell_is_settling(const struct ewi_stack *stack);
 /* The number, from 1, of an address that somebody else has; 0: none. */
@@ -194,6 +207,8 @@ void ewi_shell_settle(struct ewi_stack *stack, uint64_t now);
 
 /* sleep.c */
 int ewi_shell_sleep_open(struct ewi_stack *stack);
+/* Nobody sleeps on the device any more; it is about to go. */
+void ewi_shell_sleep_detach(struct ewi_stack *stack);
 void ewi_shell_sleep_close(struct ewi_stack *stack);
 /* Somebody drives: the device need not wake anybody for a while. */
 void ewi_shell_awake(struct ewi_stack *stack);

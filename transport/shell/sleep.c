@@ -17,7 +17,7 @@ enum { ARM_TRIES = 3, IDLE_POLL_NS = 20 * 1000 * 1000 };
 
 static bool can_sleep(const struct ewi_stack *stack)
 {
-    return stack->facts->can_sleep && stack->ops->sleep_fd != NULL;
+    return stack->facts.can_sleep && stack->ops->sleep_fd != NULL;
 }
 
 /* ---- descriptors ---- */
@@ -83,13 +83,17 @@ static int move_device(struct ewi_stack *stack, int set)
     return code;
 }
 
+void ewi_shell_sleep_detach(struct ewi_stack *stack)
+{
+    ewi_shell_awake(stack);
+    tell_home(stack, EPOLL_CTL_DEL, 0);
+    stack->home_fd = -1;
+}
+
 void ewi_shell_close_fds(struct ewi_stack *stack, struct shell_stream *stream)
 {
-    if (stream->sleep_fd >= 0 && stack->home_fd == stream->sleep_fd) {
-        ewi_shell_awake(stack);
-        tell_home(stack, EPOLL_CTL_DEL, 0);
-        stack->home_fd = -1;
-    }
+    if (stream->sleep_fd >= 0 && stack->home_fd == stream->sleep_fd)
+        ewi_shell_sleep_detach(stack);
     close_fd(&stream->sleep_fd);
     close_fd(&stream->bell_fd);
     stream->sleeping = false;
@@ -196,7 +200,7 @@ static uint64_t next_look(const struct ewi_stack *stack, uint64_t now)
     uint64_t look = stack->away_since != 0 ? 0 : SHELL_SLEEP_LOOK_NS - SHELL_LOOK_NS;
     uint64_t at = ewi_min_u64(stack->deadline, stack->carrier_at + look);
 
-    if (!can_sleep(stack))
+    if (!can_sleep(stack) && stack->device != NULL)
         at = ewi_min_u64(at, now + (stack->streams_open != 0 ? SHELL_TICK_NS : IDLE_POLL_NS));
     return at;
 }

@@ -12,8 +12,7 @@
 
 enum { PROBES = 2, SEED_BYTES = 32, DEVICE_PACKETS_MAX = 1 << 20 };
 
-__attribute__((format(printf, 3, 4))) static int fail(char *reason, int code, const char *format,
-                                                      ...)
+int ewi_shell_refuse(char *reason, int code, const char *format, ...)
 {
     va_list arguments;
 
@@ -97,15 +96,15 @@ static void set_options(struct ewi_stack *stack)
 
 static int add_port(struct ewi_stack *stack, char *reason)
 {
-    const struct device_facts *facts = stack->facts;
+    const struct device_facts *facts = &stack->facts;
     struct net_port_config port = {
         .mtu = facts->mtu, .caps = facts->caps, .tso_max = facts->tso_max};
 
     memcpy(port.mac, facts->mac, sizeof(port.mac));
     stack->port = ewi_net_port_add(stack->net, &port);
     if (stack->port < 0)
-        return fail(reason, stack->port, "%s: a device with an MTU of %u and capabilities %#x is none "
-                    "that our TCP/IP takes", facts->name, facts->mtu, facts->caps);
+        return ewi_shell_refuse(reason, stack->port, "%s: a device with an MTU of %u and capabilities "
+                                "%#x is none that our TCP/IP takes", facts->name, facts->mtu, facts->caps);
     return 0;
 }
 
@@ -117,8 +116,10 @@ static int add_gateway(struct ewi_stack *stack, const struct stack_addr *via, ch
     if (via->family == 0)
         return 0;
     code = ewi_net_route_add(stack->net, &all, 0, stack->port, via);
-    return code == 0 ? 0 : fail(reason, -EINVAL, "the IPv%u gateway cannot be used: %s; is it in the "
-                                "network of an address?", via->family, strerror(-code));
+    if (code == 0)
+        return 0;
+    return ewi_shell_refuse(reason, -EINVAL, "the IPv%u gateway cannot be used: %s; is it in the network "
+                            "of an address?", via->family, strerror(-code));
 }
 
 static int add_addresses(struct ewi_stack *stack, char *reason)
@@ -131,8 +132,8 @@ static int add_addresses(struct ewi_stack *stack, char *reason)
                                    settings->addresses[i].prefix,
                                    settings->detect ? NET_ADDRESS_QUICK : NET_ADDRESS_SURE);
         if (code != 0)
-            return fail(reason, -EINVAL, "address number %u of the port cannot be used: %s", i + 1,
-                        strerror(-code));
+            return ewi_shell_refuse(reason, -EINVAL, "address number %u of the port cannot be used: %s",
+                                    i + 1, strerror(-code));
     }
     for (int i = 0; i < 2 && code == 0; i++)
         code = add_gateway(stack, &settings->gateways[i], reason);
@@ -141,17 +142,17 @@ static int add_addresses(struct ewi_stack *stack, char *reason)
 
 /* ---- life ---- */
 
-static struct device_options options_for(const struct shell_settings *settings, const uint8_t *seed,
-                                         char *reason)
+struct device_options ewi_shell_device_options(const struct shell_settings *settings, uint64_t seed,
+                                               char *reason)
 {
     struct device_options options = {.text = settings->device,
                                      .mtu = settings->mtu,
                                      .mac_given = settings->mac_given,
                                      .packets = settings->packets,
+                                     .seed = seed,
                                      .reason = reason};
 
     memcpy(options.mac, settings->mac, sizeof(options.mac));
-    memcpy(&options.seed, seed, sizeof(options.seed));
     return options;
 }
 
@@ -159,7 +160,7 @@ static int start(struct ewi_stack *stack, char *reason)
 {
     int code;
 
-    stack->facts = stack->ops->facts(stack->device);
+    stack->facts = *stack->ops->facts(stack->device);
     code = add_port(stack, reason);
     if (code == 0)
         set_options(stack);
@@ -169,7 +170,7 @@ static int start(struct ewi_stack *stack, char *reason)
         return code;
     code = ewi_shell_sleep_open(stack);
     if (code != 0)
-        return fail(reason, code, "no descriptors for a stack: %s", strerror(-code));
+        return ewi_shell_refuse(reason, code, "no descriptors for a stack: %s", strerror(-code));
     ewi_shell_kick(stack); /* the first look is the reactor's */
     return 0;
 }
@@ -182,7 +183,8 @@ static int read_settings(const struct stack_options *options, struct shell_setti
     if (code != 0)
         return code;
     if (options->streams_max == 0 || options->streams_max > 1 << 20)
-        return fail(reason, -EINVAL, "%u streams: want 1..%u", options->streams_max, 1u << 20);
+        return ewi_shell_refuse(reason, -EINVAL, "%u streams: want 1..%u", options->streams_max,
+                                1u << 20);
     settings->streams = ewi_min_u32(settings->streams, options->streams_max);
     return 0;
 }
@@ -211,11 +213,13 @@ static struct ewi_stack *make_for(const struct shell_settings *settings,
     seed[SEED_BYTES - 1] ^= (uint8_t)shard; /* every stack has its own secrets */
     stack = make(settings, seed);
     if (stack == NULL) {
-        fail(reason, -ENOMEM, "no address space for a stack of %u streams", settings->streams);
+        ewi_shell_refuse(reason, -ENOMEM, "no address space for a stack of %u streams",
+                         settings->streams);
         return NULL;
     }
     stack->patient_until = ewi_now_ns() + SHELL_MEET_NS;
     stack->silence_ns = options->silence_ns;
+    memcpy(&stack->device_seed, seed, sizeof(stack->device_seed));
     draw_key(stack, seed);
     return stack;
 }
@@ -232,9 +236,9 @@ int ewi_shell_open(const struct device_ops *ops, const struct stack_options *opt
 }
 
 static int open_devices(const struct device_ops *ops, const struct shell_settings *settings,
-                        const uint8_t *seed, uint32_t shards, struct device **devices, char *reason)
+                        uint64_t seed, uint32_t shards, struct device **devices, char *reason)
 {
-    struct device_options device = options_for(settings, seed, reason);
+    struct device_options device = ewi_shell_device_options(settings, seed, reason);
 
     if (shards == 1)
         return ops->open(&device, devices);
@@ -250,6 +254,7 @@ static int start_all(const struct device_ops *ops, struct device **devices, uint
 
     for (uint32_t i = 0; i < shards; i++) {
         stacks[i]->ops = ops; /* closed with its stack, whether that was started or not */
+        stacks[i]->opener = shards == 1 ? ops : NULL;
         stacks[i]->device = devices[i];
     }
     for (uint32_t i = 0; i < shards && code == 0; i++)
@@ -271,14 +276,14 @@ int ewi_shell_open_shards(const struct device_ops *ops, const struct stack_optio
     int code = read_settings(options, &settings, reason);
 
     if (code == 0 && (shards == 0 || shards > STEER_SHARDS_MAX))
-        code = fail(reason, -EINVAL, "%u shards: want 1..%d", shards, STEER_SHARDS_MAX);
+        code = ewi_shell_refuse(reason, -EINVAL, "%u shards: want 1..%d", shards, STEER_SHARDS_MAX);
     while (code == 0 && made < shards) {
         stacks[made] = make_for(&settings, options, made, reason);
         code = stacks[made] == NULL ? -ENOMEM : 0;
         made += code == 0;
     }
     if (code == 0)
-        code = open_devices(ops, &settings, options->seed, shards, devices, reason);
+        code = open_devices(ops, &settings, stacks[0]->device_seed, shards, devices, reason);
     if (code != 0) {
         while (made > 0)
             unmake(stacks[--made]);
@@ -339,23 +344,24 @@ void ewi_shell_forked(struct ewi_stack *stack)
 
 int ewi_shell_info(struct ewi_stack *stack, struct stack_info *out)
 {
-    const struct device_facts *facts = stack->facts;
+    struct device_facts facts; /* another device may have others */
     uint32_t lost;
 
     ewi_shell_enter(stack);
+    facts = stack->facts;
     lost = ewi_shell_lost_address(stack);
     *out = (struct stack_info){.caps = STACK_PARALLEL | STACK_STREAM_FD | STACK_WAKE,
                                .streams = stack->streams_open,
                                .streams_max = stack->streams_max};
     ewi_lock_give(&stack->guard);
     snprintf(out->name, sizeof(out->name), "%s", "dpdk");
-    snprintf(out->device, sizeof(out->device), "%.23s %.23s", facts->driver, facts->name);
+    snprintf(out->device, sizeof(out->device), "%.23s %.23s", facts.driver, facts.name);
     if (lost != 0)
         snprintf(out->reason, sizeof(out->reason),
                  "address number %u of this port is used by another station: choose another one", lost);
     else
-        snprintf(out->reason, sizeof(out->reason), "%s", facts->why);
-    if (!facts->can_sleep)
+        snprintf(out->reason, sizeof(out->reason), "%s", facts.why);
+    if (!facts.can_sleep)
         out->poll_interval_ns = SHELL_TICK_NS;
     return 0;
 }

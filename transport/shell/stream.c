@@ -94,7 +94,7 @@ uint32_t ewi_shell_news(struct ewi_stack *stack, struct shell_stream *stream)
         return 0;
     levels = ewi_shell_levels(stack, stream);
     if (stream->kind == SHELL_LISTENER)
-        return levels & STACK_ACCEPT;
+        return (levels & STACK_ACCEPT) | stream->pending;
     if ((levels & STACK_FAILED) && stream->told_failed)
         return 0;
     if (stream->watch & STACK_READABLE)
@@ -127,7 +127,7 @@ void ewi_shell_tell(struct ewi_stack *stack, struct shell_stream *stream, uint32
     if (stream->finished)
         return;
     ewi_shell_rouse(stack, stream);
-    stream->pending |= once & STACK_CONNECTED;
+    stream->pending |= once & (stream->kind == SHELL_LISTENER ? STACK_FAILED : STACK_CONNECTED);
     if (ewi_shell_news(stack, stream) != 0)
         ewi_shell_list(stack, stream);
 }

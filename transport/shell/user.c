@@ -9,6 +9,16 @@ enum { PORT_FIRST = 49152, PORT_TRIES = 4096, SPANS_MAX = 8 };
 
 /* ---- listen, connect, accept ---- */
 
+/* One that was down is looked at now. */
+static bool is_down(struct ewi_stack *stack, uint64_t now)
+{
+    if (!stack->is_down)
+        return false;
+    stack->carrier_at = 0;
+    (void)ewi_shell_turn(stack, now);
+    return stack->is_down;
+}
+
 static int listen_anywhere(struct ewi_stack *stack, struct stack_addr *local, uint32_t backlog,
                            uint64_t user, ewi_stream *out)
 {
@@ -47,11 +57,12 @@ static int listen_here(struct ewi_stack *stack, const struct stack_addr *local, 
 static int shell_listen(struct ewi_stack *stack, const struct stack_addr *local, uint32_t backlog,
                         uint64_t user, ewi_stream *out)
 {
+    const uint64_t now = ewi_now_ns();
     int code;
 
     ewi_shell_enter(stack);
-    code = listen_here(stack, local, backlog, user, out);
-    ewi_shell_leave(stack, ewi_now_ns());
+    code = is_down(stack, now) ? -ENETDOWN : listen_here(stack, local, backlog, user, out);
+    ewi_shell_leave(stack, now);
     return code;
 }
 
@@ -62,11 +73,7 @@ static int connect_from(struct ewi_stack *stack, const struct stack_addr *local,
     struct shell_stream *stream;
     int code;
 
-    if (stack->is_down) {
-        stack->carrier_at = 0; /* look now */
-        (void)ewi_shell_turn(stack, now);
-    }
-    if (stack->is_down)
+    if (is_down(stack, now))
         return -ENETDOWN;
     stream = ewi_shell_claim(stack, SHELL_CONNECTION, user);
     if (stream == NULL)
@@ -461,4 +468,5 @@ const struct stack_ops ewi_shell_ops = {
     .forked = ewi_shell_forked,
     .stream_arm = ewi_shell_stream_arm,
     .ask = ewi_shell_ask,
+    .reopen = ewi_shell_reopen,
 };

@@ -81,13 +81,31 @@ void loop_listen(struct loop *loop, uint16_t port)
 
 static void sleep_if_idle(struct loop *loop, const sigset_t *signals)
 {
+    const struct timespec second = {.tv_sec = 1};
     struct pollfd wait = {.fd = loop->ops->wait_fd(loop->stack), .events = POLLIN};
 
     if (loop->ops->arm(loop->stack, loop_now()) != 0)
         return; /* something has come meanwhile */
-    if (ppoll(&wait, 1, NULL, signals) < 0 && errno != EINTR)
+    if (ppoll(&wait, 1, loop->is_lost ? &second : NULL, signals) < 0 && errno != EINTR)
         give_up("ppoll: %s", strerror(errno));
     loop->ops->disarm(loop->stack);
+}
+
+static void open_again(struct loop *loop)
+{
+    char reason[STACK_REASON_BYTES];
+
+    loop->is_lost = loop->ops->reopen(loop->stack, reason) != 0;
+    if (loop->is_lost)
+        fprintf(stderr, "the device is lost: %s\n", reason);
+}
+
+static void tell(struct loop *loop, loop_handler *handle, const struct stack_event *event)
+{
+    if (event->stream == loop->listener && (event->bits & STACK_FAILED))
+        loop->is_lost = true;
+    else
+        handle(loop, event);
 }
 
 void loop_run(struct loop *loop, loop_handler *handle)
@@ -107,10 +125,12 @@ void loop_run(struct loop *loop, loop_handler *handle)
         int count = loop->ops->poll(loop->stack, loop_now(), events, EVENTS, &deadline);
 
         for (int i = 0; i < count; i++)
-            handle(loop, &events[i]);
+            tell(loop, handle, &events[i]);
         loop->ops->flush(loop->stack, loop_now());
         if (count == 0)
             sleep_if_idle(loop, &before);
+        if (count == 0 && loop->is_lost)
+            open_again(loop);
     }
     loop->ops->close(loop->stack);
 }

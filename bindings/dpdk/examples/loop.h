@@ -7,6 +7,7 @@
  * Trust      what arrives is hostile: each example judges it
  * Errors     a sentence on stderr, and exit code 2
  * Invariants I1  whoever finds the stack idle sleeps; nothing spins.
+ *            I2  a device that is gone is opened again, once a second; the listener stays.
  * Ordering   none
  * Source     docs/guide/dpdk.md
  */
@@ -19,6 +20,7 @@ struct loop {
     const struct stack_ops *ops;
     struct ewi_stack *stack;
     ewi_stream listener;
+    bool is_lost; /* the device has no carrier */
 };
 
 typedef void loop_handler(struct loop *loop, const struct stack_event *event);
