@@ -187,6 +187,33 @@ static void rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked(void)
     end();
 }
 
+/* ---- a SYN that waits for its turn ---- */
+
+/* catches: the timer was due, the device had no room, and the answer came before the SYN left again. */
+static void a_syn_is_not_sent_again_behind_its_answer(void)
+{
+    struct stack_addr remote = address(2, PORT);
+    char got[8] = "";
+    struct stack_room room = {got, sizeof(got)};
+
+    begin();
+    open_connection(); /* they know each other */
+    CHECK_EQ(ewi_net_connect(pair.net[0], NULL, &remote, 0, pair.now, &pair.client), 0);
+    carry(0);
+    pair.now += 1100 * MS;
+    ewi_net_tick(pair.net[0], pair.now);
+    carry(1);
+    pass(100 * MS);
+    CHECK_EQ(look_at_client().state, NET_TCP_ESTABLISHED);
+    CHECK_EQ(look_at_client().in_flight, 0);
+    CHECK_EQ(ewi_net_accept(pair.net[1], pair.listener, 0, &pair.server), 0);
+    say(0, pair.client, "question");
+    pass(100 * MS);
+    CHECK_EQ(ewi_net_recv_into(pair.net[1], pair.server, &room, 1), 8);
+    CHECK(memcmp(got, "question", 8) == 0);
+    end();
+}
+
 /* ---- the longest times ---- */
 
 static void set(enum net_option option, uint64_t value)
@@ -278,6 +305,7 @@ int main(void)
     RUN(rfc_9293_must_20_what_waited_for_a_neighbour_leaves_when_it_is_back);
     RUN(rfc_9293_must_20_what_waits_for_one_who_never_comes_back_fails);
     RUN(rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked);
+    RUN(a_syn_is_not_sent_again_behind_its_answer);
     RUN(the_longest_keepalive_is_neither_early_nor_always_due);
     RUN(the_longest_keepalive_gives_up);
     RUN(the_longest_fin_wait_ends);
