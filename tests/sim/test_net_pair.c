@@ -100,6 +100,8 @@ static void begin(void)
     for (int i = 0; i < NODES; i++)
         pair.net[i] = make((uint8_t)(i + 1), &pair.memory[i]);
     CHECK_EQ(ewi_net_listen(pair.net[1], &local, 4, 0, &pair.listener), 0);
+    pass(3 * S);
+    pair.arps = 0; /* they have announced themselves */
 }
 
 static void end(void)
