@@ -185,10 +185,15 @@ static inline struct stack_addr link6(uint8_t host)
     return (struct stack_addr){.family = 6, .ip = {0xfe, 0x80, [15] = host}};
 }
 
+/* Without its announcements: test_net_announce.c. */
 static inline void give_address(struct ewi_net *net, int port, struct stack_addr address,
                                 unsigned bits)
 {
+    struct net_addresses *addresses = &net->link.addresses;
+
     CHECK_EQ(ewi_net_address_add(net, port, &address, bits, NET_ADDRESS_SURE), 0);
+    addresses->address[addresses->count - 1].at = NET_NEVER;
+    ewi_net_addresses_due(addresses, 0, net->now);
 }
 
 /* Station i with 10.0.0.i/24, fd00::i/64 and fe80::i/64. */

@@ -57,19 +57,6 @@ static void start_host(int which, uint32_t caps, uint16_t mtu)
     CHECK_EQ(ewi_net_address_add(host[which].stack, 0, &six, 64, NET_ADDRESS_SURE), 0);
 }
 
-static void start_with(uint32_t caps, uint16_t mtu)
-{
-    now = 1000 * MS;
-    for (int i = 0; i < HOSTS; i++)
-        start_host(i, caps, mtu);
-    frames_seen = 0;
-}
-
-static void start(void)
-{
-    start_with(NET_PORT_ETHERNET, 1500);
-}
-
 /* A frame in memory of its own, without a reference: what is kept is copied. */
 static void give(int which, const uint8_t *bytes, uint32_t length)
 {
@@ -118,6 +105,20 @@ static void run(uint64_t ns)
     }
     for (int i = 0; i < HOSTS; i++)
         CHECK(ewi_net_check(host[i].stack) == NULL);
+}
+
+static void start_with(uint32_t caps, uint16_t mtu)
+{
+    now = 1000 * MS;
+    for (int i = 0; i < HOSTS; i++)
+        start_host(i, caps, mtu);
+    run(3000 * MS); /* they announce themselves */
+    frames_seen = 0;
+}
+
+static void start(void)
+{
+    start_with(NET_PORT_ETHERNET, 1500);
 }
 
 static ewi_stream open_udp(int which, const struct stack_addr *local, const struct stack_addr *remote)

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "tests/c/stack_pair.h"
+#include "transport/net/whole.h"
 
 enum { MS = 1000 * 1000, BLOCK = 1 << 16 };
 
@@ -146,9 +147,12 @@ static void lost_carrier_fails_all_streams_and_comes_back(void)
 {
     struct duo duo = duo_open();
     struct side *a = &duo.side[0];
+    struct net_address *own = a->stack->net->link.addresses.address;
     ewi_stream stream;
     char byte;
 
+    own->at = NET_NEVER;
+    own->quiet_until = UINT64_MAX / 2;
     wire_set_carrier(WIRE, false);
     run_for(&duo, 20 * MS);
     wire_set_carrier(WIRE, true);
@@ -172,6 +176,7 @@ static void lost_carrier_fails_all_streams_and_comes_back(void)
     duo.opener = connect_to(&duo); /* at once: connect looks itself */
     await_event(&duo, 0, duo.opener, STACK_CONNECTED, USER_OPENER);
     duo.accepted = accept_one(&duo);
+    CHECK_EQ(own->at, own->quiet_until); /* it will be announced: net.h, ewi_net_port_is_back */
     CHECK_EQ(send_text(&duo, 0, "again"), 5);
     expect_text(&duo, 1, "again");
     duo_close(&duo);

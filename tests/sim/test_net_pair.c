@@ -100,6 +100,8 @@ static void begin(void)
     for (int i = 0; i < NODES; i++)
         pair.net[i] = make((uint8_t)(i + 1), &pair.memory[i]);
     CHECK_EQ(ewi_net_listen(pair.net[1], &local, 4, 0, &pair.listener), 0);
+    pass(3 * S);
+    pair.arps = 0; /* they have announced themselves */
 }
 
 static void end(void)
@@ -169,6 +171,24 @@ static void rfc_9293_must_20_what_waits_for_one_who_never_comes_back_fails(void)
     end();
 }
 
+/* RFC 1122 section 2.3.2.1: it goes on asking, but the longer it waits the more rarely. */
+static void one_who_never_comes_back_is_asked_for_more_and_more_rarely(void)
+{
+    uint32_t first, all;
+
+    lose_the_neighbour();
+    first = pair.arps;
+    pass(60 * S);
+    first = pair.arps - first;
+    CHECK(first >= 6 && first <= 30);
+    pass(180 * S);
+    all = pair.arps;
+    pass(180 * S);
+    CHECK(pair.arps - all >= 6 && pair.arps - all <= 20); /* three in a minute, and not three in four seconds */
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), 0);
+    end();
+}
+
 /* ---- what TCP tells the link ---- */
 
 static void rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked(void)
@@ -187,12 +207,63 @@ static void rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked(void)
     end();
 }
 
-/* ---- the longest times ---- */
+/* ---- a SYN that waits for its turn ---- */
+
+/* catches: the timer was due, the device had no room, and the answer came before the SYN left again. */
+static void a_syn_is_not_sent_again_behind_its_answer(void)
+{
+    struct stack_addr remote = address(2, PORT);
+    char got[8] = "";
+    struct stack_room room = {got, sizeof(got)};
+
+    begin();
+    open_connection(); /* they know each other */
+    CHECK_EQ(ewi_net_connect(pair.net[0], NULL, &remote, 0, pair.now, &pair.client), 0);
+    carry(0);
+    pair.now += 1100 * MS;
+    ewi_net_tick(pair.net[0], pair.now);
+    carry(1);
+    pass(100 * MS);
+    CHECK_EQ(look_at_client().state, NET_TCP_ESTABLISHED);
+    CHECK_EQ(look_at_client().in_flight, 0);
+    CHECK_EQ(ewi_net_accept(pair.net[1], pair.listener, 0, &pair.server), 0);
+    say(0, pair.client, "question");
+    pass(100 * MS);
+    CHECK_EQ(ewi_net_recv_into(pair.net[1], pair.server, &room, 1), 8);
+    CHECK(memcmp(got, "question", 8) == 0);
+    end();
+}
+
+/* ---- keepalive ---- */
 
 static void set(enum net_option option, uint64_t value)
 {
     CHECK_EQ(ewi_net_set(pair.net[0], pair.client, option, value), 0);
 }
+
+/* Three requests for each probe, as for any packet, and none between; the probes that nobody could send count. */
+static void keepalive_to_one_who_is_gone_asks_for_him_by_probes_only(void)
+{
+    uint32_t before;
+
+    begin();
+    open_connection();
+    set(NET_OPTION_KEEPALIVE_NS, 60 * S);
+    set(NET_OPTION_KEEPALIVE_INTERVAL_NS, 60 * S);
+    set(NET_OPTION_KEEPALIVE_COUNT, 5);
+    pair.is_cut = true;
+    pass(100 * S); /* the first one is lost, then he is asked himself, and forgotten */
+    before = pair.arps;
+    pass(240 * S);
+    CHECK_EQ(pair.arps - before, 4 * 3);
+    CHECK_EQ(look_at_client().probes, 5);
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), 0);
+    pass(60 * S);
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), -ETIMEDOUT);
+    end();
+}
+
+/* ---- the longest times ---- */
 
 static void open_with_the_longest_keepalive(void)
 {
@@ -277,7 +348,10 @@ int main(void)
 {
     RUN(rfc_9293_must_20_what_waited_for_a_neighbour_leaves_when_it_is_back);
     RUN(rfc_9293_must_20_what_waits_for_one_who_never_comes_back_fails);
+    RUN(one_who_never_comes_back_is_asked_for_more_and_more_rarely);
     RUN(rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked);
+    RUN(a_syn_is_not_sent_again_behind_its_answer);
+    RUN(keepalive_to_one_who_is_gone_asks_for_him_by_probes_only);
     RUN(the_longest_keepalive_is_neither_early_nor_always_due);
     RUN(the_longest_keepalive_gives_up);
     RUN(the_longest_fin_wait_ends);

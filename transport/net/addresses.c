@@ -10,8 +10,9 @@
 
 enum { /* RFC 5227 section 1.1, RFC 4862 section 5.1 */
     PROBES4 = 3,
-    ANNOUNCEMENTS4 = 2,
     PROBES6 = 1,
+    ANNOUNCEMENTS = 2, /* RFC 5227; RFC 4861 section 10 allows three */
+    ANNOUNCE_SECONDS = 2,
     DEFEND_SECONDS = 10,
     AGAIN_MILLISECONDS = 10, /* ours: after there was no slot */
 };
@@ -219,44 +220,55 @@ uint32_t ewi_net_addresses_due(struct net_addresses *addresses, uint32_t from, u
     return NET_NONE;
 }
 
-/* RFC 5227 sections 2.1.1 and 2.3 */
-static enum net_address_message step4(struct net_address *address, struct net_random *random,
-                                      uint64_t now)
+static uint8_t probes_of(const struct net_address *address)
 {
-    if (address->step < PROBES4) {
-        address->at = now + paced(address, address->step + 1 < PROBES4
-                                               ? SECOND + ewi_net_random_below(random, SECOND + 1)
-                                               : 2 * SECOND);
-        return NET_SAY_PROBE;
-    }
-    address->state = NET_ADDRESS_GOOD;
-    address->at = address->step + 1 < PROBES4 + ANNOUNCEMENTS4 ? now + paced(address, 2 * SECOND)
-                                                               : NET_NEVER;
-    return NET_SAY_ANNOUNCE;
+    return address->family == 4 ? PROBES4 : PROBES6;
 }
 
-/* RFC 4862 section 5.4 */
-static enum net_address_message step6(struct net_address *address, uint64_t now)
+static uint64_t wait_after_probe(const struct net_address *address, struct net_random *random)
 {
-    if (address->step < PROBES6) {
-        address->at = now + paced(address, SECOND);
-        return NET_SAY_PROBE;
-    }
-    address->state = NET_ADDRESS_GOOD;
-    address->at = NET_NEVER;
-    return NET_SAY_NOTHING;
+    if (address->family == 6)
+        return SECOND;
+    return address->step + 1 < PROBES4 ? SECOND + ewi_net_random_below(random, SECOND + 1)
+                                       : 2 * SECOND;
 }
 
+/* RFC 4861 section 7.2.6 has no other pace than a second at least. */
+static uint64_t wait_after_announcement(const struct net_address *address)
+{
+    return address->family == 6 ? ANNOUNCE_SECONDS * SECOND
+                                : paced(address, ANNOUNCE_SECONDS * SECOND);
+}
+
+/* RFC 5227 sections 2.1.1 and 2.3; RFC 4862 section 5.4, RFC 4861 section 7.2.6 */
 enum net_address_message ewi_net_address_step(struct net_addresses *addresses, uint32_t index,
                                               struct net_random *random, uint64_t now)
 {
     struct net_address *address = &addresses->address[index];
-    enum net_address_message message;
+    uint8_t probes = probes_of(address), step = address->step;
 
     EWI_ASSERT(address->at <= now);
-    message = address->family == 4 ? step4(address, random, now) : step6(address, now);
+    if (step < probes) {
+        address->at = now + paced(address, wait_after_probe(address, random));
+        address->step += 1;
+        return NET_SAY_PROBE;
+    }
+    address->state = NET_ADDRESS_GOOD;
+    address->quiet_until = now + wait_after_announcement(address);
+    address->at = step + 1 < probes + ANNOUNCEMENTS ? address->quiet_until : NET_NEVER;
     address->step += 1;
-    return message;
+    return NET_SAY_ANNOUNCE;
+}
+
+void ewi_net_address_announce(struct net_addresses *addresses, uint32_t index, uint64_t at)
+{
+    struct net_address *address = &addresses->address[index];
+
+    if (address->state != NET_ADDRESS_GOOD)
+        return;
+    address->step = probes_of(address);
+    address->at = ewi_max_u64(at, address->quiet_until);
+    addresses->next = ewi_min_u64(addresses->next, address->at);
 }
 
 void ewi_net_address_again(struct net_addresses *addresses, uint32_t index, uint64_t now)

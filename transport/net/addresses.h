@@ -10,7 +10,8 @@
  *            the next one is. With `at` in the future nothing is due.
  *              IPv4  0 .. 1 s, probe, 1 .. 2 s, probe, 1 .. 2 s, probe, 2 s, use and announce, 2 s,
  *                    announce; afterwards a conflict is answered by an announcement, one in 10 s
- *              IPv6  0 .. 1 s, solicitation, 1 s, use
+ *              IPv6  0 .. 1 s, solicitation, 1 s, use and announce, 2 s, announce
+ *            One that is not looked for, and one whose link came back, begins with the announcements.
  * Owner      the caller owns the memory
  * Threads    one caller at a time
  * Trust      addresses are configuration. whose() is asked about hostile ones: they cannot make a
@@ -22,8 +23,8 @@
  *                is left again.
  *            I3  next is at most the earliest time at which something is due.
  * Ordering   single threaded
- * Source     RFC 5227 sections 1.1 (times), 2.1.1, 2.3, 2.4; RFC 4862 section 5.4; RFC 4861 section
- *            10; RFC 4291 section 2.7.1 (groups); RFC 1122 section 3.2.1.3 (broadcasts)
+ * Source     RFC 5227 sections 1.1 (times), 2.1.1, 2.3, 2.4; RFC 4862 section 5.4; RFC 4861 sections
+ *            7.2.6, 10; RFC 4291 section 2.7.1 (groups); RFC 1122 section 3.2.1.3 (broadcasts)
  */
 #ifndef EWI_TRANSPORT_NET_ADDRESSES_H
 #define EWI_TRANSPORT_NET_ADDRESSES_H
@@ -36,11 +37,12 @@ enum { NET_ADDRESSES_MAX = 1 << 16 };
 struct net_address {
     uint64_t at;       /* of the next step; NET_NEVER: none */
     uint64_t defended; /* when a conflict may be answered again */
+    uint64_t quiet_until; /* it is not announced again before */
     uint8_t ip[16];
     uint16_t port;
     uint8_t family, bits;
     uint8_t state; /* enum net_address_state */
-    uint8_t step;  /* messages of duplicate detection that were due */
+    uint8_t step;  /* messages that were due: of duplicate detection, then announcements */
     uint8_t hurry; /* the waits of the standards are divided by so much; 0: by 1 */
     uint8_t other[6]; /* who had or wanted it, too, the last time; zeros: nobody */
 };
@@ -62,7 +64,7 @@ struct net_addresses {
     uint64_t next;
 };
 
-enum net_address_message { NET_SAY_NOTHING, NET_SAY_PROBE, NET_SAY_ANNOUNCE };
+enum net_address_message { NET_SAY_PROBE, NET_SAY_ANNOUNCE };
 
 /* For small tables of our own, not keyed: the upper half of the last product depends on every bit. */
 static inline uint32_t ewi_net_address_mix(const uint8_t ip[16], uint32_t more)
@@ -80,7 +82,8 @@ static inline uint32_t ewi_net_address_mix(const uint8_t ip[16], uint32_t more)
 size_t ewi_net_addresses_bytes(uint32_t count_max);
 /* memory: aligned to NET_ALIGN. */
 void ewi_net_addresses_init(struct net_addresses *addresses, void *memory, uint32_t count_max);
-/* is_sure: GOOD at once, and nothing is ever sent for it. Else random draws the first delay. */
+/* is_sure: GOOD at once, and nothing is sent for it unless announce() says so. Else random draws the first
+ * delay. */
 int ewi_net_addresses_add(struct net_addresses *addresses, const struct net_address *new, bool is_sure,
                           struct net_random *random, uint64_t now);
 /* Our address at this port, or NET_NONE. */
@@ -99,6 +102,8 @@ uint32_t ewi_net_addresses_due(struct net_addresses *addresses, uint32_t from, u
 /* Takes that step. The message is to be sent. */
 enum net_address_message ewi_net_address_step(struct net_addresses *addresses, uint32_t index,
                                               struct net_random *random, uint64_t now);
+/* If it is GOOD: announcements from then on, but not sooner after the last one than they follow each other. */
+void ewi_net_address_announce(struct net_addresses *addresses, uint32_t index, uint64_t at);
 /* The message could not be sent: the same step again, soon. */
 void ewi_net_address_again(struct net_addresses *addresses, uint32_t index, uint64_t now);
 /* Somebody else has it, or wants it. True: defend it by an announcement. */

@@ -55,10 +55,14 @@ bool ewi_net_arp_say(struct ewi_net *net, const struct net_address *address,
 {
     struct net_arp arp = arp_from(net, address->port, NET_ARP_REQUEST);
 
+    bool said;
+
     arp.target = ewi_net_get_u32(address->ip);
     if (message == NET_SAY_ANNOUNCE)
         arp.sender = arp.target;
-    return send_arp(net, address->port, net_everybody, &arp, false);
+    said = send_arp(net, address->port, net_everybody, &arp, false);
+    net->count.address_announced += said && message == NET_SAY_ANNOUNCE;
+    return said;
 }
 
 static void answer(struct ewi_net *net, uint16_t port, const struct net_arp *request)

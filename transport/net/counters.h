@@ -39,6 +39,7 @@
     ROW(neighbour_limited,     "answers of ARP and NDP not sent: enough were on their way")        \
     ROW(neighbour_ignored,     "router advertisements and redirects: routes are configured")       \
     ROW(address_conflicts,     "messages of others who have or want an address of ours")           \
+    ROW(address_announced,     "announcements of addresses of ours: ARP, NDP")                     \
     ROW(frame_too_small,       "packets not sent: longer than the shell's frame or the MTU now")   \
     /* network */                                                                                  \
     ROW(drop_ip_header,        "malformed IPv4 or IPv6 header")                                    \

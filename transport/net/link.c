@@ -138,11 +138,9 @@ static void do_address_step(struct ewi_net *net, uint32_t index)
     const struct net_address *address = &addresses->address[index];
     enum net_address_message message =
         ewi_net_address_step(addresses, index, &net->random, net->now);
-    bool said = true;
+    bool said = address->family == 4 ? ewi_net_arp_say(net, address, message)
+                                     : ewi_net_ndp_say(net, address, message);
 
-    if (message != NET_SAY_NOTHING)
-        said = address->family == 4 ? ewi_net_arp_say(net, address, message)
-                                    : ewi_net_ndp_say(net, address, message);
     if (!said)
         ewi_net_address_again(addresses, index, net->now);
 }

@@ -37,16 +37,18 @@ static void put_message(struct net_slot *slot, const uint8_t source[16],
 }
 
 /* mac NULL: that of the group. */
-static bool send_ndp(struct ewi_net *net, uint16_t port, const uint8_t *mac,
-                     const uint8_t source[16], const uint8_t destination[16],
-                     const struct net_ndp *ndp)
+static uint32_t take_slot(struct ewi_net *net, uint16_t port, const uint8_t *mac,
+                          const uint8_t destination[16], bool is_answer)
 {
-    bool is_answer = ndp->type == NET_NDP_NA;
     uint8_t group[6];
-    uint32_t index;
 
     ewi_net_group_mac(group, 6, destination);
-    index = ewi_net_message_take(net, port, mac != NULL ? mac : group, NET_ETHER_IP6, is_answer);
+    return ewi_net_message_take(net, port, mac != NULL ? mac : group, NET_ETHER_IP6, is_answer);
+}
+
+static bool send_ndp(struct ewi_net *net, uint32_t index, const uint8_t source[16],
+                     const uint8_t destination[16], const struct net_ndp *ndp)
+{
     if (index == NET_NONE)
         return false;
     put_message(ewi_net_slot(net, index), source, destination, ndp);
@@ -58,28 +60,18 @@ static bool send_ndp(struct ewi_net *net, uint16_t port, const uint8_t *mac,
 bool ewi_net_ndp_ask(struct ewi_net *net, uint16_t port, const uint8_t address[16],
                      const uint8_t *mac)
 {
-    const uint8_t *source = ewi_net_source_at(net, port, 6, address);
+    const uint8_t *source = ewi_net_source_at(net, port, 6, address), *to = address;
     struct net_ndp ndp = {.type = NET_NDP_NS, .has = NET_NDP_HAS_SOURCE_LINK};
     uint8_t group[16];
 
     EWI_ASSERT(source != NULL);
     memcpy(ndp.target, address, 16);
     memcpy(ndp.source_link, net->link.port[port].mac, 6);
-    solicited_node(group, address);
-    return send_ndp(net, port, mac, source, mac != NULL ? address : group, &ndp);
-}
-
-/* RFC 4862 section 5.4.2: from nobody, without an option. */
-bool ewi_net_ndp_say(struct ewi_net *net, const struct net_address *address,
-                     enum net_address_message message)
-{
-    struct net_ndp ndp = {.type = NET_NDP_NS};
-    uint8_t group[16];
-
-    EWI_ASSERT(message == NET_SAY_PROBE);
-    memcpy(ndp.target, address->ip, 16);
-    solicited_node(group, address->ip);
-    return send_ndp(net, address->port, NULL, unspecified, group, &ndp);
+    if (mac == NULL) {
+        solicited_node(group, address);
+        to = group;
+    }
+    return send_ndp(net, take_slot(net, port, mac, to, false), source, to, &ndp);
 }
 
 static struct net_ndp advertisement(const struct ewi_net *net, uint16_t port,
@@ -94,6 +86,34 @@ static struct net_ndp advertisement(const struct ewi_net *net, uint16_t port,
     memcpy(ndp.target, address, 16);
     memcpy(ndp.target_link, net->link.port[port].mac, 6);
     return ndp;
+}
+
+/* RFC 4862 section 5.4.2: from nobody, without an option. */
+static bool probe(struct ewi_net *net, const struct net_address *address)
+{
+    struct net_ndp ndp = {.type = NET_NDP_NS};
+    uint8_t group[16];
+
+    memcpy(ndp.target, address->ip, 16);
+    solicited_node(group, address->ip);
+    return send_ndp(net, take_slot(net, address->port, NULL, group, false), unspecified, group, &ndp);
+}
+
+/* RFC 4861 section 7.2.6 */
+static bool announce(struct ewi_net *net, const struct net_address *address)
+{
+    struct net_ndp ndp = advertisement(net, address->port, address->ip, NET_NA_OVERRIDE);
+    bool said = send_ndp(net, take_slot(net, address->port, NULL, all_nodes, false), address->ip,
+                         all_nodes, &ndp);
+
+    net->count.address_announced += said;
+    return said;
+}
+
+bool ewi_net_ndp_say(struct ewi_net *net, const struct net_address *address,
+                     enum net_address_message message)
+{
+    return message == NET_SAY_PROBE ? probe(net, address) : announce(net, address);
 }
 
 /* To one whose hardware address has to be found out first. */
@@ -124,9 +144,10 @@ static void answer(struct ewi_net *net, uint16_t port, const uint8_t source[16],
                                                  : NET_NA_OVERRIDE | NET_NA_SOLICITED);
 
     if (is_nobody)
-        send_ndp(net, port, NULL, asked->target, all_nodes, &ndp);
+        send_ndp(net, take_slot(net, port, NULL, all_nodes, true), asked->target, all_nodes, &ndp);
     else if ((asked->has & NET_NDP_HAS_SOURCE_LINK) != 0)
-        send_ndp(net, port, asked->source_link, asked->target, source, &ndp);
+        send_ndp(net, take_slot(net, port, asked->source_link, source, true), asked->target, source,
+                 &ndp);
     else
         send_by_way(net, port, source, &ndp);
 }

@@ -87,9 +87,12 @@ int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port);
 /* The device has another address from now on. -EINVAL: no port of Ethernet, or no address of one station. */
 int ewi_net_port_set_mac(struct ewi_net *net, int port, const uint8_t mac[6]);
 int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu);
+/* Its link was down and is up again: whoever is there now is told our addresses. Not oftener than once in
+ * two seconds, however often the link comes and goes. */
+int ewi_net_port_is_back(struct ewi_net *net, int port);
 
 enum net_address_flags {
-    NET_ADDRESS_SURE = 1,  /* do not look for a duplicate (DAD, ARP probe): usable at once */
+    NET_ADDRESS_SURE = 1,  /* do not look for a duplicate (DAD, ARP probe): usable and announced at once */
     NET_ADDRESS_QUICK = 2, /* look sixteen times as fast as the standards: usable in 0.3 to 0.5 s */
 };
 /* The network of the prefix becomes a route. port of addr does not count. */

@@ -5,6 +5,7 @@
 
 enum { MTU_MIN4 = 576, MTU_MIN6 = 1280 }; /* net.h; RFC 8200 section 5 */
 enum { HURRY = 16 };
+#define APART_NS UINT64_C(1000000) /* the announcements of several addresses: RFC 4861 section 7.2.6 */
 
 static bool is_port(const struct ewi_net *net, int port)
 {
@@ -126,7 +127,7 @@ int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *
     struct net_address new = {.port = (uint16_t)port,
                               .bits = (uint8_t)prefix,
                               .hurry = flags & NET_ADDRESS_QUICK ? HURRY : 0};
-    bool is_sure = (flags & NET_ADDRESS_SURE) != 0;
+    bool is_sure = (flags & NET_ADDRESS_SURE) != 0, is_ethernet;
     int code;
 
     if (!is_port(net, port) || !is_family(address) || (flags & ~(uint32_t)(NET_ADDRESS_SURE | NET_ADDRESS_QUICK)) != 0 ||
@@ -145,8 +146,28 @@ int ewi_net_address_add(struct ewi_net *net, int port, const struct stack_addr *
     if (code != 0)
         return code;
     ewi_net_forget_hops(net);
-    return ewi_net_addresses_add(addresses, &new, is_sure || !ewi_net_is_ethernet(net, new.port),
-                                 &net->random, net->now);
+    is_ethernet = ewi_net_is_ethernet(net, new.port);
+    code = ewi_net_addresses_add(addresses, &new, is_sure || !is_ethernet, &net->random, net->now);
+    if (code == 0 && is_sure && is_ethernet)
+        ewi_net_address_announce(addresses, addresses->count - 1, net->now);
+    return code;
+}
+
+int ewi_net_port_is_back(struct ewi_net *net, int port)
+{
+    struct net_addresses *addresses = &net->link.addresses;
+    uint64_t at = net->now;
+
+    if (!is_port(net, port))
+        return -EINVAL;
+    if (!ewi_net_is_ethernet(net, (uint16_t)port))
+        return 0;
+    for (uint32_t i = 0; i < addresses->count; i++)
+        if (addresses->address[i].port == port) {
+            ewi_net_address_announce(addresses, i, at);
+            at += APART_NS;
+        }
+    return 0;
 }
 
 enum net_address_state ewi_net_address_state(const struct ewi_net *net, int port,

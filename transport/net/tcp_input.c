@@ -21,6 +21,7 @@ static void become_established(struct ewi_net *net, struct net_conn *conn)
         ewi_net_rtt_on_syn_lost(&conn->rtt); /* RFC 6298 section 5.7 */
     conn->retries = 0;
     conn->life_at = 0;
+    conn->flags &= ~(uint32_t)NET_CONN_SYN; /* it was to be sent again */
     ewi_net_conn_start_keepalive(net, conn);
     if (conn->flags & NET_CONN_FIN_QUEUED)
         ewi_net_conn_move(conn, NET_TCP_FIN_WAIT_1);
@@ -210,7 +211,6 @@ static bool fifth_ack(struct ewi_net *net, struct net_conn *conn, struct net_seg
             ewi_net_tcp_refuse(net, segment);
             return false;
         }
-        conn->flags &= ~(uint32_t)NET_CONN_SYN;
         become_established(net, conn);
     }
     /* RFC 5961 section 5.2: not before what the peer could have acknowledged long ago. */

@@ -521,11 +521,7 @@ static bool find_way(struct turn *turn)
     }
     if (code == NET_WAY_NONE) {
         turn->net->count.no_route += 1;
-        conn->soft_error = EHOSTUNREACH;
-        if (conn->state == NET_TCP_SYN_SENT)
-            ewi_net_conn_close(turn->net, conn, -EHOSTUNREACH);
-        else if (conn->hold_at == 0)
-            conn->hold_at = ewi_net_tcp_tick_of(turn->net->now + NET_NO_WAY_NS);
+        (void)ewi_net_conn_no_way(turn->net, conn);
         return false;
     }
     mtu = ewi_net_path_mtu(turn->net, &conn->tuple, turn->way.mtu);

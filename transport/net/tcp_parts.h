@@ -24,7 +24,6 @@
 #define NET_NO_SPAN_NS UINT64_C(5000000)   /* look for a span again after so long */
 #define NET_DELAYED_ACK_NS UINT64_C(45000000) /* Linux, and we, wait 40 ms for a second segment */
 #define NET_PERSIST_NS UINT64_C(200000000) /* the first probe of a closed window is not before that */
-#define NET_NO_WAY_NS UINT64_C(200000000) /* look for a way again after so long */
 
 enum {
     NET_SLOT_LISTENER = 1 << 30, /* bits 31, 30 of a handle's slot: 0 a connection, 2 UDP */
@@ -219,6 +218,10 @@ void ewi_net_conn_drop_trouble(struct ewi_net *net, struct net_conn *conn);
 void ewi_net_conn_readyup(struct ewi_net *net, struct net_conn *conn);
 void ewi_net_conn_unready(struct ewi_net *net, struct net_conn *conn);
 void ewi_net_conn_park(struct ewi_net *net, struct net_conn *conn, uint32_t hop);
+/* Nobody answers for the next hop, or there is no route. What has no data is lost, as behind any router; data
+ * are tried again by the timer that backs off and counts towards R2: RFC 9293 section 3.8.3 (MUST-20). So
+ * nobody is asked for oftener than TCP repeats itself. False: SYN_SENT, the connection is over. */
+bool ewi_net_conn_no_way(struct ewi_net *net, struct net_conn *conn);
 /* The last thing after anything happened: timers, and is there something to send? */
 void ewi_net_conn_settle(struct ewi_net *net, struct net_conn *conn);
 

@@ -138,22 +138,10 @@ void ewi_net_tcp_way_changed(struct ewi_net *net, uint32_t parked, bool is_ready
         next = conn->next;
         conn->next = conn->prev = NET_NONE;
         conn->flags &= ~(uint32_t)NET_CONN_PARKED;
-        if (!is_ready) {
-            conn->soft_error = EHOSTUNREACH;
-            if (conn->state == NET_TCP_SYN_SENT) { /* RFC 1122 section 4.2.3.9 lets it go on; a
-                                                    * neighbour that is not there will not come */
-                ewi_net_conn_close(net, conn, -EHOSTUNREACH);
-                continue;
-            }
-        }
-        if (!is_ready) { /* try again, and count towards R2: RFC 9293 section 3.8.3 (MUST-20) */
-            conn->hold_at = ewi_net_tcp_tick_of(net->now + NET_NO_WAY_NS);
-            if (conn->rto_at == 0) {
-                conn->progress_at = ewi_net_tcp_slow_of(net->now);
-                ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
-            }
-        }
-        ewi_net_conn_settle(net, conn);
+        if (is_ready)
+            ewi_net_conn_settle(net, conn);
+        else if (ewi_net_conn_no_way(net, conn))
+            ewi_net_conn_rearm(net, conn);
     }
 }
 
@@ -337,6 +325,22 @@ static bool may_send(const struct net_conn *conn)
         return false;
     return conn->runs.lost_bytes != 0 || conn->queue.end > conn->runs.nxt ||
            ((conn->flags & NET_CONN_FIN_QUEUED) && !ewi_net_conn_fin_sent(conn));
+}
+
+bool ewi_net_conn_no_way(struct ewi_net *net, struct net_conn *conn)
+{
+    conn->soft_error = EHOSTUNREACH;
+    if (conn->state == NET_TCP_SYN_SENT) { /* RFC 1122 section 4.2.3.9 lets it go on; a neighbour that is
+                                            * not there will not come */
+        ewi_net_conn_close(net, conn, -EHOSTUNREACH);
+        return false;
+    }
+    conn->flags &= ~(uint32_t)(NET_CONN_ACK_NOW | NET_CONN_PROBE);
+    if (conn->rto_at == 0 && may_send(conn)) {
+        conn->progress_at = ewi_net_tcp_slow_of(net->now);
+        ewi_net_conn_arm_timeout(net, conn, ewi_net_conn_rto(net, conn));
+    }
+    return true;
 }
 
 void ewi_net_conn_settle(struct ewi_net *net, struct net_conn *conn)

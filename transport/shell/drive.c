@@ -217,6 +217,8 @@ static void look_at_carrier(struct ewi_stack *stack, uint64_t now)
         return;
     stack->carrier_at = now + SHELL_LOOK_NS;
     if (stack->ops->carrier(stack->device)) {
+        if (stack->away_since != 0) /* others may have another station in mind for our addresses */
+            ewi_net_port_is_back(stack->net, stack->port);
         stack->away_since = stack->patient_until = 0;
         stack->is_down = false;
         return;
