@@ -112,9 +112,7 @@ static void a_neighbour_learns_that_the_address_is_at_another_station(void)
         ewi_net_neighbours_find(&knows->link.neighbours, 0, 4, ip4(10, 0, 0, 1).ip));
     entry6 = entry(knows, ip6(0, 1));
     CHECK(same_mac(entry4->mac, 1) && same_mac(entry6->mac, 1));
-    memset(after->link.port[0].mac, 0, 6);
-    after->link.port[0].mac[0] = 2;
-    after->link.port[0].mac[5] = 0x33;
+    CHECK_EQ(ewi_net_port_set_mac(after, 0, (const uint8_t[6]){2, 0, 0, 0, 0, 0x33}), 0);
     CHECK_EQ(ewi_net_port_is_back(after, 0), 0);
     pass(after, 2 * SEC - 1);
     for (int i = 0; i < 2; i++) {
@@ -124,6 +122,32 @@ static void a_neighbour_learns_that_the_address_is_at_another_station(void)
     CHECK_EQ(entry4->mac[5], 0x33);
     CHECK_EQ(entry6->mac[5], 0x33);
     CHECK_EQ(knows->count.address_conflicts, 0);
+}
+
+/* catches: packets to a station of the wire that the device before was on */
+static void another_device_has_its_address_and_knows_no_neighbours(void)
+{
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 0x33}, group[6] = {1}, none[6] = {0};
+    struct ewi_net *net = station(1), *other = station(2);
+    struct net_neighbours *neighbours = &net->link.neighbours;
+    const struct stack_addr learnt = ip4(10, 0, 0, 2), given = ip4(10, 0, 0, 3);
+
+    takes(other, learnt, 24, NET_ADDRESS_SURE);
+    takes(net, ip4(10, 0, 0, 1), 24, NET_ADDRESS_SURE);
+    CHECK_EQ(ewi_net_neighbour_add(net, 0, &given, (const uint8_t[6]){2, 0, 0, 0, 0, 3}), 0);
+    CHECK_EQ(way6(net, learnt), NET_WAY_PENDING);
+    exchange(other, net);
+    CHECK(ewi_net_neighbours_find(neighbours, 0, 4, learnt.ip) != NET_NONE);
+    CHECK_EQ(ewi_net_port_set_mac(net, 0, group), -EINVAL);
+    CHECK_EQ(ewi_net_port_set_mac(net, 0, none), -EINVAL);
+    CHECK_EQ(ewi_net_port_set_mac(net, 1, mac), -EINVAL);
+    CHECK(ewi_net_neighbours_find(neighbours, 0, 4, learnt.ip) != NET_NONE);
+    CHECK_EQ(ewi_net_port_set_mac(net, 0, mac), 0);
+    CHECK_EQ(ewi_net_neighbours_find(neighbours, 0, 4, learnt.ip), NET_NONE);
+    CHECK(ewi_net_neighbours_find(neighbours, 0, 4, given.ip) != NET_NONE);
+    CHECK(memcmp(net->link.port[0].mac, mac, 6) == 0);
+    CHECK_EQ(way6(net, learnt), NET_WAY_PENDING); /* it is asked for again */
+    CHECK(ewi_net_neighbours_check(neighbours) == NULL);
 }
 
 /* ---- one that was looked for ---- */
@@ -240,6 +264,7 @@ int main(void)
     RUN(so_is_one_of_ipv6);
     RUN(a_port_without_ethernet_has_nobody_to_tell);
     RUN(a_neighbour_learns_that_the_address_is_at_another_station);
+    RUN(another_device_has_its_address_and_knows_no_neighbours);
     RUN(one_of_ipv6_is_announced_when_it_was_found_free);
     RUN(a_link_that_comes_back_announces_all_addresses_of_its_port);
     RUN(a_link_that_flutters_announces_once_in_two_seconds);

@@ -1,7 +1,6 @@
 #include "transport/dpdk/device.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -231,7 +230,8 @@ static bool carrier(struct device *device)
     if (device->wire != NULL)
         device->carrier = ewi_dpdk_wire_is_whole(device);
     else if (device->text.kind->quirks & DPDK_ON_IFACE)
-        device->carrier = ewi_dpdk_iface_is_up(device->membership, device->facts.name);
+        device->carrier = ewi_dpdk_iface_is_up(device->membership, device->facts.name,
+                                               device->iface);
     else
         device->carrier = rte_eth_link_get_nowait(device->port, &link) == 0 &&
                           link.link_status == RTE_ETH_LINK_UP;
@@ -246,7 +246,7 @@ static bool is_lost(struct device *device)
     if (kind->quirks & DPDK_JOINS_ONCE)
         return ewi_dpdk_is_client(&device->text) && !carrier(device);
     if (device->iface != 0)
-        return if_nametoindex(device->facts.name) != device->iface;
+        return ewi_dpdk_iface_index(device->membership, device->facts.name) != device->iface;
     return strcmp(kind->name, "pci") == 0 && rte_eth_dev_is_removed(device->port) == 1;
 }
 

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <linux/if_packet.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -461,7 +460,7 @@ static int bring_up(struct plan *plan)
     device->facts.remote_driver = has(device, DPDK_REMOTE);
     device->facts.any_mac = has(device, DPDK_OWN_MAC);
     if (ewi_dpdk_text_value(&device->text, "iface") != NULL)
-        device->iface = if_nametoindex(device->facts.name);
+        device->iface = ewi_dpdk_iface_index(device->membership, device->facts.name);
     ewi_dpdk_sleep_open(device);
     return 0;
 }

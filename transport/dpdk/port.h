@@ -51,7 +51,7 @@ struct device {
     struct device_counts counts;
     struct dpdk_sleeper sleeper;
     int socket;     /* the driver's, -1: not known. Not ours to close, but in a child */
-    unsigned iface; /* the kernel's number of its interface; 0: it has none */
+    int iface;      /* the kernel's number of its interface; 0: it has none */
     int membership; /* ours: asks an interface for multicast */
     bool carrier;
     uint64_t carrier_at;

@@ -188,11 +188,18 @@ int ewi_dpdk_iface_join(const char *iface)
     return code;
 }
 
-bool ewi_dpdk_iface_is_up(int fd, const char *iface)
+int ewi_dpdk_iface_index(int fd, const char *iface)
 {
     struct ifreq request = {.ifr_ifindex = 0};
 
-    return ask(fd, iface, SIOCGIFFLAGS, &request) == 0 &&
+    return ask(fd, iface, SIOCGIFINDEX, &request) == 0 ? request.ifr_ifindex : 0;
+}
+
+bool ewi_dpdk_iface_is_up(int fd, const char *iface, int index)
+{
+    struct ifreq request = {.ifr_ifindex = 0};
+
+    return ewi_dpdk_iface_index(fd, iface) == index && ask(fd, iface, SIOCGIFFLAGS, &request) == 0 &&
            (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 }
 

@@ -34,7 +34,10 @@ void ewi_dpdk_sockets_close(const struct dpdk_text *text, const char *iface, int
 
 /* An AF_PACKET socket that receives nothing, but asks the interface for all multicast. Or -errno. */
 int ewi_dpdk_iface_join(const char *iface);
-bool ewi_dpdk_iface_is_up(int fd, const char *iface);
+/* The kernel's number of an interface, in the namespace of fd; 0: there is none. */
+int ewi_dpdk_iface_index(int fd, const char *iface);
+/* Of that number: one that was made again has the name, and is another. */
+bool ewi_dpdk_iface_is_up(int fd, const char *iface, int index);
 /* Of IP; or negative errno. */
 int ewi_dpdk_iface_mtu(const char *iface);
 

@@ -60,6 +60,9 @@ void ewi_net_forget_hops(struct ewi_net *net);
 
 /* ---- resolve.c ---- */
 
+/* Those of a port that are known and not configured; who is being asked for, is asked for still. */
+void ewi_net_forget_neighbours(struct ewi_net *net, uint16_t port);
+
 /* The neighbour's entry, made and asked for if need be. NET_NONE: there is no room. */
 uint32_t ewi_net_resolve(struct ewi_net *net, uint16_t port, uint8_t family,
                          const uint8_t address[16]);

@@ -84,7 +84,8 @@ struct net_port_config {
 };
 
 int ewi_net_port_add(struct ewi_net *net, const struct net_port_config *port);
-/* The device has another address from now on. -EINVAL: no port of Ethernet, or no address of one station. */
+/* Another device is the port from now on, perhaps with another address and on another wire: what was learnt
+ * of neighbours is forgotten. -EINVAL: no port of Ethernet, or no address of one station. */
 int ewi_net_port_set_mac(struct ewi_net *net, int port, const uint8_t mac[6]);
 int ewi_net_port_set_mtu(struct ewi_net *net, int port, uint16_t mtu);
 /* Its link was down and is up again: whoever is there now is told our addresses. Not oftener than once in

@@ -52,6 +52,7 @@ int ewi_net_port_set_mac(struct ewi_net *net, int port, const uint8_t mac[6])
     if (!is_port(net, port) || (net->link.port[port].caps & NET_PORT_ETHERNET) == 0 || !is_station(mac))
         return -EINVAL;
     memcpy(net->link.port[port].mac, mac, 6);
+    ewi_net_forget_neighbours(net, (uint16_t)port);
     return 0;
 }
 

@@ -43,6 +43,28 @@ static void push_out(struct ewi_net *net, uint32_t index)
     ewi_net_neighbours_retire(&net->link.neighbours, index);
 }
 
+static void forget(struct ewi_net *net, enum net_neighbour_list list, uint16_t port)
+{
+    struct net_neighbours *neighbours = &net->link.neighbours;
+    uint32_t index = neighbours->list[list].oldest;
+
+    while (index != NET_NONE) {
+        const struct net_neighbour *neighbour = ewi_net_neighbour_at(neighbours, index);
+        uint32_t newer = neighbour->newer;
+
+        if (neighbour->name.local_port == port)
+            push_out(net, index);
+        index = newer;
+    }
+}
+
+void ewi_net_forget_neighbours(struct ewi_net *net, uint16_t port)
+{
+    forget(net, NET_LIST_SURE, port);
+    forget(net, NET_LIST_GUESTS, port);
+    ewi_net_forget_hops(net);
+}
+
 static bool make_room(struct ewi_net *net, enum net_neighbour_list list)
 {
     uint32_t victim;

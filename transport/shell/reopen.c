@@ -108,7 +108,6 @@ static void take_device(struct ewi_stack *stack, struct device *device)
     stack->facts = *stack->ops->facts(device);
     stack->counts.reopens += 1;
     stack->carrier_at = 0;
-    stack->away_since = 0;
     (void)ewi_net_port_set_mac(stack->net, stack->port, stack->facts.mac);
     ewi_shell_kick(stack);
 }
