@@ -139,8 +139,8 @@ def test_a_cable_that_is_cut_under_load_and_mended(hosts: Hosts, victim: str) ->
 
 
 def test_a_device_that_is_deleted_and_made_again_under_load(hosts: Hosts) -> None:
-    # catches: an error of the driver that is taken for "nothing arrived"; a device held for ever, or
-    # waited for, which cannot come back; a hardware address of before
+    # catches: an error of the driver that is taken for "nothing arrived"; a device held for ever,
+    # or waited for, which cannot come back; a hardware address of before
     hosts.connect()
     hosts.load()
     for _ in range(2):
