@@ -128,6 +128,26 @@ static void full_device_loses_nothing(void)
     duo_close(&duo);
 }
 
+/* Who waited for the guard comes with an older now than whoever had it.
+ * catches: a difference of times that wraps, and frames that are lost by it */
+static void an_older_now_loses_no_frames(void)
+{
+    struct duo duo = duo_open();
+    struct side *a = &duo.side[0];
+    uint64_t older = ewi_now_ns() - MS;
+
+    wire_set_full(WIRE, 0, true);
+    CHECK_EQ(send_text(&duo, 0, "now"), 3);
+    CHECK(a->stack->frames_left != 0);
+    ewi_shell_enter(a->stack);
+    ewi_shell_flush(a->stack, older);
+    ewi_lock_give(&a->stack->guard);
+    CHECK_EQ(a->stack->counts.frames_lost, 0);
+    wire_set_full(WIRE, 0, false);
+    expect_text(&duo, 1, "now");
+    duo_close(&duo);
+}
+
 /* catches: a device that is never given up, or frames that are lost for good */
 static void device_that_is_full_for_long_loses_frames_and_tcp_repairs_it(void)
 {
@@ -399,6 +419,7 @@ int main(void)
     RUN(chunks_come_back_with_their_stream);
     RUN(more_streams_than_there_may_be_are_refused);
     RUN(full_device_loses_nothing);
+    RUN(an_older_now_loses_no_frames);
     RUN(device_that_is_full_for_long_loses_frames_and_tcp_repairs_it);
     RUN(lost_carrier_fails_all_streams_and_comes_back);
     RUN(device_without_sleep_is_polled_by_the_reactor);
