@@ -295,6 +295,79 @@ static void second_stack_with_an_address_does_not_get_it(void)
     duo_close(&duo);
 }
 
+/* ---- connections that wait until an address is known to be free ---- */
+
+static ewi_stream connect_too_early(struct duo *duo)
+{
+    ewi_stream stream;
+
+    *duo = duo_of_wire("detect=on", "", 64, 0);
+    listen_on(duo);
+    stream = duo->opener = connect_to(duo);
+    CHECK(duo->side[0].stack->stream[(uint32_t)stream].is_waiting);
+    return stream;
+}
+
+static void until_settled(struct duo *duo)
+{
+    uint64_t end = ewi_now_ns() + WAIT_NS;
+
+    while (ewi_shell_is_settling(duo->side[0].stack)) {
+        CHECK(ewi_now_ns() < end);
+        forget_events(duo);
+        turn(duo);
+    }
+}
+
+/* catches: -ESTALE for a stream that is not stale */
+static void a_connection_that_waits_has_nothing_yet(void)
+{
+    struct duo duo;
+    ewi_stream stream = connect_too_early(&duo);
+    struct side *a = &duo.side[0];
+    struct stack_addr local;
+    char byte;
+
+    CHECK_EQ(a->ops->ready(a->stack, stream), 0);
+    CHECK_EQ(a->ops->error(a->stack, stream), 0);
+    CHECK_EQ(recv_once(&duo, 0, &byte, 1), -EAGAIN);
+    CHECK_EQ(send_text(&duo, 0, "x"), -EAGAIN);
+    CHECK_EQ(a->ops->shutdown(a->stack, stream), -ENOTCONN);
+    CHECK_EQ(a->ops->addresses(a->stack, stream, &local, NULL), -ENOTCONN);
+    await_event(&duo, 0, stream, STACK_CONNECTED, USER_OPENER);
+    duo.accepted = accept_one(&duo);
+    CHECK_EQ(send_text(&duo, 0, "x"), 1);
+    expect_text(&duo, 1, "x");
+    duo_close(&duo);
+}
+
+/* catches: a connection that is begun for nobody, an error that changes */
+static void a_connection_that_failed_while_it_waited_is_not_begun(void)
+{
+    struct duo duo;
+    ewi_stream stream = connect_too_early(&duo), none;
+    struct side *a = &duo.side[0], *b = &duo.side[1];
+    char byte;
+
+    CHECK_EQ(a->ops->break_off(a->stack, stream), 0);
+    until_settled(&duo);
+    run_for(&duo, 20 * MS);
+    CHECK_EQ(a->stack->stream[(uint32_t)stream].inner, 0);
+    CHECK_EQ(b->ops->accept(b->stack, duo.listener, 0, &none), -EAGAIN);
+    CHECK_EQ(a->ops->error(a->stack, stream), -ECONNABORTED);
+    CHECK_EQ(a->ops->finish(a->stack, stream, true, ewi_now_ns()), 0);
+    await_event(&duo, 0, stream, STACK_CLOSED, USER_OPENER);
+    duo_close(&duo);
+
+    stream = connect_too_early(&duo);
+    wire_set_carrier(WIRE, false);
+    duo.side[0].stack->patient_until = 0;
+    await_event(&duo, 0, stream, STACK_FAILED, USER_OPENER);
+    CHECK_EQ(recv_once(&duo, 0, &byte, 1), -ENETDOWN);
+    CHECK_EQ(send_text(&duo, 0, "x"), -ENETDOWN);
+    duo_close(&duo);
+}
+
 /* ---- opening and ending ---- */
 
 static long mappings(void)
@@ -426,6 +499,8 @@ int main(void)
     RUN(unreachable_and_foreign_addresses_are_refused);
     RUN(silent_peer_is_asked_and_given_up);
     RUN(second_stack_with_an_address_does_not_get_it);
+    RUN(a_connection_that_waits_has_nothing_yet);
+    RUN(a_connection_that_failed_while_it_waited_is_not_begun);
     RUN(failed_open_says_why_and_leaves_nothing_behind);
     RUN(close_resets_open_streams);
     RUN(buffers_come_back_when_they_were_read);

@@ -164,6 +164,8 @@ static int64_t send_spans(struct ewi_stack *stack, struct shell_stream *stream,
 {
     int64_t done = 0, taken = 1;
 
+    if (stream->is_waiting)
+        return -EAGAIN;
     for (uint32_t i = 0; i < count; i++) {
         struct stack_span rest = spans[i];
 
@@ -256,8 +258,10 @@ static int64_t receive_now(struct ewi_stack *stack, struct shell_stream *stream,
 {
     int64_t got;
 
-    if (stream->is_broken)
+    if (stream->is_broken || (stream->inner == 0 && stream->error != 0))
         return stream->error;
+    if (stream->is_waiting)
+        return -EAGAIN;
     got = ewi_net_recv_into(stack->net, stream->inner, rooms, count);
     return got == -EAGAIN && stream->error != 0 ? stream->error : got;
 }
@@ -323,7 +327,9 @@ static int shell_shutdown(struct ewi_stack *stack, ewi_stream handle)
 
     ewi_shell_enter(stack);
     stream = ewi_shell_find(stack, handle);
-    if (stream != NULL)
+    if (stream != NULL && stream->is_waiting)
+        code = -ENOTCONN;
+    else if (stream != NULL)
         code = stream->error != 0 ? stream->error : ewi_net_shutdown(stack->net, stream->inner);
     ewi_shell_leave(stack, ewi_now_ns());
     return code;
@@ -412,6 +418,8 @@ static int shell_addresses(struct ewi_stack *stack, ewi_stream handle, struct st
     if (stream != NULL && stream->kind == SHELL_LISTENER) {
         here = stream->local;
         code = remote == NULL ? 0 : -ENOTCONN;
+    } else if (stream != NULL && stream->inner == 0) { /* it waits, or could not be begun */
+        code = -ENOTCONN;
     } else if (stream != NULL) {
         code = ewi_net_addresses(stack->net, stream->inner, &here, &there);
     }
