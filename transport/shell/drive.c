@@ -15,6 +15,7 @@ bool ewi_shell_try(struct ewi_stack *stack)
         for (int pause = 0; pause < GUARD_PAUSES; pause++)
             ewi_relax();
     }
+    atomic_fetch_add_explicit(&stack->tries_lost, 1, memory_order_relaxed); /* a count */
     return false;
 }
 

@@ -78,11 +78,12 @@ struct shell_stream {
 };
 
 struct shell_counts {
-    uint64_t drives, tries_lost, ticks, covers, signals, arms, downs, frames_lost, reopens;
+    uint64_t drives, ticks, covers, signals, arms, downs, frames_lost, reopens;
 };
 
 struct ewi_stack {
     struct lock guard;
+    _Atomic uint64_t tries_lost; /* beside the guard */
     struct shell_settings settings;
     struct shell_counts counts;
     const struct device_ops *ops; /* of device; between two devices, of none: reopen.c */
