@@ -107,7 +107,7 @@ struct ewi_stack {
     struct capture capture;
 
     struct shell_stream *stream;
-    uint32_t streams_max, streams_used, streams_open, connections;
+    uint32_t streams_max, streams_used, streams_open;
     uint32_t first_free;              /* slot + 1 */
     uint32_t first_event, last_event; /* slot + 1 */
     uint32_t first_waiting;           /* slot + 1 */
