@@ -215,6 +215,7 @@ static void device_without_sleep_is_polled_by_the_reactor(void)
     listen_on(&duo);
     CHECK_EQ(b->ops->info(b->stack, &info), 0);
     CHECK(info.poll_interval_ns != 0 && info.reason[0] != '\0');
+    CHECK(strcmp(info.name, "wire") == 0 && strstr(info.device, WIRE) != NULL);
     duo.opener = connect_to(&duo);
     await_event(&duo, 0, duo.opener, STACK_CONNECTED, USER_OPENER);
     duo.accepted = accept_one(&duo);

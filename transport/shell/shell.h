@@ -86,6 +86,7 @@ struct ewi_stack {
     _Atomic uint64_t tries_lost; /* beside the guard */
     struct shell_settings settings;
     struct shell_counts counts;
+    const char *name; /* of the kind of device, whether it is shared or not */
     const struct device_ops *ops; /* of device; between two devices, of none: reopen.c */
     struct device *device;
     struct device_facts facts;
