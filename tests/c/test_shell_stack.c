@@ -296,6 +296,26 @@ static void second_stack_with_an_address_does_not_get_it(void)
     duo_close(&duo);
 }
 
+static uint16_t port_of(uint8_t seed)
+{
+    struct side side = open_side("device=wire:name=free\naddress=10.0.0.1/24\ndetect=off", 64, 0, seed);
+    struct stack_addr at = {.family = 4};
+    ewi_stream listener;
+
+    CHECK_EQ(side.ops->listen(side.stack, &at, 1, 0, &listener), 0);
+    CHECK_EQ(side.ops->addresses(side.stack, listener, &at, NULL), 0);
+    side.ops->close(side.stack);
+    CHECK(at.port >= 49152);
+    return at.port;
+}
+
+/* catches: a port that comes from the clock (stack.h: same seed, same run) */
+static void listeners_anywhere_have_ports_from_the_seed(void)
+{
+    CHECK_EQ(port_of(1), port_of(1));
+    CHECK(port_of(1) != port_of(2));
+}
+
 /* ---- connections that wait until an address is known to be free ---- */
 
 static ewi_stream connect_too_early(struct duo *duo)
@@ -500,6 +520,7 @@ int main(void)
     RUN(unreachable_and_foreign_addresses_are_refused);
     RUN(silent_peer_is_asked_and_given_up);
     RUN(second_stack_with_an_address_does_not_get_it);
+    RUN(listeners_anywhere_have_ports_from_the_seed);
     RUN(a_connection_that_waits_has_nothing_yet);
     RUN(a_connection_that_failed_while_it_waited_is_not_begun);
     RUN(failed_open_says_why_and_leaves_nothing_behind);

@@ -44,6 +44,7 @@ enum {
     SHELL_RETRY_NS = 20 * 1000,          /* a device that is full is tried again */
     SHELL_STUCK_NS = 200 * 1000 * 1000,  /* ... and what it did not take for so long is lost */
     SHELL_ROUNDS = 4,                    /* bursts in one drive */
+    SHELL_DRAWS = 4096,                  /* of ports, until none is free */
     SHELL_NOBODY = 0,
 };
 
@@ -142,7 +143,9 @@ void ewi_shell_forked(struct ewi_stack *stack);
 
 /* ---- parts ---- */
 
-/* shards.c: a connection whose packets come to this stack. -EADDRNOTAVAIL: not with this port, or no port. */
+/* shards.c: a dynamic port; nobody outside can tell the next one (RFC 6056 section 3.3.1). */
+uint16_t ewi_shell_draw_port(struct ewi_stack *stack);
+/* A connection whose packets come to this stack. -EADDRNOTAVAIL: not with this port, or no port. */
 int ewi_shell_begin(struct ewi_stack *stack, struct shell_stream *stream,
                     const struct stack_addr *local, const struct stack_addr *remote, uint64_t now);
 /* What the settings say of the device. */

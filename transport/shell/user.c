@@ -5,7 +5,7 @@
 #include "transport/shell/ask.h"
 #include "transport/shell/shell.h"
 
-enum { PORT_FIRST = 49152, PORT_TRIES = 4096, SPANS_MAX = 8 };
+enum { SPANS_MAX = 8 };
 
 /* ---- listen, connect, accept ---- */
 
@@ -22,11 +22,10 @@ static bool is_down(struct ewi_stack *stack, uint64_t now)
 static int listen_anywhere(struct ewi_stack *stack, struct stack_addr *local, uint32_t backlog,
                            uint64_t user, ewi_stream *out)
 {
-    uint16_t first = (uint16_t)(ewi_now_ns() / 1000 % (65536 - PORT_FIRST));
     int code = -EADDRINUSE;
 
-    for (uint32_t try = 0; try < PORT_TRIES && code == -EADDRINUSE; try++) {
-        local->port = (uint16_t)(PORT_FIRST + (first + try) % (65536 - PORT_FIRST));
+    for (int draw = 0; draw < SHELL_DRAWS && code == -EADDRINUSE; draw++) {
+        local->port = ewi_shell_draw_port(stack);
         code = ewi_net_listen(stack->net, local, backlog, user, out);
     }
     return code;
