@@ -467,6 +467,31 @@ static void close_resets_open_streams(void)
     duo_close(&duo);
 }
 
+/* catches: no more resets than fit one flush */
+static void close_resets_all_of_many_streams(void)
+{
+    enum { MANY = 300 };
+    struct duo duo = duo_on("", "", 512, 0);
+    struct side *b = &duo.side[1];
+    ewi_stream accepted[MANY];
+
+    listen_on(&duo);
+    for (int i = 0; i < MANY; i++) {
+        (void)connect_to(&duo);
+        accepted[i] = accept_one(&duo);
+        forget_events(&duo);
+    }
+    duo.side[0].ops->close(duo.side[0].stack);
+    duo.side[0].stack = NULL;
+    for (int turns = 0; turns < MANY; turns++) {
+        forget_events(&duo);
+        turn(&duo);
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK_EQ(b->ops->error(b->stack, accepted[i]), -ECONNRESET);
+    duo_close(&duo);
+}
+
 /* catches: packets that stay with the stack when all was read */
 static void buffers_come_back_when_they_were_read(void)
 {
@@ -525,6 +550,7 @@ int main(void)
     RUN(a_connection_that_failed_while_it_waited_is_not_begun);
     RUN(failed_open_says_why_and_leaves_nothing_behind);
     RUN(close_resets_open_streams);
+    RUN(close_resets_all_of_many_streams);
     RUN(buffers_come_back_when_they_were_read);
     RUN(forked_child_closes_only_its_own);
     CHECK_EQ(open_descriptors(), before);

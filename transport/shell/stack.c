@@ -296,7 +296,7 @@ int ewi_shell_open_shards(const struct device_ops *ops, const struct stack_optio
     return code;
 }
 
-/* Resets are on their way when the device goes. */
+/* Resets are on their way when the device goes, as far as it takes them. */
 static void abort_streams(struct ewi_stack *stack)
 {
     const uint64_t now = ewi_now_ns();
@@ -310,7 +310,8 @@ static void abort_streams(struct ewi_stack *stack)
             ewi_net_finish(stack->net, stream->inner, true, now);
         ewi_shell_close_fds(stack, stream);
     }
-    ewi_shell_flush(stack, now);
+    for (uint32_t sent = 0; sent <= stack->streams_used; sent += SHELL_FRAMES)
+        ewi_shell_flush(stack, now);
 }
 
 void ewi_shell_close(struct ewi_stack *stack)
