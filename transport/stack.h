@@ -87,7 +87,8 @@ struct stack_info {
     char reason[128];   /* why a capability is missing, for explain */
     uint32_t caps;      /* enum stack_caps */
     uint32_t streams, streams_max;
-    uint64_t poll_interval_ns; /* without STACK_WAKE: drive at least this often while streams are open */
+    uint64_t poll_interval_ns; /* its device cannot wake anybody: it is looked at so often while streams are open,
+                                * by wait_fd or, without STACK_WAKE, by whoever drives; 0: it can */
 };
 
 struct stack_options {
