@@ -10,11 +10,11 @@
  *            reopen    a device that is lost for good gives way to another, opened from the same text
  * Owner      one mapping: this struct, the streams, the chunks, the stack's block
  * Threads    send and recv_into try the guard for GUARD_TRIES and then say -EAGAIN: whoever has it drives
- *            for all. Everything else waits for it; it is held for a burst of packets at most.
+ *            for all. Everything else waits for it; it is held for SHELL_ROUNDS bursts at most.
  * Trust      see transport/net/net.h
  * Errors     negative errno; -ENETDOWN: the device has no carrier
  * Invariants I1  who goes to sleep has looked under the guard, and is signalled by whoever drives after.
- *            I2  an application that leaves is covered by the reactor's tick of TICK_NS; without drives
+ *            I2  an application that leaves is covered by the reactor's tick of SHELL_TICK_NS; without drives
  *                there is no tick. The reactor is whoever polled last: it arms before it sleeps.
  *            I3  every drive ends with ACKs and frames on their way.
  * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1);
