@@ -45,7 +45,8 @@ struct waitroom_poller {
     /* A last look while we are known to poll: true, there is something, do not sleep. It may change
      * which events of the descriptors are asked for. May be NULL. */
     bool (*look)(void *context, struct pollfd *fds);
-    /* What poll saw is dealt with before the others look. */
+    /* After each poll, before the others look: what it saw is dealt with. A wait whose time is up has seen
+     * nothing, and is told, too: whoever was asked to wake us hears that we are awake. */
     void (*seen)(void *context, const struct pollfd *fds, nfds_t count);
 };
 

@@ -11,8 +11,8 @@
  *            unchanged until `released` has reached it.
  * Threads    Nothing blocks, calls back, or allocates after open(). One thread at a time drives a
  *            stack, except: kick() from anywhere, and with STACK_PARALLEL send, recv_into, ready,
- *            released, shutdown, watch and stream_fd on distinct streams, and connect and accept,
- *            beside the driver. One thread at a time uses one stream in each direction.
+ *            released, error, shutdown, watch, stream_fd and stream_arm on distinct streams, and
+ *            connect and accept, beside the driver. One thread at a time uses one stream in each direction.
  * Trust      Bytes, addresses and lengths that arrive are hostile. The caller is not.
  * Errors     negative errno. -EAGAIN: nothing now. A stream that failed keeps answering the same
  *            error until it is closed; recv_into gives what had arrived first. -ENOTSUP: this
@@ -87,7 +87,8 @@ struct stack_info {
     char reason[128];   /* why a capability is missing, for explain */
     uint32_t caps;      /* enum stack_caps */
     uint32_t streams, streams_max;
-    uint64_t poll_interval_ns; /* without STACK_WAKE: drive at least this often while streams are open */
+    uint64_t poll_interval_ns; /* 0: the device wakes who sleeps. Else it is looked at so often while streams
+                                * are open: wait_fd wakes for it or, without STACK_WAKE, the caller drives */
 };
 
 struct stack_options {

@@ -119,6 +119,22 @@ static void link_and_limits_are_told(void)
     duo_close(&duo);
 }
 
+static void calls_that_find_another_driving_are_counted(void)
+{
+    struct duo duo = duo_open();
+    char byte;
+
+    ask(&duo, 0, "stats");
+    CHECK(says("{\"name\":\"tries_lost\",\"value\":0,"));
+    ewi_shell_enter(duo.side[0].stack);
+    CHECK_EQ(recv_once(&duo, 0, &byte, 1), -EAGAIN);
+    CHECK_EQ(send_text(&duo, 0, "x"), -EAGAIN);
+    ewi_lock_give(&duo.side[0].stack->guard);
+    ask(&duo, 0, "stats");
+    CHECK(says("{\"name\":\"tries_lost\",\"value\":2,"));
+    duo_close(&duo);
+}
+
 /* catches: a row lost or doubled where a page ends; half a line */
 static void a_long_table_comes_in_pages(void)
 {
@@ -359,6 +375,7 @@ int main(void)
     snprintf(path, sizeof(path), "%s/file.pcap", folder);
     RUN(a_connection_is_told_from_both_ends);
     RUN(link_and_limits_are_told);
+    RUN(calls_that_find_another_driving_are_counted);
     RUN(a_long_table_comes_in_pages);
     RUN(a_wrong_question_is_none);
     RUN(a_ping_is_answered);

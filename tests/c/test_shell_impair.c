@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "tests/c/harness.h"
+#include "tests/shell/impair.h"
 #include "tests/shell/wire.h"
-#include "transport/shell/impair.h"
 
 enum { FRAMES = 2000, BYTES = 100, MS = 1000000 };
 
@@ -28,7 +28,7 @@ static void begin(uint64_t seed, struct impair_lane bad)
     now = 0;
     one = open_end();
     other = open_end();
-    CHECK_EQ(ewi_impair_wrap(&wire_device, one, &options, &ops, &wrapped), 0);
+    CHECK_EQ(impair_wrap(&wire_device, one, &options, &ops, &wrapped), 0);
 }
 
 static void end(void)
@@ -82,9 +82,9 @@ static struct result run(uint64_t seed, struct impair_lane bad, uint32_t frames)
     bool damaged;
 
     begin(seed, bad);
-    for (uint32_t i = 0; i < frames || ewi_impair_deadline(wrapped) != UINT64_MAX; i++) {
+    for (uint32_t i = 0; i < frames || impair_deadline(wrapped) != UINT64_MAX; i++) {
         now += MS / 100;
-        ewi_impair_set_time(wrapped, now);
+        impair_set_time(wrapped, now);
         if (i < frames)
             send(i);
         while ((number = take(&damaged)) >= 0) {
@@ -155,12 +155,12 @@ static void a_delayed_frame_comes_at_its_time(void)
 
     begin(8, (struct impair_lane){.delay_ns = 5 * MS});
     send(1);
-    CHECK_EQ(ewi_impair_deadline(wrapped), 5 * MS);
-    ewi_impair_set_time(wrapped, 5 * MS - 1);
+    CHECK_EQ(impair_deadline(wrapped), 5 * MS);
+    impair_set_time(wrapped, 5 * MS - 1);
     CHECK_EQ(take(&damaged), -1);
-    ewi_impair_set_time(wrapped, 5 * MS);
+    impair_set_time(wrapped, 5 * MS);
     CHECK_EQ(take(&damaged), 1);
-    CHECK(ewi_impair_deadline(wrapped) == UINT64_MAX);
+    CHECK(impair_deadline(wrapped) == UINT64_MAX);
     end();
 }
 
@@ -173,7 +173,7 @@ static void a_slow_link_takes_the_time_of_the_bytes(void)
     for (uint32_t i = 0; i < 20; i++)
         send(i);
     for (int step = 1; step <= 20; step++) {
-        ewi_impair_set_time(wrapped, (uint64_t)step * 10 * MS);
+        impair_set_time(wrapped, (uint64_t)step * 10 * MS);
         while (take(&damaged) >= 0)
             arrived += 1;
         CHECK_EQ(arrived, step);
@@ -188,7 +188,7 @@ static void a_full_lane_loses_and_counts(void)
     begin(10, (struct impair_lane){.delay_ns = MS});
     for (uint32_t i = 0; i < 200; i++)
         send(i);
-    ewi_impair_counts(wrapped, &out, &in);
+    impair_counts(wrapped, &out, &in);
     CHECK(out.full == 200 - 128 && in.full == 0);
     end();
 }
@@ -203,7 +203,7 @@ static void a_device_that_takes_nothing_loses_nothing(void)
         send(i);
     CHECK_EQ(take(&damaged), -1);
     wire_set_full("i", 0, false);
-    ewi_impair_set_time(wrapped, 1);
+    impair_set_time(wrapped, 1);
     for (uint32_t i = 0; i < 50; i++)
         CHECK_EQ(take(&damaged), i);
     end();
@@ -218,7 +218,7 @@ static void what_comes_in_is_delayed_and_kept_in_slots(void)
 
     one = open_end();
     other = open_end();
-    CHECK_EQ(ewi_impair_wrap(&wire_device, one, &options, &ops, &wrapped), 0);
+    CHECK_EQ(impair_wrap(&wire_device, one, &options, &ops, &wrapped), 0);
     for (int i = 0; i < 6; i++) {
         CHECK_EQ(wire_device.arm(other, &frame, 1), 1);
         memset(frame.room, i, BYTES);
@@ -226,7 +226,7 @@ static void what_comes_in_is_delayed_and_kept_in_slots(void)
         CHECK_EQ(wire_device.transmit(other, &frame, 1), 1);
     }
     CHECK_EQ(ops->receive(wrapped, packets, 8), 0);
-    ewi_impair_set_time(wrapped, MS);
+    impair_set_time(wrapped, MS);
     CHECK_EQ(ops->receive(wrapped, packets, 8), 4); /* two found no slot */
     CHECK(packets[3].data[0] == 3 && packets[3].charge >= packets[3].bytes);
     ref = packets[3].ref;
@@ -240,9 +240,9 @@ static void slots_out_of_range_are_refused(void)
     struct impair_options options = {.slots = 0};
 
     one = open_end();
-    CHECK_EQ(ewi_impair_wrap(&wire_device, one, &options, &ops, &wrapped), -EINVAL);
+    CHECK_EQ(impair_wrap(&wire_device, one, &options, &ops, &wrapped), -EINVAL);
     options.slots = IMPAIR_SLOTS_MAX + 1;
-    CHECK_EQ(ewi_impair_wrap(&wire_device, one, &options, &ops, &wrapped), -EINVAL);
+    CHECK_EQ(impair_wrap(&wire_device, one, &options, &ops, &wrapped), -EINVAL);
     wire_device.close(one);
 }
 

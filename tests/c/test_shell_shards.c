@@ -337,6 +337,7 @@ static void a_port_whose_answers_go_elsewhere_is_refused(void)
 static void each_says_which_it_is(void)
 {
     char answer[65536], want[64];
+    struct stack_info info;
 
     open_all("", "detect=off");
     for (uint32_t i = 0; i < SHARDS; i++) {
@@ -352,6 +353,8 @@ static void each_says_which_it_is(void)
         answer[bytes] = '\0';
         snprintf(want, sizeof(want), "\"name\":\"shard\",\"value\":%u", i);
         CHECK(strstr(answer, want) != NULL);
+        CHECK_EQ(side->ops->info(side->stack, &info), 0);
+        CHECK(strcmp(info.name, "wire") == 0); /* not who shares it */
     }
     close_all();
 }

@@ -128,6 +128,26 @@ static void full_device_loses_nothing(void)
     duo_close(&duo);
 }
 
+/* Who waited for the guard comes with an older now than whoever had it.
+ * catches: a difference of times that wraps, and frames that are lost by it */
+static void an_older_now_loses_no_frames(void)
+{
+    struct duo duo = duo_open();
+    struct side *a = &duo.side[0];
+    uint64_t older = ewi_now_ns() - MS;
+
+    wire_set_full(WIRE, 0, true);
+    CHECK_EQ(send_text(&duo, 0, "now"), 3);
+    CHECK(a->stack->frames_left != 0);
+    ewi_shell_enter(a->stack);
+    ewi_shell_flush(a->stack, older);
+    ewi_lock_give(&a->stack->guard);
+    CHECK_EQ(a->stack->counts.frames_lost, 0);
+    wire_set_full(WIRE, 0, false);
+    expect_text(&duo, 1, "now");
+    duo_close(&duo);
+}
+
 /* catches: a device that is never given up, or frames that are lost for good */
 static void device_that_is_full_for_long_loses_frames_and_tcp_repairs_it(void)
 {
@@ -195,6 +215,7 @@ static void device_without_sleep_is_polled_by_the_reactor(void)
     listen_on(&duo);
     CHECK_EQ(b->ops->info(b->stack, &info), 0);
     CHECK(info.poll_interval_ns != 0 && info.reason[0] != '\0');
+    CHECK(strcmp(info.name, "wire") == 0 && strstr(info.device, WIRE) != NULL);
     duo.opener = connect_to(&duo);
     await_event(&duo, 0, duo.opener, STACK_CONNECTED, USER_OPENER);
     duo.accepted = accept_one(&duo);
@@ -272,6 +293,99 @@ static void second_stack_with_an_address_does_not_get_it(void)
     CHECK(b->ops->connect(b->stack, NULL, &duo.address, 0, ewi_now_ns(), &stream) < 0);
     CHECK_EQ(ewi_net_address_state(duo.side[0].stack->net, duo.side[0].stack->port, &twice),
              NET_ADDRESS_GOOD);
+    duo_close(&duo);
+}
+
+static uint16_t port_of(uint8_t seed)
+{
+    struct side side = open_side("device=wire:name=free\naddress=10.0.0.1/24\ndetect=off", 64, 0, seed);
+    struct stack_addr at = {.family = 4};
+    ewi_stream listener;
+
+    CHECK_EQ(side.ops->listen(side.stack, &at, 1, 0, &listener), 0);
+    CHECK_EQ(side.ops->addresses(side.stack, listener, &at, NULL), 0);
+    side.ops->close(side.stack);
+    CHECK(at.port >= 49152);
+    return at.port;
+}
+
+/* catches: a port that comes from the clock (stack.h: same seed, same run) */
+static void listeners_anywhere_have_ports_from_the_seed(void)
+{
+    CHECK_EQ(port_of(1), port_of(1));
+    CHECK(port_of(1) != port_of(2));
+}
+
+/* ---- connections that wait until an address is known to be free ---- */
+
+static ewi_stream connect_too_early(struct duo *duo)
+{
+    ewi_stream stream;
+
+    *duo = duo_of_wire("detect=on", "", 64, 0);
+    listen_on(duo);
+    stream = duo->opener = connect_to(duo);
+    CHECK(duo->side[0].stack->stream[(uint32_t)stream].is_waiting);
+    return stream;
+}
+
+static void until_settled(struct duo *duo)
+{
+    uint64_t end = ewi_now_ns() + WAIT_NS;
+
+    while (ewi_shell_is_settling(duo->side[0].stack)) {
+        CHECK(ewi_now_ns() < end);
+        forget_events(duo);
+        turn(duo);
+    }
+}
+
+/* catches: -ESTALE for a stream that is not stale */
+static void a_connection_that_waits_has_nothing_yet(void)
+{
+    struct duo duo;
+    ewi_stream stream = connect_too_early(&duo);
+    struct side *a = &duo.side[0];
+    struct stack_addr local;
+    char byte;
+
+    CHECK_EQ(a->ops->ready(a->stack, stream), 0);
+    CHECK_EQ(a->ops->error(a->stack, stream), 0);
+    CHECK_EQ(recv_once(&duo, 0, &byte, 1), -EAGAIN);
+    CHECK_EQ(send_text(&duo, 0, "x"), -EAGAIN);
+    CHECK_EQ(a->ops->shutdown(a->stack, stream), -ENOTCONN);
+    CHECK_EQ(a->ops->addresses(a->stack, stream, &local, NULL), -ENOTCONN);
+    await_event(&duo, 0, stream, STACK_CONNECTED, USER_OPENER);
+    duo.accepted = accept_one(&duo);
+    CHECK_EQ(send_text(&duo, 0, "x"), 1);
+    expect_text(&duo, 1, "x");
+    duo_close(&duo);
+}
+
+/* catches: a connection that is begun for nobody, an error that changes */
+static void a_connection_that_failed_while_it_waited_is_not_begun(void)
+{
+    struct duo duo;
+    ewi_stream stream = connect_too_early(&duo), none;
+    struct side *a = &duo.side[0], *b = &duo.side[1];
+    char byte;
+
+    CHECK_EQ(a->ops->break_off(a->stack, stream), 0);
+    until_settled(&duo);
+    run_for(&duo, 20 * MS);
+    CHECK_EQ(a->stack->stream[(uint32_t)stream].inner, 0);
+    CHECK_EQ(b->ops->accept(b->stack, duo.listener, 0, &none), -EAGAIN);
+    CHECK_EQ(a->ops->error(a->stack, stream), -ECONNABORTED);
+    CHECK_EQ(a->ops->finish(a->stack, stream, true, ewi_now_ns()), 0);
+    await_event(&duo, 0, stream, STACK_CLOSED, USER_OPENER);
+    duo_close(&duo);
+
+    stream = connect_too_early(&duo);
+    wire_set_carrier(WIRE, false);
+    duo.side[0].stack->patient_until = 0;
+    await_event(&duo, 0, stream, STACK_FAILED, USER_OPENER);
+    CHECK_EQ(recv_once(&duo, 0, &byte, 1), -ENETDOWN);
+    CHECK_EQ(send_text(&duo, 0, "x"), -ENETDOWN);
     duo_close(&duo);
 }
 
@@ -353,6 +467,31 @@ static void close_resets_open_streams(void)
     duo_close(&duo);
 }
 
+/* catches: no more resets than fit one flush */
+static void close_resets_all_of_many_streams(void)
+{
+    enum { MANY = 300 };
+    struct duo duo = duo_on("", "", 512, 0);
+    struct side *b = &duo.side[1];
+    ewi_stream accepted[MANY];
+
+    listen_on(&duo);
+    for (int i = 0; i < MANY; i++) {
+        (void)connect_to(&duo);
+        accepted[i] = accept_one(&duo);
+        forget_events(&duo);
+    }
+    duo.side[0].ops->close(duo.side[0].stack);
+    duo.side[0].stack = NULL;
+    for (int turns = 0; turns < MANY; turns++) {
+        forget_events(&duo);
+        turn(&duo);
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK_EQ(b->ops->error(b->stack, accepted[i]), -ECONNRESET);
+    duo_close(&duo);
+}
+
 /* catches: packets that stay with the stack when all was read */
 static void buffers_come_back_when_they_were_read(void)
 {
@@ -399,14 +538,19 @@ int main(void)
     RUN(chunks_come_back_with_their_stream);
     RUN(more_streams_than_there_may_be_are_refused);
     RUN(full_device_loses_nothing);
+    RUN(an_older_now_loses_no_frames);
     RUN(device_that_is_full_for_long_loses_frames_and_tcp_repairs_it);
     RUN(lost_carrier_fails_all_streams_and_comes_back);
     RUN(device_without_sleep_is_polled_by_the_reactor);
     RUN(unreachable_and_foreign_addresses_are_refused);
     RUN(silent_peer_is_asked_and_given_up);
     RUN(second_stack_with_an_address_does_not_get_it);
+    RUN(listeners_anywhere_have_ports_from_the_seed);
+    RUN(a_connection_that_waits_has_nothing_yet);
+    RUN(a_connection_that_failed_while_it_waited_is_not_begun);
     RUN(failed_open_says_why_and_leaves_nothing_behind);
     RUN(close_resets_open_streams);
+    RUN(close_resets_all_of_many_streams);
     RUN(buffers_come_back_when_they_were_read);
     RUN(forked_child_closes_only_its_own);
     CHECK_EQ(open_descriptors(), before);

@@ -6,7 +6,7 @@
 enum { STREAMS = 3, STREAM_BYTES = 1 << 20, PIECE_MAX = 40000 };
 
 /* One direction of one stream. A full duplex stream has two threads on each side; only one at a time sleeps
- * on its descriptor, as threads of a channel do (transport/channel/waitroom.h). */
+ * on its descriptor, as threads of a channel do (shm/waitroom.h). */
 struct end {
     pthread_mutex_t poller;
     _Atomic uint64_t moved;

@@ -253,6 +253,20 @@ static void the_deadline_of_poll_is_kept(void)
     ew_context_close(context);
 }
 
+/* catches: what cannot sleep said to sleep, since nobody has to poll it */
+static void what_looks_by_itself_says_how_often(void)
+{
+    static const struct fabric_kind looks = {"ew_stack_plain", "test,looks"};
+    ew_context *context;
+
+    kind = &looks;
+    CHECK_EQ(open_on("rack", "", -1, &context), EW_OK);
+    CHECK_EQ(fabric_of(context).poll_interval_ns, 1000 * 1000);
+    CHECK(strstr(fabric_of(context).reason, "cannot sleep") != NULL);
+    ew_context_close(context);
+    kind = kinds;
+}
+
 /* catches: a device that cannot sleep and is not looked at, or is although nothing is open */
 static void what_cannot_sleep_is_polled_while_streams_are_open(void)
 {
@@ -289,5 +303,6 @@ int main(int argc, char **argv)
     EACH_KIND(a_device_that_is_lost_for_good_is_opened_again);
     RUN(the_deadline_of_poll_is_kept);
     RUN(what_cannot_sleep_is_polled_while_streams_are_open);
+    RUN(what_looks_by_itself_says_how_often);
     return rmdir(directory);
 }

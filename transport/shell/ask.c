@@ -265,6 +265,7 @@ static int64_t ask_list(struct ewi_stack *stack, const struct list *list, const 
 struct stats {
     struct net_counters net;
     struct shell_counts shell;
+    uint64_t tries_lost;
 };
 
 static void take_stats(struct ewi_stack *stack, struct stats *out)
@@ -273,6 +274,7 @@ static void take_stats(struct ewi_stack *stack, struct stats *out)
     out->net = *ewi_net_counters(stack->net);
     out->shell = stack->counts;
     ewi_lock_give(&stack->guard);
+    out->tries_lost = atomic_load_explicit(&stack->tries_lost, memory_order_relaxed); /* a count */
 }
 
 static void put_count(struct text *text, const char *name, uint64_t value, const char *meaning)
@@ -293,7 +295,7 @@ static int64_t ask_stats(struct ewi_stack *stack, struct text *text)
     for (uint32_t i = 0; (name = ewi_net_counters_name(i)) != NULL; i++)
         put_count(text, name->name, ewi_net_counters_value(&stats.net, i), name->text);
     put_count(text, "drives", stats.shell.drives, "times that somebody drove the stack");
-    put_count(text, "tries_lost", stats.shell.tries_lost, "calls that found another thread driving");
+    put_count(text, "tries_lost", stats.tries_lost, "calls that found another thread driving");
     put_count(text, "ticks", stats.shell.ticks, "looks by the reactor while an application drives");
     put_count(text, "covers", stats.shell.covers, "times that the reactor took over from one");
     put_count(text, "signals", stats.shell.signals, "sleeping threads that were woken");

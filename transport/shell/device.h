@@ -82,7 +82,7 @@ struct device_ops {
     int (*sleep_arm)(struct device *device);  /* 1: something is there, or came meanwhile: not armed */
     void (*sleep_disarm)(struct device *device);
 
-    bool (*carrier)(struct device *device);   /* the link is up; cheap enough for every poll */
+    bool (*carrier)(struct device *device);   /* the link is up; may cost a system call */
     void (*counts)(struct device *device, struct device_counts *out);
     /* In the child of a fork: close()s descriptors, frees nothing. */
     void (*forked)(struct device *device);

@@ -15,6 +15,7 @@ bool ewi_shell_try(struct ewi_stack *stack)
         for (int pause = 0; pause < GUARD_PAUSES; pause++)
             ewi_relax();
     }
+    atomic_fetch_add_explicit(&stack->tries_lost, 1, memory_order_relaxed); /* a count */
     return false;
 }
 
@@ -93,7 +94,7 @@ static bool push(struct ewi_stack *stack, uint32_t filled, uint64_t now)
         stack->frames[i] = stack->frames[i + taken];
         stack->frames[i + taken].room = NULL;
     }
-    if (left != 0 && now - stack->frames_since >= SHELL_STUCK_NS) {
+    if (left != 0 && now >= stack->frames_since + SHELL_STUCK_NS) { /* now may be the older one */
         stack->counts.frames_lost += left;
         left = 0;
     }

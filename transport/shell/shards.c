@@ -1,4 +1,5 @@
-/* Connections of a stack that shares its device: their answers have to come here. */
+/* Ports that the shell chooses, and connections of a stack that shares its device: their answers have to come
+ * here. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,7 +8,7 @@
 #include "transport/siphash.h"
 
 /* RFC 6335 section 6: 49152 .. 65535. */
-enum { DYNAMIC_FIRST = 49152, DYNAMIC_COUNT = 16384, DRAWS = 4096 };
+enum { DYNAMIC_FIRST = 49152, DYNAMIC_COUNT = 16384 };
 
 static bool is_any(const struct stack_addr *at)
 {
@@ -16,8 +17,7 @@ static bool is_any(const struct stack_addr *at)
     return memcmp(at->ip, any, at->family == 4 ? 4 : 16) == 0;
 }
 
-/* Nobody outside can tell the next one (RFC 6056 section 3.3.1). */
-static uint16_t draw_port(struct ewi_stack *stack)
+uint16_t ewi_shell_draw_port(struct ewi_stack *stack)
 {
     uint64_t number = stack->ports_drawn++;
 
@@ -36,10 +36,10 @@ static int begin_on_some_port(struct ewi_stack *stack, struct shell_stream *stre
 {
     const uint64_t slot = (uint64_t)(stream - stack->stream);
 
-    for (int draw = 0; draw < DRAWS; draw++) {
+    for (int draw = 0; draw < SHELL_DRAWS; draw++) {
         int code = -EADDRINUSE;
 
-        local->port = draw_port(stack);
+        local->port = ewi_shell_draw_port(stack);
         if (is_here(stack, local, remote))
             code = ewi_net_connect(stack->net, local, remote, slot, now, &stream->inner);
         if (code != -EADDRINUSE)

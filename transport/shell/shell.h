@@ -10,11 +10,11 @@
  *            reopen    a device that is lost for good gives way to another, opened from the same text
  * Owner      one mapping: this struct, the streams, the chunks, the stack's block
  * Threads    send and recv_into try the guard for GUARD_TRIES and then say -EAGAIN: whoever has it drives
- *            for all. Everything else waits for it; it is held for a burst of packets at most.
+ *            for all. Everything else waits for it; it is held for SHELL_ROUNDS bursts at most.
  * Trust      see transport/net/net.h
  * Errors     negative errno; -ENETDOWN: the device has no carrier
  * Invariants I1  who goes to sleep has looked under the guard, and is signalled by whoever drives after.
- *            I2  an application that leaves is covered by the reactor's tick of TICK_NS; without drives
+ *            I2  an application that leaves is covered by the reactor's tick of SHELL_TICK_NS; without drives
  *                there is no tick. The reactor is whoever polled last: it arms before it sleeps.
  *            I3  every drive ends with ACKs and frames on their way.
  * Ordering   the guard; wants_room is a hint, looked at under the guard before any sleep (I1);
@@ -44,6 +44,7 @@ enum {
     SHELL_RETRY_NS = 20 * 1000,          /* a device that is full is tried again */
     SHELL_STUCK_NS = 200 * 1000 * 1000,  /* ... and what it did not take for so long is lost */
     SHELL_ROUNDS = 4,                    /* bursts in one drive */
+    SHELL_DRAWS = 4096,                  /* of ports, until none is free */
     SHELL_NOBODY = 0,
 };
 
@@ -78,13 +79,15 @@ struct shell_stream {
 };
 
 struct shell_counts {
-    uint64_t drives, tries_lost, ticks, covers, signals, arms, downs, frames_lost, reopens;
+    uint64_t drives, ticks, covers, signals, arms, downs, frames_lost, reopens;
 };
 
 struct ewi_stack {
     struct lock guard;
+    _Atomic uint64_t tries_lost; /* beside the guard */
     struct shell_settings settings;
     struct shell_counts counts;
+    const char *name; /* of the kind of device, whether it is shared or not */
     const struct device_ops *ops; /* of device; between two devices, of none: reopen.c */
     struct device *device;
     struct device_facts facts;
@@ -106,7 +109,7 @@ struct ewi_stack {
     struct capture capture;
 
     struct shell_stream *stream;
-    uint32_t streams_max, streams_used, streams_open, connections;
+    uint32_t streams_max, streams_used, streams_open;
     uint32_t first_free;              /* slot + 1 */
     uint32_t first_event, last_event; /* slot + 1 */
     uint32_t first_waiting;           /* slot + 1 */
@@ -140,7 +143,9 @@ void ewi_shell_forked(struct ewi_stack *stack);
 
 /* ---- parts ---- */
 
-/* shards.c: a connection whose packets come to this stack. -EADDRNOTAVAIL: not with this port, or no port. */
+/* shards.c: a dynamic port; nobody outside can tell the next one (RFC 6056 section 3.3.1). */
+uint16_t ewi_shell_draw_port(struct ewi_stack *stack);
+/* A connection whose packets come to this stack. -EADDRNOTAVAIL: not with this port, or no port. */
 int ewi_shell_begin(struct ewi_stack *stack, struct shell_stream *stream,
                     const struct stack_addr *local, const struct stack_addr *remote, uint64_t now);
 /* What the settings say of the device. */

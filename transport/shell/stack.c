@@ -203,7 +203,7 @@ static void draw_key(struct ewi_stack *stack, const uint8_t *seed)
     }
 }
 
-static struct ewi_stack *make_for(const struct shell_settings *settings,
+static struct ewi_stack *make_for(const char *name, const struct shell_settings *settings,
                                   const struct stack_options *options, uint32_t shard, char *reason)
 {
     uint8_t seed[SEED_BYTES];
@@ -217,6 +217,7 @@ static struct ewi_stack *make_for(const struct shell_settings *settings,
                          settings->streams);
         return NULL;
     }
+    stack->name = name;
     stack->patient_until = ewi_now_ns() + SHELL_MEET_NS;
     stack->silence_ns = options->silence_ns;
     memcpy(&stack->device_seed, seed, sizeof(stack->device_seed));
@@ -278,7 +279,7 @@ int ewi_shell_open_shards(const struct device_ops *ops, const struct stack_optio
     if (code == 0 && (shards == 0 || shards > STEER_SHARDS_MAX))
         code = ewi_shell_refuse(reason, -EINVAL, "%u shards: want 1..%d", shards, STEER_SHARDS_MAX);
     while (code == 0 && made < shards) {
-        stacks[made] = make_for(&settings, options, made, reason);
+        stacks[made] = make_for(ops->name, &settings, options, made, reason);
         code = stacks[made] == NULL ? -ENOMEM : 0;
         made += code == 0;
     }
@@ -295,7 +296,7 @@ int ewi_shell_open_shards(const struct device_ops *ops, const struct stack_optio
     return code;
 }
 
-/* Resets are on their way when the device goes. */
+/* Resets are on their way when the device goes, as far as it takes them. */
 static void abort_streams(struct ewi_stack *stack)
 {
     const uint64_t now = ewi_now_ns();
@@ -309,7 +310,8 @@ static void abort_streams(struct ewi_stack *stack)
             ewi_net_finish(stack->net, stream->inner, true, now);
         ewi_shell_close_fds(stack, stream);
     }
-    ewi_shell_flush(stack, now);
+    for (uint32_t sent = 0; sent <= stack->streams_used; sent += SHELL_FRAMES)
+        ewi_shell_flush(stack, now);
 }
 
 void ewi_shell_close(struct ewi_stack *stack)
@@ -354,7 +356,7 @@ int ewi_shell_info(struct ewi_stack *stack, struct stack_info *out)
                                .streams = stack->streams_open,
                                .streams_max = stack->streams_max};
     ewi_lock_give(&stack->guard);
-    snprintf(out->name, sizeof(out->name), "%s", "dpdk");
+    snprintf(out->name, sizeof(out->name), "%s", stack->name);
     snprintf(out->device, sizeof(out->device), "%.23s %.23s", facts.driver, facts.name);
     if (lost != 0)
         snprintf(out->reason, sizeof(out->reason),

@@ -564,15 +564,8 @@ int ewi_steer_open(const struct device_ops *ops, const struct device_options *op
     return failed;
 }
 
-static int steer_open(const struct device_options *options, struct device **out)
-{
-    (void)options, (void)out;
-    return -ENOTSUP; /* ewi_steer_open gives all of them at once */
-}
-
 const struct device_ops ewi_steer_device = {
     .name = "steer",
-    .open = steer_open,
     .close = steer_close,
     .facts = steer_facts,
     .receive = steer_receive,

@@ -34,7 +34,7 @@ enum { STEER_SHARDS_MAX = 8, STEER_QUEUE = 1024, STEER_COPIES = 64, STEER_COPY_B
 /* Opens `ops` with options, once, and gives its ends. */
 int ewi_steer_open(const struct device_ops *ops, const struct device_options *options,
                    uint32_t shards, struct device **ends);
-extern const struct device_ops ewi_steer_device; /* of the ends; open: -ENOTSUP */
+extern const struct device_ops ewi_steer_device; /* of the ends; no open */
 
 /* Of a flow, seen from either side. */
 uint32_t ewi_steer_shard(const struct stack_addr *local, const struct stack_addr *remote,

@@ -49,7 +49,6 @@ struct shell_stream *ewi_shell_claim(struct ewi_stack *stack, enum shell_kind ki
     stream->since_ns = ewi_now_ns();
     stream->bell_fd = stream->sleep_fd = -1;
     stack->streams_open += 1;
-    stack->connections += kind == SHELL_CONNECTION;
     return stream;
 }
 
@@ -57,7 +56,6 @@ void ewi_shell_free(struct ewi_stack *stack, struct shell_stream *stream)
 {
     ewi_shell_close_fds(stack, stream);
     stack->streams_open -= 1;
-    stack->connections -= stream->kind == SHELL_CONNECTION;
     stream->kind = SHELL_FREE;
     stream->next_free = stack->first_free;
     stack->first_free = slot_of(stack, stream) + 1;

@@ -5,7 +5,7 @@
 #include "transport/shell/ask.h"
 #include "transport/shell/shell.h"
 
-enum { PORT_FIRST = 49152, PORT_TRIES = 4096, SPANS_MAX = 8 };
+enum { SPANS_MAX = 8 };
 
 /* ---- listen, connect, accept ---- */
 
@@ -22,11 +22,10 @@ static bool is_down(struct ewi_stack *stack, uint64_t now)
 static int listen_anywhere(struct ewi_stack *stack, struct stack_addr *local, uint32_t backlog,
                            uint64_t user, ewi_stream *out)
 {
-    uint16_t first = (uint16_t)(ewi_now_ns() / 1000 % (65536 - PORT_FIRST));
     int code = -EADDRINUSE;
 
-    for (uint32_t try = 0; try < PORT_TRIES && code == -EADDRINUSE; try++) {
-        local->port = (uint16_t)(PORT_FIRST + (first + try) % (65536 - PORT_FIRST));
+    for (int draw = 0; draw < SHELL_DRAWS && code == -EADDRINUSE; draw++) {
+        local->port = ewi_shell_draw_port(stack);
         code = ewi_net_listen(stack->net, local, backlog, user, out);
     }
     return code;
@@ -164,6 +163,8 @@ static int64_t send_spans(struct ewi_stack *stack, struct shell_stream *stream,
 {
     int64_t done = 0, taken = 1;
 
+    if (stream->is_waiting)
+        return -EAGAIN;
     for (uint32_t i = 0; i < count; i++) {
         struct stack_span rest = spans[i];
 
@@ -256,8 +257,10 @@ static int64_t receive_now(struct ewi_stack *stack, struct shell_stream *stream,
 {
     int64_t got;
 
-    if (stream->is_broken)
+    if (stream->is_broken || (stream->inner == 0 && stream->error != 0))
         return stream->error;
+    if (stream->is_waiting)
+        return -EAGAIN;
     got = ewi_net_recv_into(stack->net, stream->inner, rooms, count);
     return got == -EAGAIN && stream->error != 0 ? stream->error : got;
 }
@@ -323,7 +326,9 @@ static int shell_shutdown(struct ewi_stack *stack, ewi_stream handle)
 
     ewi_shell_enter(stack);
     stream = ewi_shell_find(stack, handle);
-    if (stream != NULL)
+    if (stream != NULL && stream->is_waiting)
+        code = -ENOTCONN;
+    else if (stream != NULL)
         code = stream->error != 0 ? stream->error : ewi_net_shutdown(stack->net, stream->inner);
     ewi_shell_leave(stack, ewi_now_ns());
     return code;
@@ -412,6 +417,8 @@ static int shell_addresses(struct ewi_stack *stack, ewi_stream handle, struct st
     if (stream != NULL && stream->kind == SHELL_LISTENER) {
         here = stream->local;
         code = remote == NULL ? 0 : -ENOTCONN;
+    } else if (stream != NULL && stream->inner == 0) { /* it waits, or could not be begun */
+        code = -ENOTCONN;
     } else if (stream != NULL) {
         code = ewi_net_addresses(stack->net, stream->inner, &here, &there);
     }

@@ -55,13 +55,14 @@ void ewi_shell_forget_waiting(struct ewi_stack *stack, struct shell_stream *stre
 static void start(struct ewi_stack *stack, struct shell_stream *stream, uint64_t now)
 {
     const struct stack_addr *local = stream->local.family == 0 ? NULL : &stream->local;
-    int code = ewi_shell_begin(stack, stream, local, &stream->remote, now);
+    int code;
 
     ewi_shell_forget_waiting(stack, stream);
-    if (code == 0) {
-        (void)ewi_net_watch(stack->net, stream->inner, STACK_READABLE | STACK_WRITABLE);
+    if (stream->error != 0)
+        return; /* it has failed meanwhile, and that stays */
+    code = ewi_shell_begin(stack, stream, local, &stream->remote, now);
+    if (code == 0)
         return;
-    }
     stream->error = ewi_shell_lost_address(stack) != 0 ? -EADDRINUSE : code;
     ewi_shell_tell(stack, stream, STACK_FAILED);
 }

@@ -1,4 +1,4 @@
-#include "transport/shell/impair.h"
+#include "tests/shell/impair.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -268,7 +268,7 @@ static int sleep_fd(struct device *device)
 
 static int sleep_arm(struct device *device)
 {
-    return ewi_impair_deadline(device) <= device->now ? 1
+    return impair_deadline(device) <= device->now ? 1
                                                       : device->inner_ops->sleep_arm(device->inner);
 }
 
@@ -326,7 +326,7 @@ static void set_facts(struct device *device, const struct impair_options *option
         device->facts.caps &= NET_PORT_ETHERNET;
 }
 
-int ewi_impair_wrap(const struct device_ops *inner_ops, struct device *inner,
+int impair_wrap(const struct device_ops *inner_ops, struct device *inner,
                     const struct impair_options *options, const struct device_ops **ops,
                     struct device **out)
 {
@@ -371,13 +371,13 @@ int ewi_impair_wrap(const struct device_ops *inner_ops, struct device *inner,
     return 0;
 }
 
-void ewi_impair_set_time(struct device *device, uint64_t now)
+void impair_set_time(struct device *device, uint64_t now)
 {
     device->now = now > device->now ? now : device->now;
     send_due(device);
 }
 
-uint64_t ewi_impair_deadline(const struct device *device)
+uint64_t impair_deadline(const struct device *device)
 {
     const struct slot *out = first(device, &device->out), *in = first(device, &device->in);
     uint64_t at = out != NULL ? out->at : UINT64_MAX;
@@ -385,7 +385,7 @@ uint64_t ewi_impair_deadline(const struct device *device)
     return in != NULL && in->at < at ? in->at : at;
 }
 
-void ewi_impair_counts(const struct device *device, struct impair_counts *out,
+void impair_counts(const struct device *device, struct impair_counts *out,
                        struct impair_counts *in)
 {
     *out = device->out.counts;

@@ -1,4 +1,4 @@
-/* transport/shell/impair.h - a device around a device that is a bad wire, the same each time.
+/* tests/shell/impair.h - a device around a device that is a bad wire, the same each time.
  *
  * Purpose    Loss, delay, disorder, duplicates, damage and a slow link for tests of what is above.
  * Shape      Two lanes, out and in. Each frame is copied into a slot with the time when it is due; what is
@@ -15,8 +15,8 @@
  * Source     splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
  *            OOPSLA 2014, figure 17; tc-netem(8)
  */
-#ifndef EWI_TRANSPORT_SHELL_IMPAIR_H
-#define EWI_TRANSPORT_SHELL_IMPAIR_H
+#ifndef TESTS_SHELL_IMPAIR_H
+#define TESTS_SHELL_IMPAIR_H
 
 #include "transport/shell/device.h"
 
@@ -39,14 +39,14 @@ struct impair_counts {
     uint64_t passed, lost, duplicated, corrupted, reordered, full;
 };
 
-int ewi_impair_wrap(const struct device_ops *inner_ops, struct device *inner,
+int impair_wrap(const struct device_ops *inner_ops, struct device *inner,
                     const struct impair_options *options, const struct device_ops **ops,
                     struct device **out);
 /* Never falls. What is due goes out. */
-void ewi_impair_set_time(struct device *device, uint64_t now);
+void impair_set_time(struct device *device, uint64_t now);
 /* When the next frame of either lane is due; UINT64_MAX: none waits. */
-uint64_t ewi_impair_deadline(const struct device *device);
-void ewi_impair_counts(const struct device *device, struct impair_counts *out,
+uint64_t impair_deadline(const struct device *device);
+void impair_counts(const struct device *device, struct impair_counts *out,
                        struct impair_counts *in);
 
 #endif
