@@ -161,7 +161,7 @@ enum {
 };
 static_assert(NET_CONN_HOT_BYTES <= 256, "text in order");
 
-enum net_aux { NET_AUX_NONE, NET_AUX_REORDER, NET_AUX_PROBE };
+enum net_aux { NET_AUX_NONE, NET_AUX_REORDER, NET_AUX_PROBE, NET_AUX_LOOK_BACK };
 
 struct net_trouble {
     struct net_reorder reorder;
@@ -171,7 +171,8 @@ struct net_trouble {
     uint64_t recovery_end;    /* SND.NXT when it began */
     uint64_t fin_at;          /* position of a FIN that came before the bytes ahead of it; 0: none */
     uint64_t resent_ns;       /* the first that was sent again in this recovery; 0: nothing yet */
-    uint64_t undo_until;      /* recovery is over: DSACK may still say that it was needless; 0: no */
+    uint64_t undo_until;      /* recovery is over: DSACK may still say that it was needless, until that
+                               * is acknowledged; 0: no */
     uint8_t frto_rounds;      /* new segments that F-RTO may still send */
     uint32_t inflate;         /* without SACK: bytes that duplicates say have left */
 };

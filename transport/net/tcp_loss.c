@@ -17,11 +17,20 @@ uint32_t ewi_net_conn_limit(struct ewi_net *net, const struct net_conn *conn)
 
 /* ---- in and out of recovery ---- */
 
+static void look_back_no_more(struct net_conn *conn, struct net_trouble *trouble)
+{
+    trouble->undo_until = 0;
+    if (conn->aux != NET_AUX_LOOK_BACK)
+        return;
+    conn->aux = NET_AUX_NONE;
+    conn->aux_at = 0;
+}
+
 static void arm_undo(struct net_conn *conn, struct net_trouble *trouble, bool again)
 {
     ewi_net_undo_arm(&trouble->undo, &conn->cc, ewi_net_seq_wrap(conn->runs.una),
                      ewi_net_seq_wrap(conn->runs.nxt), again);
-    trouble->undo_until = 0;
+    look_back_no_more(conn, trouble);
 }
 
 static void reduce(struct net_conn *conn, uint64_t una_before)
@@ -62,6 +71,36 @@ static void enter(struct ewi_net *net, struct net_conn *conn, const struct net_a
         ewi_net_tlp_reset(&conn->u.rack);
 }
 
+/* Duplicates of what was sent again are reported up to a round trip from now: until what is in flight is
+ * acknowledged; where nothing is, until the next byte is, or for as long as a timeout would wait, if there are
+ * records enough for others. */
+static void look_back_for_a_while(struct ewi_net *net, struct net_conn *conn,
+                                  struct net_trouble *trouble)
+{
+    if (conn->runs.una != conn->runs.nxt) {
+        trouble->undo_until = conn->runs.nxt;
+        return;
+    }
+    if (net->tcp.troubles.used > net->tcp.troubles.slots / 2) {
+        ewi_net_undo_drop(&trouble->undo);
+        return;
+    }
+    trouble->undo_until = conn->runs.nxt + 1;
+    conn->aux = NET_AUX_LOOK_BACK; /* no other: nothing is in flight */
+    conn->aux_at = ewi_net_tcp_tick_of(net->now + ewi_net_conn_rto(net, conn));
+}
+
+void ewi_net_conn_stay(struct ewi_net *net, struct net_conn *conn)
+{
+    struct net_trouble *trouble = ewi_net_conn_trouble(net, conn);
+
+    if (trouble == NULL || trouble->undo_until == 0)
+        return;
+    ewi_net_undo_drop(&trouble->undo);
+    look_back_no_more(conn, trouble);
+    ewi_net_conn_drop_trouble(net, conn);
+}
+
 static void leave(struct ewi_net *net, struct net_conn *conn, struct net_trouble *trouble,
                   bool has_dsack)
 {
@@ -73,9 +112,8 @@ static void leave(struct ewi_net *net, struct net_conn *conn, struct net_trouble
     conn->flags &= ~(uint32_t)(NET_CONN_FORCE | NET_CONN_SEND_NEW);
     trouble->inflate = 0;
     trouble->frto.step = NET_FRTO_OFF;
-    /* Duplicates of what was sent again are reported up to a round trip from now. */
-    if (trouble->undo.armed && conn->runs.nxt > conn->runs.una)
-        trouble->undo_until = conn->runs.nxt;
+    if (trouble->undo.armed && (conn->flags & NET_CONN_SACK))
+        look_back_for_a_while(net, conn, trouble);
     else
         ewi_net_undo_drop(&trouble->undo);
     ewi_net_conn_drop_trouble(net, conn);
@@ -100,7 +138,7 @@ static void undo(struct ewi_net *net, struct net_conn *conn, struct net_trouble 
         trouble->inflate = 0;
         trouble->frto.step = NET_FRTO_OFF;
     }
-    trouble->undo_until = 0;
+    look_back_no_more(conn, trouble);
     ewi_net_conn_drop_trouble(net, conn);
 }
 
@@ -138,11 +176,8 @@ static bool look_back(struct ewi_net *net, struct net_conn *conn, const struct n
         undo(net, conn, trouble, acked->acked_bytes);
         return true;
     }
-    if (trouble->undo_until != 0 && conn->runs.una >= trouble->undo_until) {
-        ewi_net_undo_drop(&trouble->undo);
-        trouble->undo_until = 0;
-        ewi_net_conn_drop_trouble(net, conn);
-    }
+    if (conn->runs.una >= trouble->undo_until)
+        ewi_net_conn_stay(net, conn);
     return false;
 }
 
@@ -231,8 +266,10 @@ void ewi_net_conn_arm_probe(struct ewi_net *net, struct net_conn *conn)
 
     if (!(conn->flags & NET_CONN_SACK) || conn->aux == NET_AUX_REORDER)
         return;
-    conn->aux = NET_AUX_NONE;
-    conn->aux_at = 0;
+    if (conn->aux == NET_AUX_PROBE) {
+        conn->aux = NET_AUX_NONE;
+        conn->aux_at = 0;
+    }
     if (conn->rto_at == 0 || conn->u.rack.tlp_end != 0 || conn->state < NET_TCP_ESTABLISHED ||
         !ewi_net_tlp_may_arm(&conn->runs, conn->recovery >= NET_RECOVERY))
         return;

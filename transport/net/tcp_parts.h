@@ -250,6 +250,8 @@ void ewi_net_conn_loss_ack(struct ewi_net *net, struct net_conn *conn,
                            const struct net_segment *segment, const struct net_acked *acked,
                            uint64_t una_before, bool is_duplicate);
 void ewi_net_conn_loss_timer(struct ewi_net *net, struct net_conn *conn); /* reordering */
+/* What the recovery that is over did stays: no duplicate was reported in time. */
+void ewi_net_conn_stay(struct ewi_net *net, struct net_conn *conn);
 void ewi_net_conn_loss_timeout(struct ewi_net *net, struct net_conn *conn);
 /* Bytes that may be in flight now, and whether the next retransmission may leave. */
 uint32_t ewi_net_conn_limit(struct ewi_net *net, const struct net_conn *conn);

@@ -199,6 +199,8 @@ static void aux_due(struct ewi_net *net, struct net_conn *conn)
     conn->aux_at = 0;
     if (aux == NET_AUX_REORDER)
         ewi_net_conn_loss_timer(net, conn);
+    else if (aux == NET_AUX_LOOK_BACK)
+        ewi_net_conn_stay(net, conn);
     else if (aux == NET_AUX_PROBE) {
         conn->flags |= NET_CONN_TLP;
         if (ewi_net_tcp_is_due(conn->rto_at, net->now)) /* the probe goes first, once */
