@@ -289,6 +289,8 @@ def test_a_process_with_a_device_of_dpdk(
         assert address["address"] == "10.77.0.1"
         (listener,) = run_json("net", "conn", "--listen")["listeners"]
         assert listener["local"].startswith("10.77.0.1:")
+        told = run("explain", str(process.pid)).stdout
+        assert f" dpdk://lab/{listener['local']}" in told  # its port was any
 
 
 # ------------------------------------------------------------------ judged
