@@ -184,7 +184,7 @@ typedef struct ew_listener_info {
     char local_address[4224]; /* "shm:DIRECTORY/SOCKET" or "" */
     char tcp_address[80];    /* "tcp://ADDR:PORT" as bound, or "" */
     uint64_t accepted, refused, dropped, channels, waiting;
-    char fabric_address[160]; /* "dpdk://NETWORK/ADDR:PORT", or "", also while no port is chosen */
+    char fabric_address[160]; /* "dpdk://NETWORK/ADDR:PORT", or "" until it was open once */
 } ew_listener_info;
 
 EW_API int ew_listener_get_info(ew_listener *listener, ew_listener_info *out);

@@ -16,6 +16,7 @@ struct door { /* one address of a port */
     struct stream_user *user; /* NULL: it is closed */
     ewi_stream stream;
     struct stack_addr address; /* its port: 0 until the stack has chosen one */
+    bool was_open;             /* once, and is again when the port is */
 };
 
 struct tcp_port {
@@ -325,6 +326,7 @@ static int open_door(struct door *door)
     code = on->ops->addresses(on->stack, door->stream, &door->address, NULL);
     if (code != 0)
         close_door(door);
+    door->was_open |= code == 0;
     return code;
 }
 
@@ -462,7 +464,7 @@ void ewi_port_address(struct tcp_port *port, char out[STREAM_ADDRESS_BYTES])
 
     out[0] = '\0';
     ewi_reactor_lock(reactor);
-    if (port->doors[0].address.port != 0) /* else it was never open */
+    if (port->doors[0].was_open)
         ewi_fabric_format(port->on, &port->doors[0].address, out);
     ewi_reactor_unlock(reactor);
 }
