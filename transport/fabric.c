@@ -386,7 +386,7 @@ static void fill(struct fabric *fabric, ew_fabric_info *out)
     if (on->stack == NULL || on->ops->info(on->stack, &info) != 0)
         return;
     snprintf(out->device, sizeof(out->device), "%s", info.device);
-    out->poll_interval_ns = (int64_t)on->poll_interval_ns;
+    out->poll_interval_ns = (int64_t)info.poll_interval_ns;
     out->streams = info.streams;
     if (fabric->reason[0] == '\0')
         snprintf(out->reason, sizeof(out->reason), "%s", info.reason);

@@ -86,7 +86,9 @@ struct stack_info {
     char reason[128];   /* why a capability is missing, for explain */
     uint32_t caps;      /* enum stack_caps */
     uint32_t streams, streams_max;
-    uint64_t poll_interval_ns; /* without STACK_WAKE: drive at least this often while streams are open */
+    /* How often a device that cannot sleep is looked at, 0: it sleeps. Without STACK_WAKE that is for who
+     * drives the stack to do, while streams are open. */
+    uint64_t poll_interval_ns;
 };
 
 struct stack_options {

@@ -141,7 +141,7 @@ typedef struct ew_fabric_info {
     int32_t state;             /* enum ew_fabric_state */
     uint32_t streams;          /* open now, listeners included */
     char network[64], device[48], plugin_version[32];
-    char reason[512];          /* why it is not UP; while it is, why it cannot sleep, or "" */
+    char reason[512];          /* why it is not UP; while it is, what its device cannot do, or "" */
     int64_t poll_interval_ns;  /* a device that cannot sleep is looked at so often; 0: it sleeps */
     uint64_t losses;
 } ew_fabric_info;

@@ -3,7 +3,7 @@
  * Purpose    Everything that channels do with a plug-in, without a device: ports that cannot be had, are
  *            lost and come back, a stack that has to be armed, or has to be polled.
  * Shape      built three times: TEST_ARMS says whether stream_fd has to be armed, TEST_ABI is wrong once.
- *            text: "device=test[,poll][,late][,fails_while=PATH]": late: a stream's end takes longer than
+ *            text: "device=test[,poll|,looks][,late][,fails_while=PATH]": late: a stream's end takes longer than
  *            the stack lives; while that file exists, open fails with what it says; address, gateway, mtu, mac are not looked at; deadline_ns=N: poll wants to be called again after so long.
  *            ask: "test lost", "test back", "test polls" (how often poll and stream_arm
  *            were called).
@@ -41,7 +41,7 @@ struct entry { /* what is known of a stream beside its socket; by its slot */
 
 struct ewi_stack {
     struct ewi_stack *kernel;
-    bool polled, late;
+    bool polled, looks, late;
     uint64_t deadline_ns;
     char device[48];
     int kick_fd; /* "poll": the one descriptor that ever wakes */
@@ -84,6 +84,7 @@ static int take_word(struct ewi_stack *stack, const char *key, const char *value
     if (strcmp(key, "device") == 0) {
         snprintf(stack->device, sizeof(stack->device), "%s", value);
         stack->polled = strstr(value, ",poll") != NULL;
+        stack->looks = strstr(value, ",looks") != NULL;
         stack->late = strstr(value, ",late") != NULL;
         value = strstr(value, ",fails_while=");
         return value != NULL ? fails_while(value + strlen(",fails_while="), options) : 0;
@@ -396,8 +397,9 @@ static int test_info(struct ewi_stack *stack, struct stack_info *out)
 
     snprintf(out->name, sizeof(out->name), "test");
     snprintf(out->device, sizeof(out->device), "%s", stack->device);
-    if (stack->polled) {
+    if (stack->polled)
         out->caps &= ~(uint32_t)STACK_WAKE;
+    if (stack->polled || stack->looks) {
         out->poll_interval_ns = 1000 * 1000;
         snprintf(out->reason, sizeof(out->reason), "a test device cannot sleep");
     }

@@ -253,6 +253,19 @@ static void what_cannot_sleep_is_polled_while_streams_are_open(void)
     kind = kinds;
 }
 
+/* catches: a plug-in that sees to a device that cannot sleep, and a context that says that it sleeps */
+static void what_is_looked_at_by_its_plugin_is_told(void)
+{
+    static const struct fabric_kind looks = {"ew_stack_arms", "test,looks"};
+    ew_context *context;
+
+    kind = &looks;
+    CHECK_EQ(open_on("rack", "", -1, &context), EW_OK);
+    CHECK_EQ(fabric_of(context).poll_interval_ns, 1000 * 1000);
+    ew_context_close(context);
+    kind = kinds;
+}
+
 int main(int argc, char **argv)
 {
     begin_plugin(argc, argv);
@@ -265,5 +278,6 @@ int main(int argc, char **argv)
     EACH_KIND(a_port_without_listeners_is_looked_for);
     RUN(the_deadline_of_poll_is_kept);
     RUN(what_cannot_sleep_is_polled_while_streams_are_open);
+    RUN(what_is_looked_at_by_its_plugin_is_told);
     return rmdir(directory);
 }

@@ -291,6 +291,7 @@ def test_a_process_with_a_device_of_dpdk(
         assert listener["local"].startswith("10.77.0.1:")
         told = run("explain", str(process.pid)).stdout
         assert f" dpdk://lab/{listener['local']}" in told  # its port was any
+        assert "polled every 1 ms" in told
 
 
 # ------------------------------------------------------------------ judged
