@@ -261,3 +261,12 @@ def test_what_cannot_sleep_is_shown() -> None:
     assert why.facts["fabric"] == shown
     none = explain_listener("s", ListenerInfo("i", "", TCP, stats), (), "", Fabric())
     assert [each.path for each in none.rejected] == ["dpdk"]
+
+
+def test_a_listener_whose_port_is_lost_is_not_said_to_listen_there() -> None:
+    info = ListenerInfo("i", "", TCP, ListenerStats(0, 0, 0, 0, 0), DPDK)
+    why = explain_listener("s", info, (), "", Fabric("lost", "rack", reason="no carrier"))
+    assert (why.chosen.path if why.chosen else None) == "tcp"
+    (verdict,) = why.rejected
+    assert (verdict.path, verdict.ok, verdict.address) == ("dpdk", False, DPDK)
+    assert "no carrier" in verdict.detail
