@@ -6,7 +6,8 @@
  * Owner      none
  * Threads    any; dialling blocks
  * Trust      the text comes from the application, a file or a registry
- * Errors     EW_EINVAL with the text and the forms that are allowed; those of connect; EW_EUNREACHABLE: no port on that network, with the reason
+ * Errors     EW_EINVAL with the text and the forms that are allowed; those of connect;
+ *            EW_EUNREACHABLE: no port on that network, with the reason
  * Invariants none
  * Ordering   none
  * Source     none

@@ -26,7 +26,7 @@ struct context_stack {
     const struct stack_ops *ops;
     struct ewi_stack *stack; /* NULL: it is not there (yet) */
     ew_path path;
-    uint64_t poll_interval_ns; /* it cannot wake us: to be driven so often while streams are open; 0 */
+    uint64_t poll_interval_ns; /* it cannot wake us: to be driven so often while streams are open; 0: it can */
     struct source *source;
     struct stream_user *users;
 };

@@ -70,7 +70,7 @@ void ewi_local_unlisten(ew_listener *listener);
 /* bind NULL: the one port that all listeners share on the fabric. */
 int ewi_port_share(struct context_stack *on, const char *bind, struct tcp_port **out);
 void ewi_port_give(struct tcp_port *port);
-/* Of its first address; "": the fabric has not chosen one yet. */
+/* Of its first address; "": it was never open, the fabric's device has not come yet. */
 void ewi_port_address(struct tcp_port *port, char out[STREAM_ADDRESS_BYTES]);
 /* The fabric's port is (perhaps) there again: open what is closed; the first error. Under the reactor's
  * lock. */

@@ -154,6 +154,7 @@ struct stack_ops {
     void (*kick)(struct ewi_stack *stack); /* any thread: makes wait_fd readable */
 
     /* -- look -- */
+    /* What is not asked for is NULL; a listener has no remote: -ENOTCONN to who asks for it. */
     int (*addresses)(struct ewi_stack *stack, ewi_stream stream, struct stack_addr *local,
                      struct stack_addr *remote);
     int (*info)(struct ewi_stack *stack, struct stack_info *out);

@@ -141,7 +141,7 @@ typedef struct ew_fabric_info {
     int32_t state;             /* enum ew_fabric_state */
     uint32_t streams;          /* open now, listeners included */
     char network[64], device[48], plugin_version[32];
-    char reason[512];          /* why it is not UP; while it is, why it cannot sleep, or "" */
+    char reason[512];          /* why it is not UP; while it is, what its device cannot do, or "" */
     int64_t poll_interval_ns;  /* a device that cannot sleep is looked at so often; 0: it sleeps */
     uint64_t losses;
 } ew_fabric_info;
@@ -184,7 +184,7 @@ typedef struct ew_listener_info {
     char local_address[4224]; /* "shm:DIRECTORY/SOCKET" or "" */
     char tcp_address[80];    /* "tcp://ADDR:PORT" as bound, or "" */
     uint64_t accepted, refused, dropped, channels, waiting;
-    char fabric_address[160]; /* "dpdk://NETWORK/ADDR:PORT", or "", also while no port is chosen */
+    char fabric_address[160]; /* "dpdk://NETWORK/ADDR:PORT", or "" until it was open once */
 } ew_listener_info;
 
 EW_API int ew_listener_get_info(ew_listener *listener, ew_listener_info *out);

@@ -7,7 +7,7 @@ from typing import Protocol, final, runtime_checkable
 
 from . import _log, _native, _note
 from ._closing import Closing
-from ._errors import Code, EastwestError, InternalError
+from ._errors import ClosedHere, Code, EastwestError, InternalError
 from ._explain import explain_channel
 from ._fabric import Fabric
 from ._keeper import Standing
@@ -240,8 +240,10 @@ class Channel(Port, Closing):
 
     def explain(self) -> Explanation:
         """Say why the channel is on its path, why not on others, and what it is made of."""
-        owner = self._owner
-        fabric = owner.fabric() if isinstance(owner, _Finds) else None
+        fabric = None
+        if isinstance(self._owner, _Finds):
+            with suppress(ClosedHere):  # the context; what is told of a channel stays
+                fabric = self._owner.fabric()
         return explain_channel(self._info(), self.stats(), self._opened, fabric)
 
     def opened_by(self, why: Explanation) -> None:

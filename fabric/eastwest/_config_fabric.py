@@ -45,7 +45,7 @@ def addresses(value: object) -> tuple[str, ...]:
 
 def _interface(value: str) -> str:
     try:
-        found = ipaddress.ip_interface(value if "/" in value else "")
+        found = ipaddress.ip_interface(value if "/" in value and "%" not in value else "")
     except ValueError:
         raise ConfigurationError(
             f"{value!r}: want an address with its prefix, as 10.7.0.2/24 or fd00:7::2/64"
@@ -56,8 +56,9 @@ def _interface(value: str) -> str:
 
 
 def gateway(value: object) -> str:
+    given = text(value)
     try:
-        return str(ipaddress.ip_address(text(value)))
+        return str(ipaddress.ip_address(given if "%" not in given else ""))
     except ValueError:
         raise ConfigurationError(f"{value!r}: want an address, as 10.7.0.1") from None
 

@@ -255,7 +255,8 @@ class Context(Closing):
         listener = Listener(native, instance, protocol, off, self, self._withdraw)
         self._publish(listener, Record(instance, protocol, self.config.namespace))
         _log.info("listen", service=service, instance=instance.id, addresses=instance.addresses)
-        if fabric and not native.info().fabric_address:
+        has_port = any(path_of(each) == "dpdk" for each in instance.addresses)
+        if fabric and not has_port and handle.fabric().state != "absent":
             listener.publish_later(lambda: self._republish(listener, native, facts))
         self._log_control(handle)
         return listener
@@ -298,8 +299,11 @@ class Context(Closing):
         """Tell the port on the fabric that a listener has got meanwhile; None: not yet."""
         if not native.info().fabric_address:
             return None
-        instance = _published(listener.service, native, facts)
-        self._publish(listener, Record(instance, listener.protocol, self.config.namespace))
+        with self._lock:  # nobody withdraws it meanwhile
+            if listener not in self._listeners:
+                return None
+            instance = _published(listener.service, native, facts)
+            self._publish(listener, Record(instance, listener.protocol, self.config.namespace))
         return instance
 
     def _withdraw(self, listener: Listener) -> None:

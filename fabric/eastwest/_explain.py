@@ -4,6 +4,7 @@ Imports no native module.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ._addresses import network_of
 from ._fabric import Fabric, absent
@@ -69,7 +70,8 @@ def explain_channel(
     rejected = opened.rejected if opened else ()
     if chosen is None:
         chosen = Verdict(path, info.peer_address, True, "accepted", "the peer chose this path")
-        rejected = () if path == "dpdk" or fabric is None else (absent(fabric),)
+        if path != "dpdk" and fabric is not None and fabric.state != "up":  # else: its choice
+            rejected = (absent(fabric),)
     if stats.changes:
         path_now = Verdict(path, info.peer_address, True, "moved", str(stats.changes[-1]))
         rejected = tuple(each for each in (chosen, *rejected) if each.path != path)
@@ -119,7 +121,8 @@ def explain_listener(
     if info.local_address:
         detail = "peers on this host that share the directory connect here"
         open_at.append(Verdict("shm", info.local_address, True, "listening", detail))
-    if info.fabric_address:
+    is_up = fabric is None or fabric.state == "up"
+    if info.fabric_address and is_up:
         network = network_of(info.fabric_address)
         detail = f"peers with a port on {network} connect here, and kernel TCP that has a route"
         open_at.append(Verdict("dpdk", info.fabric_address, True, "listening", detail))
@@ -128,8 +131,8 @@ def explain_listener(
         open_at.append(Verdict("tcp", info.tcp_address, True, "listening", detail))
     facts = {"instance": info.instance, "protocol": protocol, **info.stats.to_dict()}
     chosen = open_at[0] if open_at else None
-    if fabric is not None and not info.fabric_address:
-        off = (*off, absent(fabric))
+    if fabric is not None and not is_up:
+        off = (*off, replace(absent(fabric), address=info.fabric_address))
     if fabric is not None:
         facts["fabric"] = str(fabric)
     return Explanation(service, chosen, (*open_at[1:], *off), facts=facts)

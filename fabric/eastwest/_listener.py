@@ -151,7 +151,10 @@ class Listener(Closing):
 
     def explain(self) -> Explanation:
         """Say where the listener is reached, and why not on other paths."""
-        info, fabric = self._handle.info(), self._owner.fabric()
+        fabric = None
+        with suppress(ClosedHere):  # the context; what is told of a listener stays
+            fabric = self._owner.fabric()
+        info = self._handle.info()
         return explain_listener(self.service, info, self._off, self.protocol, fabric)
 
     def stats(self) -> ListenerStats:

@@ -1,5 +1,6 @@
 """The fabric of a context, as typed Python."""
 
+import os
 from typing import Any
 
 from ._config import Config
@@ -19,7 +20,7 @@ def put(config: Config, options: Any) -> list[Any]:
     options.fabric = keep[0]
     path = config.fabric_plugin or installed()
     if path is not None:
-        keep.append(ffi.new("char[]", path.encode()))
+        keep.append(ffi.new("char[]", os.fsencode(path)))
         options.fabric_plugin = keep[1]
     return keep
 

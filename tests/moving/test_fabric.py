@@ -203,3 +203,30 @@ def test_tools_see_the_fabric_of_another_process(tmp_path: Path) -> None:
         assert "ways: dpdk" in told and "rack by test, up" in told
         ends.lose("listening")
         wait_until(lambda: "lost: the port was lost" in tool("explain", pid), "it is told", LONG)
+
+
+def at(folder: Path) -> dict[str, Any]:
+    """Return the settings of a port, and of a runtime directory in that folder."""
+    (folder / "run").mkdir(mode=0o700)
+    return PORT | {"runtime_dirs": (str(folder / "run"),)}
+
+
+def test_an_accepted_channel_is_where_its_peer_chose_to_be(tmp_path: Path) -> None:
+    # catches: a server whose port works, told to give the server a port; no word after the end
+    with Context(Config(**at(tmp_path))) as context, context.listen("chosen") as listener:
+        opened = context.connect("chosen", timeout=LONG)
+        accepted = listener.accept(timeout=LONG)
+        assert accepted.path == "shm"
+        assert "publishes none" not in str(accepted.explain())
+    for ended in (opened, accepted):
+        assert "closed" in str(ended.explain())
+
+
+def test_without_a_plug_in_nothing_is_published_there_or_waited_for(tmp_path: Path) -> None:
+    # catches: an address where nobody ever listens; a thread that looks for ever
+    settings = at(tmp_path) | {"fabric_plugin": "/none/\udcff.so", "fabric_port": 7411}
+    with Context(Config(**settings)) as context, context.listen("alone") as listener:
+        assert [each[:4] for each in listener.instance.addresses] == ["shm:"]
+        assert "eastwest-fabric" not in {each.name for each in threading.enumerate()}
+        (verdict,) = (each for each in listener.explain().rejected if each.path == "dpdk")
+        assert "no plug-in for rack" in verdict.detail

@@ -46,7 +46,8 @@ static void a_wrong_text_is_an_error_of_open(void)
     }
 }
 
-/* catches: a context that does not open without its plug-in; a reason that does not help */
+/* catches: a context that does not open without its plug-in; a reason that does not help; an address
+ * told where nobody listens */
 static void without_a_plugin_that_fits_a_context_works(void)
 {
     static const struct {
@@ -60,7 +61,7 @@ static void without_a_plugin_that_fits_a_context_works(void)
 
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
         const ew_context_options options = {
-            .fabric = "network=rack\naddress=10.0.0.1/24",
+            .fabric = "network=rack\naddress=10.0.0.1/24\nport=7411",
             .fabric_plugin = absent[i].name != NULL ? plugin_path(absent[i].name, path) : NULL};
         ew_query_info query;
         ew_listener_info info;

@@ -2,6 +2,7 @@
 
 import _ctypes
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,44 @@ def test_a_device_is_read(text: str, kind: str, settings: dict[str, str]) -> Non
     assert checks.parse(text) == Device(kind, settings)
 
 
-@pytest.mark.parametrize("text", ["", "eth1", "af_xdp:", "af_xdp:eth1", "vhost:socket=/a", "x:a=b"])
-def test_a_wrong_device_is_a_sentence(text: str) -> None:
-    assert isinstance(checks.parse(text), str)
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "KIND one of memif, virtio_user"),
+        ("eth1", "want KIND:key=value"),
+        ("x:a=b", "want KIND:key=value"),
+        ("af_xdp:", "iface= is missing"),
+        ("af_xdp:eth1", "want key=value"),
+        ("vhost:socket=/a", "path= is missing"),
+        ("vhost:path=", "path= is missing"),
+        ("vhost:path=a.sock", "absolute path"),
+        ("vhost:path=/a,server=1", "no setting of vhost; there are path, client"),
+        ("vhost:path=/a,client=yes", "0 or 1"),
+        ("vhost:path=/a,path=/b", "given twice"),
+        ("memif:socket=/a", "role= is missing"),
+        ("memif:socket=/a,role=boss", "server or client"),
+        ("pci:", "pci:0000:03:00.0"),
+    ],
+)
+def test_a_wrong_device_is_a_sentence(text: str, says: str) -> None:
+    # catches: what the plug-in refuses, and doctor finds in order
+    found = checks.parse(text)
+    assert isinstance(found, str)
+    assert says in found
+
+
+def test_devices_are_those_of_the_plug_in() -> None:
+    source = (Path(__file__).parents[2] / "transport/dpdk/kind.c").read_text()
+    kind = re.compile(r'\{"(\w+)", "\w+", "[^"]+",\s*\{((?:\{[^}]+\}(?:, )?)+)\}')
+    key = re.compile(r'\{"(\w+)", \w+, (true|false)\}')
+    found = {}
+    for name, keys in kind.findall(source):
+        all_keys = key.findall(keys)
+        found[name] = tuple(
+            tuple(each for each, needed in all_keys if needed == wanted)
+            for wanted in ("true", "false")
+        )
+    assert found == checks.KEYS
 
 
 # ------------------------------------------------------------------ plug-in, memory, rights

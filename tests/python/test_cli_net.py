@@ -122,6 +122,9 @@ def test_watch_tells_rates_and_ends(host: Host) -> None:
     seconds = (second["now_ns"] - first["now_ns"]) / 1e9
     assert after["per_second"] == pytest.approx((after["value"] - before["value"]) / seconds)
     assert after["per_second"] > 0
+    done_once = run("net", "stats", "--times", "2")
+    assert done_once.returncode == 2
+    assert "--times is for --watch" in sentence(done_once)
     assert "EACH s" in run("net", "stats", "--watch", "0.05", "--times", "2").stdout
 
 
@@ -152,6 +155,15 @@ def test_ping_of_nobody_says_which_part_is_silent(host: Host) -> None:
     assert done.returncode == 5
     assert "1 sent, 0 answered, 1 lost" in done.stdout
     assert "nobody on the link says that 10.0.0.9 is there" in sentence(done)
+
+
+def test_ping_without_a_carrier_says_so(runtime_dir: Path) -> None:
+    """catches: the neighbour blamed, who was there before the cable was cut"""
+    port = b'"name":"memif0","carrier":false,'
+    with stranger(runtime_dir, says(HEAD + b"{" + port + b'"ping":1,"state":"gone"}\n')):
+        done = run("net", "ping", "10.0.0.2", "--count", "1")
+    assert done.returncode == 5
+    assert "memif0 has no carrier" in sentence(done)
 
 
 def test_ping_without_a_way_is_unreachable(host: Host) -> None:
@@ -259,6 +271,9 @@ def test_a_stranger_cannot_do_harm(runtime_dir: Path) -> None:
         done = run("net", "conn")
     assert "\x1b" not in done.stdout + done.stderr
     assert done.returncode == 0, done.stderr
+    huge = b'{"state":"ESTABLISHED","srtt_ns":' + b"9" * 400 + b',"next":0}\n'
+    with stranger(runtime_dir, says(HEAD + b'{"age_ns":' + b"9" * 400 + b"}\n" + huge)):
+        assert run("net", "conn").returncode == 0
     with stranger(runtime_dir, says(b"junk")):
         done = run("net", "conn")
         assert done.returncode == 4
@@ -289,6 +304,9 @@ def test_a_process_with_a_device_of_dpdk(
         assert address["address"] == "10.77.0.1"
         (listener,) = run_json("net", "conn", "--listen")["listeners"]
         assert listener["local"].startswith("10.77.0.1:")
+        told = run("explain", str(process.pid)).stdout
+        assert f" dpdk://lab/{listener['local']}" in told  # its port was any
+        assert "polled every 1 ms" in told
 
 
 # ------------------------------------------------------------------ judged
@@ -323,6 +341,14 @@ def test_no_stack_is_chosen(
     assert caught.value.code == code
 
 
+def test_a_process_is_called_as_the_kernel_calls_it_here() -> None:
+    """catches: --pid as it is listed, and nobody found (it is another pid namespace's)"""
+    there = Answer(Place("/run", "1.sock", 1), Stack(Place("/run", "1.sock", 1), 4711, "a"), None)
+    assert choose([there], 4711, None).pid == 4711
+    with pytest.raises(NetError):
+        choose([there], 1, None)
+
+
 def test_the_one_stack_is_chosen() -> None:
     answers = [answer(1, "a"), answer(2, "a"), answer(2, "b"), answer(3)]
     assert choose(answers, 1, None).pid == 1
@@ -342,6 +368,9 @@ def test_what_is_not_in_order_is_said() -> None:
     assert "loss" in lines[0]
     assert "backoff:2" in lines[1]
     assert "retrans:3" in lines[2]
+    assert "minrtt:- " in lines[1]
+    for least, shown in ((1, "<0.001ms"), (1500, "0.002ms"), ((1 << 64) - 1, "-")):
+        assert f"minrtt:{shown} " in conn_lines({**row, "min_rtt_ns": least})[1]
     assert rates({"value": 7}, {"value": 9}, 1.0) == 0
     assert rates({"value": 9}, {"value": 7}, 0.5) == 4
     assert rates({"value": 9}, None, 1.0) == 0

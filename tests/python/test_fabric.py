@@ -70,7 +70,9 @@ def test_settings_become_the_text_of_the_library() -> None:
         ({"fabric_addresses": ("10.7.0.2/24",) * 2}, "given twice"),
         ({"fabric_addresses": tuple(f"10.7.0.{n}/24" for n in range(1, 10))}, "8 at most"),
         ({"fabric_device": "a\nport=1"}, "printable"),
+        ({"fabric_addresses": ("fe80::1%a\nmtu=9/64",)}, "with its prefix"),
         ({"fabric_gateway": "10.7.0.1/24"}, "want an address"),
+        ({"fabric_gateway": "fe80::1%a\nmtu=9"}, "want an address"),
         ({"fabric_mac": "03:00:00:00:00:01"}, "first byte even"),
         ({"fabric_mac": "2:0:0:0:0:1"}, "first byte even"),
         ({"fabric_mtu": 100}, "576"),
@@ -261,3 +263,12 @@ def test_what_cannot_sleep_is_shown() -> None:
     assert why.facts["fabric"] == shown
     none = explain_listener("s", ListenerInfo("i", "", TCP, stats), (), "", Fabric())
     assert [each.path for each in none.rejected] == ["dpdk"]
+
+
+def test_a_listener_whose_port_is_lost_is_not_said_to_listen_there() -> None:
+    info = ListenerInfo("i", "", TCP, ListenerStats(0, 0, 0, 0, 0), DPDK)
+    why = explain_listener("s", info, (), "", Fabric("lost", "rack", reason="no carrier"))
+    assert (why.chosen.path if why.chosen else None) == "tcp"
+    (verdict,) = why.rejected
+    assert (verdict.path, verdict.ok, verdict.address) == ("dpdk", False, DPDK)
+    assert "no carrier" in verdict.detail

@@ -16,6 +16,7 @@ struct door { /* one address of a port */
     struct stream_user *user; /* NULL: it is closed */
     ewi_stream stream;
     struct stack_addr address; /* its port: 0 until the stack has chosen one */
+    bool was_open;             /* once, and is again when the port is */
 };
 
 struct tcp_port {
@@ -82,12 +83,12 @@ static int start_channel(struct guest *guest, ew_listener *listener, const struc
                                       .stream = guest->stream,
                                       .user = guest->user,
                                       .early = guest->bytes};
-    struct stack_addr local, remote = {0};
+    struct stack_addr remote = {0};
     char address[STREAM_ADDRESS_BYTES];
     ew_channel *channel;
     int code;
 
-    (void)guest->on->ops->addresses(guest->on->stack, guest->stream, &local, &remote);
+    (void)guest->on->ops->addresses(guest->on->stack, guest->stream, NULL, &remote);
     ewi_fabric_format(guest->on, &remote, address);
     options.peer_address = address;
     memcpy(options.instance, listener->instance, sizeof(options.instance));
@@ -309,7 +310,6 @@ static void on_door(void *object, uint32_t bits, uint64_t now_ns)
 static int open_door(struct door *door)
 {
     struct context_stack *on = door->port->on;
-    struct stack_addr remote;
     int code;
 
     door->user = ewi_stream_user_create(on, on_door, door);
@@ -323,8 +323,11 @@ static int open_door(struct door *door)
         return code;
     }
     ewi_context_stack_stir(on);
-    on->ops->addresses(on->stack, door->stream, &door->address, &remote);
-    return EW_OK;
+    code = on->ops->addresses(on->stack, door->stream, &door->address, NULL);
+    if (code != 0)
+        close_door(door);
+    door->was_open |= code == 0;
+    return code;
 }
 
 static int open_doors(struct tcp_port *port)
@@ -461,7 +464,7 @@ void ewi_port_address(struct tcp_port *port, char out[STREAM_ADDRESS_BYTES])
 
     out[0] = '\0';
     ewi_reactor_lock(reactor);
-    if (port->doors[0].address.port != 0) /* else it was never open */
+    if (port->doors[0].was_open)
         ewi_fabric_format(port->on, &port->doors[0].address, out);
     ewi_reactor_unlock(reactor);
 }

@@ -105,9 +105,11 @@ class View:
 
 
 def whole(row: Mapping[str, Any], name: str) -> int:
-    """Return a number of a row, 0 if it is none."""
+    """Return a number of a row, 0 if it is none, or none that C could have told."""
     value = row.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if -(1 << 63) <= value < 1 << 64 else 0
 
 
 def text(row: Mapping[str, Any], name: str) -> str:

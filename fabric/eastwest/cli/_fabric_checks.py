@@ -3,14 +3,24 @@
 What was looked at is in ``_fabric_facts.py``; limits are those of ``transport/dpdk/kind.c``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ._machine import Finding
 
 STACK_ABI = 3  # transport/stack.h
-KINDS = ("memif", "virtio_user", "vhost", "af_packet", "af_xdp", "tap", "ring", "pci")
+KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # needed, and others
+    "memif": (("socket", "role"), ("id",)),
+    "virtio_user": (("path",), ("server",)),
+    "vhost": (("path",), ("client",)),
+    "af_packet": (("iface",), ()),
+    "af_xdp": (("iface",), ("queue",)),
+    "tap": (("iface",), ()),
+    "ring": (("name",), ()),
+    "pci": (("address",), ()),
+}
+CHOICES = {"role": ("server", "client"), "server": ("0", "1"), "client": ("0", "1")}
 ON_INTERFACE = ("af_packet", "af_xdp")
 ON_SOCKET = {"memif": "socket", "virtio_user": "path", "vhost": "path"}
 NEEDS = {  # rights, capabilities(7); one of each group
@@ -96,20 +106,35 @@ class Facts:
 def parse(text: str) -> Device | str:
     """Return a device in parts, or what is wrong with its text."""
     kind, colon, rest = text.partition(":")
-    if kind not in KINDS or not colon:
-        return f"{text!r}: want KIND:key=value,..., KIND one of {', '.join(KINDS)}"
+    if kind not in KEYS or not colon:
+        return f"{text!r}: want KIND:key=value,..., KIND one of {', '.join(KEYS)}"
     if kind == "pci":
-        return Device(kind, {"address": rest})
-    settings = {}
+        return Device(kind, {"address": rest}) if rest else f"{text!r}: want pci:0000:03:00.0"
+    settings: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
             return f"{part!r}: want key=value, in {text!r}"
+        if key in settings:
+            return f"{text!r}: {key}= is given twice"
         settings[key] = value
-    needed = "iface" if kind in ON_INTERFACE else ON_SOCKET.get(kind)
-    if needed and not settings.get(needed):
-        return f"{text!r}: {needed}= is missing"
-    return Device(kind, settings)
+    problem = _problem(kind, settings)
+    return f"{text!r}: {problem}" if problem else Device(kind, settings)
+
+
+def _problem(kind: str, settings: Mapping[str, str]) -> str | None:
+    needed, others = KEYS[kind]
+    for key in needed:
+        if not settings.get(key):
+            return f"{key}= is missing"
+    for key, value in settings.items():
+        if key not in (*needed, *others):
+            return f"{key}= is no setting of {kind}; there are {', '.join((*needed, *others))}"
+        if value not in CHOICES.get(key, (value,)):
+            return f"{key}={value} has to be {' or '.join(CHOICES[key])}"
+        if key == ON_SOCKET.get(kind) and not value.startswith("/"):
+            return f"{key}={value} has to be an absolute path"
+    return None
 
 
 def judge(facts: Facts, version: str) -> list[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import _net_run, _net_show
-from ._arguments import Commands, Parser, add_command, load_config, number, whole
+from ._arguments import Commands, Parser, UsageError, add_command, load_config, number, whole
 from ._control import text
 from ._control import whole as whole_of
 from ._exits import Exit
@@ -213,6 +213,8 @@ def limits(args: argparse.Namespace, out: Output, stack: Stack) -> int:
 def _watch(args: argparse.Namespace, out: Output, look: Callable[[], None]) -> int:
     """Call *look* once, or so often as --watch says."""
     if args.watch is None:
+        if args.times is not None:
+            raise UsageError("--times is for --watch")
         look()
         return Exit.YES
     due = time.monotonic()

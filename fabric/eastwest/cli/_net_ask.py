@@ -112,6 +112,11 @@ class Answer:
     stack: Stack | None
     trouble: LookError | None
 
+    @property
+    def pid(self) -> int:
+        """Return what its process is called here; of one that does not answer, in its own view."""
+        return self.stack.pid if self.stack else self.place.pid
+
 
 def look_for(config: Config) -> list[Answer]:
     """Ask every process that can be found for its ports."""
@@ -138,7 +143,7 @@ def choose(answers: Sequence[Answer], pid: int | None, device: str | None) -> St
     Raises:
         NetError: there is none, or there are several.
     """
-    mine = [each for each in answers if pid in (None, each.place.pid)]
+    mine = [each for each in answers if pid in (None, each.pid)]
     stacks = [each.stack for each in mine if each.stack is not None]
     found = [each for each in stacks if device in (None, each.device)]
     if len(found) == 1:

@@ -127,7 +127,10 @@ def _await(stack: Stack, handle: int, seconds: float) -> Row | None:
 
 
 def _why_silent(stack: Stack, address: str) -> str:
-    """Say which part of the way it is that is silent, as far as the neighbours tell."""
+    """Say which part of the way it is that is silent, as far as port and neighbours tell."""
+    for row in stack.ask_all("port"):
+        if row.get("carrier") is False:
+            return f"the port {text(row, 'name')} has no carrier: is its other end there and up?"
     for row in stack.ask_all("neigh"):
         if text(row, "address") != address:
             continue

@@ -10,6 +10,8 @@ from ._top import short
 Row = Mapping[str, Any]
 NS = 1_000_000_000
 NEVER_SLOW = 1 << 30  # ssthresh before the first loss
+NO_ROUND_TRIP = (1 << 64) - 1  # before the first one
+SHOWN_NS = 1000
 
 PORT_HEAD = ("PORT", "NAME", "DRIVER", "MAC", "MTU", "CARRIER", "OFFLOADS", "SLEEPS")
 ADDR_HEAD = ("ADDRESS", "PORT", "STATE", "")
@@ -146,7 +148,7 @@ def _path_of(row: Row) -> str:
         f"cwnd:{whole(row, 'cwnd')}",
         f"ssthresh:{ssthresh if ssthresh < NEVER_SLOW else '-'}",
         f"rtt:{_ms(row, 'srtt_ns')}/{_ms(row, 'rttvar_ns')}ms",
-        f"minrtt:{_ms(row, 'min_rtt_ns')}ms",
+        f"minrtt:{_least(row)}",
         f"rto:{_ms(row, 'rto_ns')}ms",
         f"mss:{whole(row, 'send_mss')}",
         f"pmtu:{whole(row, 'path_mtu')}",
@@ -161,6 +163,14 @@ def _path_of(row: Row) -> str:
 
 def _ms(row: Row, name: str) -> str:
     return f"{whole(row, name) / 1e6:.3f}".rstrip("0").rstrip(".")
+
+
+def _least(row: Row) -> str:
+    """Return the shortest round trip; the clock is read once a drive: it may be almost nothing."""
+    least = whole(row, "min_rtt_ns")
+    if least in (0, NO_ROUND_TRIP):
+        return "-"
+    return "<0.001ms" if least < SHOWN_NS else f"{_ms(row, 'min_rtt_ns')}ms"
 
 
 def _flow_of(row: Row) -> str:
