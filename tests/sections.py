@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -14,22 +15,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from tests import models
+from tests.parts import (
+    BESIDE_COUNTING,
+    COUNTING,
+    MEASURING,
+    OTHERS,
+    PARTS,
+    TIDY,
+    arguments_of_part,
+)
 from tests.summary import Outcome, add_junit, is_strict, report
 from tests.weaken import notice as weaken
 
 BUILD = Path("build")
 RESULT = BUILD / "beside.pickle"
 NICE = 10  # beside pytest: a test that wakes up goes first, a tenth of a busy processor is left
-TIDY = "tests/python/test_tidy.py"
+SLOWEST = "--durations=5"
 STACK_BASICS = "tests/dpdk/test_stack_basics.py"
 JOBS = os.cpu_count() or 2
+AT_ONCE = JOBS + 1 if JOBS > 1 else 1  # parts of pytest: tests mostly wait
 FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
 FUZZ_LONGER = {"fuzz_net_stack": 5}  # times as long: a whole TCP/IP
 SECTION_SECONDS_MAX = 1200
@@ -121,16 +132,15 @@ def without_threads(build: Path) -> list[str]:
     command = ["ctest", "--test-dir", str(build), "--show-only=json-v1"]
     done = subprocess.run(command, capture_output=True, text=True)
     tests = json.loads(done.stdout)["tests"] if done.returncode == 0 else []
-    return [test["name"] for test in tests if not any(map(starts_threads, test["command"]))]
+    files = {word for test in tests for word in test["command"] if os.path.isfile(word)}
+    threaded = starting_threads(sorted(files))
+    return [test["name"] for test in tests if threaded.isdisjoint(test["command"])]
 
 
-@cache
-def starts_threads(word: str) -> bool:
-    """Of a word of a test's command: is it a program, or a shared object, that starts threads?"""
-    if not os.path.isfile(word):
-        return False
-    done = subprocess.run(["nm", "-u", word], capture_output=True, text=True)
-    return re.search(r"\bpthread_create\b", done.stdout) is not None
+def starting_threads(files: list[str]) -> set[str]:
+    """Return those among the files that are programs, or shared objects, that start threads."""
+    done = subprocess.run(["nm", "-A", "-u", *files], capture_output=True, text=True)
+    return set(re.findall(r"^(.+?):\s+U pthread_create\b", done.stdout, re.MULTILINE))
 
 
 def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
@@ -212,6 +222,7 @@ def asan(outcome: Outcome) -> None:
     ctest("asan")(outcome)
     leaks = Path("tests/dpdk/leaks.txt").resolve()
     env = {**SANITIZERS, "EW_STACK_PRESET": "asan", "LSAN_OPTIONS": f"suppressions={leaks}"}
+    env["EASTWEST_DPDK_PAGES"] = "auto"  # huge ones: nobody else wants them now
     pytest(outcome, ["-q", STACK_BASICS], env=env)
 
 
@@ -243,32 +254,55 @@ def count_pytest(outcome: Outcome, status: int, results: Path) -> None:
         outcome.failures.append(f"pytest exits with {status}")
 
 
-# Nothing runs beside what measures processors and times; no other tests beside what counts things
-# that all processes share: free huge pages, /dev/shm. The rest of pytest runs in two halves.
-MEASURING = (
-    "tests/integration",
-    "tests/moving/test_dpdk_idle.py",
-    "tests/moving/test_waiting.py",
-    "tests/python/test_cli_demo.py",
-)
-COUNTING = ("tests/crash",)
-SECOND_HALF = ("tests/conformance",)
+@dataclass
+class Run:
+    """A pytest that runs beside others; it is shown when it has ended."""
+
+    part: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    results: Path
+    output: IO[str]
+
+    def finish(self, outcome: Outcome) -> None:
+        """Wait for its end, show it, count what it did."""
+        status = ended(self.process)
+        self.output.seek(0)
+        print(" ".join(self.part), self.output.read(), sep="\n", flush=True)
+        count_pytest(outcome, status, self.results)
 
 
-def pytest_in_parts(outcome: Outcome, start_neighbour: Callable[[], None]) -> None:
-    slowest = "--durations=5"
-    pytest(outcome, [slowest, *MEASURING], "-measuring")
-    start_neighbour()
-    pytest(outcome, [slowest, *COUNTING], "-counting")
-    rest = [f"--ignore={path}" for path in (TIDY, *MEASURING, *COUNTING, *SECOND_HALF)]
-    command, results = pytest_command(outcome, [slowest, *SECOND_HALF], "-second")
-    with TemporaryFile("w+") as output, started(command, output=output) as half:
-        if JOBS == 1:
-            ended(half)
-        pytest(outcome, [slowest, *rest], "-first")
-        count_pytest(outcome, ended(half), results)
-        output.seek(0)
-        print(output.read(), flush=True)
+@contextmanager
+def running(outcome: Outcome, part: tuple[str, ...]) -> Iterator[Run]:
+    arguments = ["-q", SLOWEST, *arguments_of_part(part)]
+    command, results = pytest_command(outcome, arguments, f"-{PARTS.index(part)}")
+    with TemporaryFile("w+") as output, started(command, output=output) as process:
+        yield Run(part, process, results, output)
+
+
+def first_to_end(runs: list[Run]) -> Run:
+    """Wait until one has ended; if none does in time, the oldest is asked for."""
+    by_fd = {os.pidfd_open(each.process.pid): each for each in runs}
+    try:
+        ready = select.select(by_fd, [], [], SECTION_SECONDS_MAX)[0]
+    finally:
+        for fd in by_fd:
+            os.close(fd)
+    return by_fd[ready[0]] if ready else runs[0]
+
+
+def pytest_in_parts(outcome: Outcome, wait_for_neighbour: Callable[[], None]) -> None:
+    waiting = [COUNTING, *BESIDE_COUNTING, *OTHERS]
+    runs: list[Run] = []
+    with ExitStack() as stack:
+        while waiting or runs:
+            is_counting = any(run.part == COUNTING for run in runs)
+            if waiting and len(runs) < AT_ONCE and not (is_counting and waiting[0] in OTHERS):
+                runs.append(stack.enter_context(running(outcome, waiting.pop(0))))
+                continue
+            runs.remove(run := first_to_end(runs))
+            run.finish(outcome)
+    wait_for_neighbour()
+    pytest(outcome, ["-q", SLOWEST, *MEASURING], "-measuring")
 
 
 # ------------------------------------------------------------------ the run
@@ -276,14 +310,15 @@ def pytest_in_parts(outcome: Outcome, start_neighbour: Callable[[], None]) -> No
 SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
     "tsan": (ctest("tsan"), ("tsan",)),
-    "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
+    "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "asan": (asan, ("asan",)),
     "lint": (lint, ("dev",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),
 }
-# What only computes runs beside pytest, whose tests mostly wait; so does what is built late.
+# What only computes runs beside the others up to pytest, whose tests mostly wait; so does what is
+# built late. Weakenings are noticed by threads that meet: they come when that is over.
 BESIDE = ("lint", "models", "fuzz")
 BUILT_LATE = ("asan", "fuzz")
 
@@ -338,6 +373,7 @@ class Neighbour:
         self.command = ["nice", "-n", str(NICE), sys.executable, "-m", "tests.beside"]
         self.command += ["--build", *presets, "--run", *names]
         self.process: subprocess.Popen[bytes] | None = None
+        self.is_over = False
 
     def start(self) -> None:
         if not (self.problems or self.outcomes):
@@ -349,8 +385,9 @@ class Neighbour:
         """Wait for the end, show what was said, take what was found."""
         if self.process is None:
             self.start()
-        if self.process is None:
+        if self.process is None or self.is_over:
             return
+        self.is_over = True
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(SECTION_SECONDS_MAX)
         print((BUILD / "beside.log").read_text(errors="replace"), flush=True)
@@ -371,22 +408,22 @@ def needed(name: str, problems: dict[str, str]) -> dict[str, str]:
 
 
 def run_all(names: list[str], extra: list[str]) -> list[Outcome]:
-    """Run the sections one after the other, but with pytest, beside it, what may run there."""
+    """Run the sections one after the other, but beside those up to pytest what may run there."""
     beside = [name for name in names if name in BESIDE and "pytest" in names]
     front = [name for name in names if name not in beside]
     late = [each for each in presets_of(names) if each in BUILT_LATE and "pytest" in names]
-    problems = build_all([each for each in presets_of(front) if each not in late])
-    if problems.get("crash"):
-        print(problems["crash"])
     outcomes = []
     with Neighbour(late, beside) as neighbour:
+        neighbour.start()
+        problems = build_all([each for each in presets_of(front) if each not in late])
+        if problems.get("crash"):
+            print(problems["crash"])
 
         def pytest_and_neighbour(outcome: Outcome) -> None:
             if extra:
-                neighbour.start()
                 pytest(outcome, extra)
             else:
-                pytest_in_parts(outcome, neighbour.start)
+                pytest_in_parts(outcome, neighbour.wait)
 
         for name in front:
             work = pytest_and_neighbour if name == "pytest" else SECTIONS[name][0]

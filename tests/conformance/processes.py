@@ -5,7 +5,8 @@ The function, in the other process: ``def function(test: Line, argument...) -> N
 
 It dies with the test, by SIGKILL, whatever happens; so do the processes that it made. Starting an
 interpreter takes long, so processes are forked from one that has imported everything and done
-nothing (``Nursery``); with ``command`` a process is started by that command instead.
+nothing (``Nursery``); with ``command`` a process is started by that command instead. What runs the
+command line tool is forked from another nursery: tests/python/command_line.py.
 """
 
 import ctypes
@@ -58,7 +59,7 @@ class Child:
     ) -> None:
         self._heard = b""
         self._status: int | None = None
-        ours, theirs = _three_pipes()
+        ours, theirs = three_pipes()
         self._stdin, self._stdout, self._stderr = ours
         self._popen: subprocess.Popen[bytes] | None = None
         work = [function.__module__, function.__qualname__, json.dumps(arguments)]
@@ -67,7 +68,7 @@ class Child:
                 self._popen = _start([*command, *_python(), *work], theirs, env)
                 self.pid = self._popen.pid
             else:
-                self.pid = _nursery().ask({"work": work, "env": dict(env or {})}, theirs)
+                self.pid = nursery().ask({"work": work, "env": dict(env or {})}, theirs)
         finally:
             for fd in theirs:
                 os.close(fd)
@@ -123,7 +124,7 @@ class Child:
             if self._popen is not None:
                 self._status = self._popen.poll()
             else:
-                self._status = _nursery().ask({"wait": self.pid})
+                self._status = nursery().ask({"wait": self.pid})
         return self._status
 
     def _kill_all(self) -> None:
@@ -143,7 +144,7 @@ class Child:
             os.close(fd)
 
 
-def _three_pipes() -> tuple[list[int], list[int]]:
+def three_pipes() -> tuple[list[int], list[int]]:
     """Return our ends and theirs, of stdin, stdout and stderr."""
     (stdin, we_tell), (we_hear, stdout), (we_read, stderr) = (os.pipe() for _ in range(3))
     return [we_tell, we_hear, we_read], [stdin, stdout, stderr]
@@ -174,12 +175,12 @@ def _start(
 class Nursery:
     """The process that others are forked from. It has one thread and has made no context."""
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: str) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, open(os.devnull, "rb") as null:
             fds = [null.fileno(), sys.__stderr__.fileno() if sys.__stderr__ else 2]
             self.process = _start(
-                [*_python(), str(theirs.fileno())],
+                [*_python(), str(theirs.fileno()), preloaded],
                 [fds[0], fds[1], fds[1]],
                 pass_fds=[theirs.fileno()],
             )
@@ -192,13 +193,14 @@ class Nursery:
         return json.loads(answer)
 
 
-_made: list[Nursery] = []
+_made: dict[str, Nursery] = {}
 
 
-def _nursery() -> Nursery:
-    if not _made:
-        _made.append(Nursery())
-    return _made[0]
+def nursery(preloaded: str = PRELOADED) -> Nursery:
+    """Return the nursery that has imported this module."""
+    if preloaded not in _made:
+        _made[preloaded] = Nursery(preloaded)
+    return _made[preloaded]
 
 
 def _serve(line: socket.socket) -> list[str] | None:
@@ -239,8 +241,8 @@ def _die_with_parent() -> None:
 
 def main(arguments: list[str]) -> None:
     _die_with_parent()
-    if len(arguments) == 1:
-        importlib.import_module(PRELOADED)
+    if len(arguments) == 2:
+        importlib.import_module(arguments[1])
         found = _serve(socket.socket(fileno=int(arguments[0])))
         if found is None:
             return

@@ -81,11 +81,16 @@ def settings(device: str, *more: str, mtu: int = 1500) -> str:
     return "\n".join([f"device={device}", f"mtu={mtu}", "detect=off", *addresses, *more])
 
 
+def environment() -> dict[str, str]:
+    """Ours, with small pages if it says nothing: others count huge ones, or take the last."""
+    return {"EASTWEST_DPDK_PAGES": "small", **os.environ}
+
+
 class StackPeer(Peer):
     """A running stack_peer. It answers as tun_peer does, but for what stack.h cannot tell."""
 
     def __init__(self, host: Host, text: str, seed: int = 1) -> None:
-        self._start(host, [str(PROGRAM), str(PLUGIN), text, str(seed)], [])
+        self._start(host, [str(PROGRAM), str(PLUGIN), text, str(seed)], [], environment())
 
     @property
     def pid(self) -> int:
@@ -207,7 +212,9 @@ class Wire:
         command = [str(EXAMPLES / f"ew_example_{name}"), str(PLUGIN), str(port)]
         with self.host.inside():
             process = subprocess.Popen(
-                [*command, settings(self.device, mtu=self.mtu)], stderr=subprocess.PIPE
+                [*command, settings(self.device, mtu=self.mtu)],
+                stderr=subprocess.PIPE,
+                env=environment(),
             )
         self._stack.callback(end_process, process)
         assert process.stderr is not None

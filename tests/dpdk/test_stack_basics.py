@@ -1,6 +1,6 @@
 """Our stack over real devices and the kernel: bytes each way, IPv4 and IPv6.
 
-./dev test asan runs this with EW_STACK_PRESET=asan, too.
+./dev test asan runs this with EW_STACK_PRESET=asan and on huge pages, too.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,13 @@ class Peer:
         command += options  # routes need addresses
         self._start(host, command, [] if descriptor is None else [descriptor])
 
-    def _start(self, host: Host, command: list[str], descriptors: list[int]) -> None:
+    def _start(
+        self,
+        host: Host,
+        command: list[str],
+        descriptors: list[int],
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._lines: list[Event] = []
         self._news = threading.Condition()
         self._is_over = False
@@ -170,6 +176,7 @@ class Peer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=descriptors,
+                env=env,
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

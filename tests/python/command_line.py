@@ -1,15 +1,25 @@
-"""Running the command line tool as a user does: in a process, with settings of its own."""
+"""Running the command line tool as a user does: in a process, with settings of its own.
+
+Its interpreter needs a third of a second to import what it needs, so the processes are forked from
+one that has done that (tests/conformance/processes.py). ``TOOL`` starts one from nothing, where
+that is what is tested.
+"""
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from tests.conformance.processes import Line, nursery, three_pipes
+
 TOOL = [sys.executable, "-P", "-m", "eastwest.cli"]
+PRELOADED = "eastwest.cli.__main__"
 SECONDS_MAX = 60.0
 
 
@@ -18,16 +28,78 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent", **more}
 
 
+def be_tool(line: Line, arguments: list[str], env: dict[str, str], folder: str) -> None:
+    """Be the tool, in a process that was forked for it."""
+    from eastwest.cli.__main__ import main
+
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main(arguments))
+
+
+class Tool:
+    """A running command, as ``subprocess.Popen`` would have it. It dies with the tests."""
+
+    def __init__(self, arguments: Sequence[str], env: dict[str, str]) -> None:
+        ours, theirs = three_pipes()
+        work = [be_tool.__module__, be_tool.__name__, json.dumps([arguments, env, os.getcwd()])]
+        try:
+            self._nursery = nursery(PRELOADED)
+            self.pid: int = self._nursery.ask({"work": work, "env": {}}, theirs)
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        self.returncode: int | None = None
+        self._gone = os.pidfd_open(self.pid)
+        self._stdin = ours[0]
+        self.stdout, self.stderr = (open(fd) for fd in ours[1:])  # noqa: SIM115 - until the end
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._nursery.ask({"wait": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float = SECONDS_MAX) -> int:
+        """Wait for its end; one that does not come is the test's failure."""
+        if self.returncode is None:
+            ended = select.select([self._gone], [], [], timeout)[0]
+            if not ended:
+                self.kill()
+            assert ended, f"still running after {timeout} s"
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._gone, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self) -> tuple[str, str]:
+        """Read what is left of its output until its end; the second time, nothing is."""
+        if self.stdout.closed:
+            return "", ""
+        os.close(self._stdin)
+        with ThreadPoolExecutor(2) as pool:
+            said = [pool.submit(each.read) for each in (self.stdout, self.stderr)]
+            self.wait()
+            output, errors = (each.result() for each in said)
+        for pipe in (self.stdout, self.stderr):
+            pipe.close()
+        os.close(self._gone)
+        return output, errors
+
+
 def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
-    return subprocess.run(
-        [*TOOL, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_MAX,
-        stdin=subprocess.DEVNULL,
-        env=environment(**more),
-    )
+    tool = Tool(arguments, environment(**more))
+    output, errors = tool.communicate()
+    return subprocess.CompletedProcess(arguments, tool.wait(), output, errors)
 
 
 def run_json(*arguments: str, **more: str) -> Any:
@@ -39,40 +111,27 @@ def run_json(*arguments: str, **more: str) -> Any:
     return found
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
+def start(*arguments: str) -> Tool:
     """Start a command; Ctrl-C works in it even if whoever runs the tests ignores it."""
-    return subprocess.Popen(
-        [*TOOL, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        preexec_fn=_heed_ctrl_c,
-    )
+    return Tool(arguments, environment())
 
 
-def _heed_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def next_line(process: "subprocess.Popen[str]") -> str:
+def next_line(process: Tool) -> str:
     """Wait for the next line that a command prints."""
-    assert process.stdout is not None
     line = process.stdout.readline()
     assert line, process.communicate()[1]
     return line
 
 
-def finish(process: "subprocess.Popen[str]", number: int) -> tuple[int, str, str]:
+def finish(process: Tool, number: int) -> tuple[int, str, str]:
     """Send a signal and return exit code, the rest of the output, and the errors."""
     process.send_signal(number)
-    output, errors = process.communicate(timeout=SECONDS_MAX)
-    return process.returncode, output, errors
+    output, errors = process.communicate()
+    return process.wait(), output, errors
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def serving(*arguments: str) -> Iterator[Tool]:
     """A running ``eastwest serve`` that listens."""
     process = start("serve", *arguments)
     try:

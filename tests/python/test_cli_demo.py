@@ -15,7 +15,7 @@ import pytest
 
 from eastwest.cli import _netns
 from eastwest.cli._demo_switch import Counts
-from tests.python.command_line import TOOL, environment, finish, next_line, run, start
+from tests.python.command_line import TOOL, Tool, environment, finish, next_line, run, start
 
 QUICK = ["demo", "--seconds", "0.1"]
 NO_NAMESPACES = "needs root and network namespaces"
@@ -39,7 +39,7 @@ def traces(pid: int) -> list[str]:
 def shown() -> Any:
     """What one whole run says."""
     process = start(*QUICK, "--json")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate()
     assert process.returncode == 0, output + errors
     assert errors == ""
     assert traces(process.pid) == []
@@ -102,7 +102,7 @@ def test_text_has_five_parts_and_says_what_is_left_out() -> None:
     assert "FAILED" not in done.stdout
 
 
-def until_the_stage_is_set(process: "subprocess.Popen[str]") -> None:
+def until_the_stage_is_set(process: Tool) -> None:
     while not next_line(process).startswith("1. "):
         pass
 

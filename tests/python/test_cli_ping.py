@@ -11,7 +11,6 @@ import pytest
 
 import eastwest
 from tests.python.command_line import (
-    SECONDS_MAX,
     finish,
     next_line,
     run,
@@ -159,7 +158,7 @@ def test_ping_whose_server_dies_is_exit_code_1() -> None:
         client = start("ping", "pricing", "-n", "1000000", "-i", "0.001")
         next_line(client)
         server.kill()
-        output, errors = client.communicate(timeout=SECONDS_MAX)
+        output, errors = client.communicate()
     assert client.returncode == 1
     assert "died or vanished" in errors
     assert "1 lost" in output.splitlines()[-1]
@@ -221,7 +220,7 @@ def test_serve_counts_a_peer_that_was_lost() -> None:
 def test_serve_stops_with_its_standard_input() -> None:
     server = start("serve", "pricing", "--stop-with-stdin")
     next_line(server)
-    output, errors = server.communicate(timeout=SECONDS_MAX)  # closes it
+    output, errors = server.communicate()  # closes it
     assert (server.returncode, errors) == (0, "")
     assert output.startswith("0 channels in ")
 

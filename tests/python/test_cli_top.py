@@ -297,7 +297,8 @@ def test_refusal_is_exit_code_4_and_silence_5() -> None:
     assert "not on the list" in done.stderr
     with serving("pricing") as server:
         server.send_signal(signal.SIGSTOP)
+        looks = start("top", "--once", "--interval", "0.05")  # beside the other one: both wait
         done = run("explain", str(server.pid))
-        listed = run("top", "--once", "--interval", "0.05")
-    assert (done.returncode, listed.returncode) == (5, 5)
+        looks.communicate()
+    assert (done.returncode, looks.wait()) == (5, 5)
     assert "is it stopped?" in sentence(done)

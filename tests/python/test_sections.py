@@ -6,24 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.sections import (
-    BESIDE,
-    COUNTING,
-    MEASURING,
-    RESULT,
-    SECOND_HALF,
-    SECTIONS,
-    Neighbour,
-    without_threads,
-)
+from tests.parts import PARTS, arguments_of_part, paths_by_part
+from tests.sections import BESIDE, RESULT, SECTIONS, Neighbour, without_threads
 from tests.summary import Outcome
 
 
-def test_the_parts_of_pytest_are_there_and_do_not_overlap(root: Path) -> None:
-    # catches: a folder that was renamed, and whose tests run twice, or beside what they disturb
-    parts = [*MEASURING, *COUNTING, *SECOND_HALF]
-    assert all((root / part).exists() for part in parts)
-    assert not [(a, b) for a in parts for b in parts if a != b and Path(a).is_relative_to(b)]
+def test_every_test_file_belongs_to_one_part_of_pytest(root: Path) -> None:
+    # catches: a folder that was renamed: its tests run twice, never, or beside what they disturb
+    def has(part: tuple[str, ...], file: Path) -> bool:
+        asked, left_out = paths_by_part()[part], arguments_of_part(part)
+        return any(file.is_relative_to(each) for each in asked) and not any(
+            file.is_relative_to(each.removeprefix("--ignore=")) for each in left_out[len(asked) :]
+        )
+
+    files = [file.relative_to(root) for file in (root / "tests").rglob("test_*.py")]
+    assert len(files) > 50
+    for file in files:
+        assert len([part for part in PARTS if has(part, file)]) == 1, file
+    assert all(paths_by_part().values())
+
+
+def test_what_runs_beside_the_others_is_there() -> None:
     assert set(BESIDE) < set(SECTIONS)
 
 
