@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -72,10 +72,14 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None) -> int:
         return ended(process)
 
 
-def build(preset: str) -> str:
-    """Build a preset; return what went wrong, or nothing."""
+def build(preset: str, targets: Iterable[str] = ()) -> str:
+    """Build a preset, or these targets of it; return what went wrong, or nothing."""
     done = subprocess.run(
-        ["./dev", "build", preset], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["./dev", "build", preset],
+        env={**os.environ, "EW_TARGETS": " ".join(targets)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     return done.stdout if done.returncode else ""
 
@@ -116,12 +120,21 @@ def lint(outcome: Outcome) -> None:
     pytest(outcome, ["-q", TIDY])
 
 
-def without_threads(build: Path) -> list[str]:
-    """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
-    command = ["ctest", "--test-dir", str(build), "--show-only=json-v1"]
+def c_tests(folder: Path) -> dict[str, list[str]]:
+    """The C tests of a build, and the command of each that is built."""
+    command = ["ctest", "--test-dir", str(folder), "--show-only=json-v1"]
     done = subprocess.run(command, capture_output=True, text=True)
     tests = json.loads(done.stdout)["tests"] if done.returncode == 0 else []
-    return [test["name"] for test in tests if not any(map(starts_threads, test["command"]))]
+    return {test["name"]: test.get("command", []) for test in tests}
+
+
+def without_threads(folder: Path) -> list[str]:
+    """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
+    return [
+        name
+        for name, command in c_tests(folder).items()
+        if command and not any(map(starts_threads, command))
+    ]
 
 
 @cache
@@ -139,7 +152,7 @@ def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
         results.unlink(missing_ok=True)
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
-        if preset == "tsan" and not every and (alone := without_threads(BUILD / preset)):
+        if preset == "tsan" and not every and (alone := without_threads(BUILD / "dev")):
             print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
             command += ["-E", f"^({'|'.join(alone)})$"]
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
@@ -275,7 +288,7 @@ def pytest_in_parts(outcome: Outcome, start_neighbour: Callable[[], None]) -> No
 
 SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
-    "tsan": (ctest("tsan"), ("tsan",)),
+    "tsan": (ctest("tsan"), ("dev", "tsan")),  # dev tells which programs start threads
     "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
     "asan": (asan, ("asan",)),
@@ -288,15 +301,26 @@ BESIDE = ("lint", "models", "fuzz")
 BUILT_LATE = ("asan", "fuzz")
 
 
-def build_all(presets: list[str]) -> dict[str, str]:
+def build_all(presets: list[str], *, every: bool = False) -> dict[str, str]:
     """Build the presets, two at a time; return what went wrong with each."""
     start, cpu = time.monotonic(), cpu_seconds()
     print(f"== build {' '.join(presets)} ==", flush=True)
+    at_once = [each for each in presets if each != "tsan" or every]
     with ThreadPoolExecutor(2) as pool:
-        problems = dict(zip(presets, pool.map(build, presets), strict=True))
+        problems = dict(zip(at_once, pool.map(build, at_once), strict=True))
+    if "tsan" not in problems and "tsan" in presets:
+        problems["tsan"] = build_tsan()
     seconds, cpu = time.monotonic() - start, cpu_seconds() - cpu
     print(f"-- build: {seconds:.1f} s, {cpu:.1f} s of processors", flush=True)
     return problems
+
+
+def build_tsan() -> str:
+    """Build the programs that start threads, as dev shows, which is built."""
+    if problem := build("tsan", ["ew_static"]):
+        return problem
+    alone = set(without_threads(BUILD / "dev"))
+    return build("tsan", [name for name in c_tests(BUILD / "tsan") if name not in alone])
 
 
 def cpu_seconds() -> float:
@@ -322,10 +346,7 @@ def run_section(name: str, section: Callable[[Outcome], None], problems: dict[st
 
 
 def presets_of(names: list[str]) -> list[str]:
-    presets = dict.fromkeys(preset for name in names for preset in SECTIONS[name][1])
-    if "pytest" in names and any(Path("tests/crash").glob("*")):
-        presets["crash"] = None  # the crash suite runs programs of build/crash
-    return list(presets)
+    return list(dict.fromkeys(preset for name in names for preset in SECTIONS[name][1]))
 
 
 class Neighbour:
@@ -376,8 +397,6 @@ def run_all(names: list[str], extra: list[str]) -> list[Outcome]:
     front = [name for name in names if name not in beside]
     late = [each for each in presets_of(names) if each in BUILT_LATE and "pytest" in names]
     problems = build_all([each for each in presets_of(front) if each not in late])
-    if problems.get("crash"):
-        print(problems["crash"])
     outcomes = []
     with Neighbour(late, beside) as neighbour:
 
