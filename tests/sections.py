@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -83,10 +83,14 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None) -> int:
         return ended(process)
 
 
-def build(preset: str) -> str:
-    """Build a preset; return what went wrong, or nothing."""
+def build(preset: str, targets: Iterable[str] = ()) -> str:
+    """Build a preset, or these targets of it; return what went wrong, or nothing."""
     done = subprocess.run(
-        ["./dev", "build", preset], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["./dev", "build", preset],
+        env={**os.environ, "EW_TARGETS": " ".join(targets)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     return done.stdout if done.returncode else ""
 
@@ -127,14 +131,20 @@ def lint(outcome: Outcome) -> None:
     pytest(outcome, ["-q", TIDY])
 
 
-def without_threads(build: Path) -> list[str]:
-    """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
-    command = ["ctest", "--test-dir", str(build), "--show-only=json-v1"]
+def c_tests(folder: Path) -> dict[str, list[str]]:
+    """The C tests of a build, and the command of each that is built."""
+    command = ["ctest", "--test-dir", str(folder), "--show-only=json-v1"]
     done = subprocess.run(command, capture_output=True, text=True)
     tests = json.loads(done.stdout)["tests"] if done.returncode == 0 else []
-    files = {word for test in tests for word in test["command"] if os.path.isfile(word)}
+    return {test["name"]: test.get("command", []) for test in tests}
+
+
+def without_threads(folder: Path) -> list[str]:
+    """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
+    tests = c_tests(folder)
+    files = {word for command in tests.values() for word in command if os.path.isfile(word)}
     threaded = starting_threads(sorted(files))
-    return [test["name"] for test in tests if threaded.isdisjoint(test["command"])]
+    return [name for name, command in tests.items() if command and threaded.isdisjoint(command)]
 
 
 def starting_threads(files: list[str]) -> set[str]:
@@ -149,7 +159,7 @@ def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
         results.unlink(missing_ok=True)
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
-        if preset == "tsan" and not every and (alone := without_threads(BUILD / preset)):
+        if preset == "tsan" and not every and (alone := without_threads(BUILD / "dev")):
             print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
             command += ["-E", f"^({'|'.join(alone)})$"]
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
@@ -309,7 +319,7 @@ def pytest_in_parts(outcome: Outcome, wait_for_neighbour: Callable[[], None]) ->
 
 SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
-    "tsan": (ctest("tsan"), ("tsan",)),
+    "tsan": (ctest("tsan"), ("dev", "tsan")),  # dev tells which programs start threads
     "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
     "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "asan": (asan, ("asan",)),
@@ -323,15 +333,26 @@ BESIDE = ("lint", "models", "fuzz")
 BUILT_LATE = ("asan", "fuzz")
 
 
-def build_all(presets: list[str]) -> dict[str, str]:
+def build_all(presets: list[str], *, every: bool = False) -> dict[str, str]:
     """Build the presets, two at a time; return what went wrong with each."""
     start, cpu = time.monotonic(), cpu_seconds()
     print(f"== build {' '.join(presets)} ==", flush=True)
+    at_once = [each for each in presets if each != "tsan" or every]
     with ThreadPoolExecutor(2) as pool:
-        problems = dict(zip(presets, pool.map(build, presets), strict=True))
+        problems = dict(zip(at_once, pool.map(build, at_once), strict=True))
+    if "tsan" not in problems and "tsan" in presets:
+        problems["tsan"] = build_tsan()
     seconds, cpu = time.monotonic() - start, cpu_seconds() - cpu
     print(f"-- build: {seconds:.1f} s, {cpu:.1f} s of processors", flush=True)
     return problems
+
+
+def build_tsan() -> str:
+    """Build the programs that start threads, as dev shows, which is built."""
+    if problem := build("tsan", ["ew_static"]):
+        return problem
+    alone = set(without_threads(BUILD / "dev"))
+    return build("tsan", [name for name in c_tests(BUILD / "tsan") if name not in alone])
 
 
 def cpu_seconds() -> float:
@@ -357,10 +378,7 @@ def run_section(name: str, section: Callable[[Outcome], None], problems: dict[st
 
 
 def presets_of(names: list[str]) -> list[str]:
-    presets = dict.fromkeys(preset for name in names for preset in SECTIONS[name][1])
-    if "pytest" in names and any(Path("tests/crash").glob("*")):
-        presets["crash"] = None  # the crash suite runs programs of build/crash
-    return list(presets)
+    return list(dict.fromkeys(preset for name in names for preset in SECTIONS[name][1]))
 
 
 class Neighbour:
@@ -416,8 +434,6 @@ def run_all(names: list[str], extra: list[str]) -> list[Outcome]:
     with Neighbour(late, beside) as neighbour:
         neighbour.start()
         problems = build_all([each for each in presets_of(front) if each not in late])
-        if problems.get("crash"):
-            print(problems["crash"])
 
         def pytest_and_neighbour(outcome: Outcome) -> None:
             if extra:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build/crash/tests/crash_party"
+PROGRAM = ROOT / "build/dev/tests/crash_party"
 FOLDERS = ("shm", "transport", "bindings/c")
 SECONDS_MAX = 70  # its own alarm is earlier
 

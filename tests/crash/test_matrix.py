@@ -91,7 +91,7 @@ def cases() -> list[tuple[str, int, str, str]]:
 @pytest.fixture(scope="module", autouse=True)
 def program() -> Iterator[None]:
     if not PROGRAM.exists():
-        pytest.skip("needs ./dev build crash")
+        pytest.skip("needs ./dev build dev")
     pages, shm = free_huge_pages(), set(os.listdir("/dev/shm"))
     yield
     wait_until(lambda: free_huge_pages() >= pages, "the huge pages are back", SOON)
