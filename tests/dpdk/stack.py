@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,7 @@ BUILD = ROOT / "build" / PRESET
 PROGRAM = BUILD / "tests/dpdk_stack_peer"
 IN_PLACE = ROOT / "bindings/dpdk/eastwest_dpdk"
 PLUGIN = (IN_PLACE if PRESET == "dev" else BUILD / "transport/dpdk") / "eastwest_dpdk_plugin.so"
+IMPAIRED = BUILD / "tests/dpdk_impaired.so"  # the plug-in with a bad wire in front of its device
 EXAMPLES = BUILD / "bindings/dpdk/examples"
 KINDS = ["af_packet", "af_xdp", "tap"]
 KERNEL_END, OUR_END, BRIDGE = "k0", "d0", "b0"
@@ -89,8 +91,8 @@ def environment() -> dict[str, str]:
 class StackPeer(Peer):
     """A running stack_peer. It answers as tun_peer does, but for what stack.h cannot tell."""
 
-    def __init__(self, host: Host, text: str, seed: int = 1) -> None:
-        self._start(host, [str(PROGRAM), str(PLUGIN), text, str(seed)], [], environment())
+    def __init__(self, host: Host, text: str, seed: int = 1, plugin: Path = PLUGIN) -> None:
+        self._start(host, [str(PROGRAM), str(plugin), text, str(seed)], [], environment())
 
     @property
     def pid(self) -> int:
@@ -105,6 +107,12 @@ class StackPeer(Peer):
         while len(got) < size:
             got += bytes.fromhex(self.wait("said", stream)["hex"])
         return got
+
+    def rows(self, question: str) -> list[dict[str, Any]]:
+        """Return the answer to a tool's question."""
+        said = self.ask(f"ask {question}", "answer")
+        rows: list[dict[str, Any]] = said["rows"]
+        return [row for row in rows if list(row) != ["next"]]
 
     def stack(self) -> Event:
         return self.ask("stack", "stack")
@@ -137,12 +145,14 @@ class Wire:
         self.host = Host()
         stack.callback(self.host.close)
         self.peers: list[StackPeer] = []
+        self.bad = ""  # how frames are treated by tests/dpdk/impaired
         if kind != "tap":
             self._add_pair()
 
     @property
     def device(self) -> str:
-        return f"{self.kind}:iface={KERNEL_END if self.kind == 'tap' else OUR_END}"
+        device = f"{self.kind}:iface={KERNEL_END if self.kind == 'tap' else OUR_END}"
+        return f"impair:{self.bad}/{device}" if self.bad else device
 
     @property
     def peer(self) -> StackPeer:
@@ -201,7 +211,7 @@ class Wire:
     def start(self, *more: str, seed: int = 1) -> StackPeer:
         """Start our stack, once more, on the device."""
         text = settings(self.device, *more, mtu=self.mtu)
-        self.peers.append(StackPeer(self.host, text, seed))
+        self.peers.append(StackPeer(self.host, text, seed, IMPAIRED if self.bad else PLUGIN))
         self._stack.callback(self.peer.kill)
         if self.kind == "tap":
             self._set_up_kernel()

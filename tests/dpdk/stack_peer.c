@@ -216,10 +216,13 @@ static void do_ask(char **words)
     if (peer.streams.ops->ask != NULL)
         code = peer.streams.ops->ask(peer.streams.stack, words[0] == NULL ? "" : words[0], text,
                                      sizeof(text));
+    for (int64_t i = 0; i + 1 < code; i++) /* rows, each with a line: an event is one */
+        if (text[i] == '\n')
+            text[i] = ',';
     if (code < 0)
         printf("{\"event\":\"answer\",\"error\":\"%s\"}\n", name_of((int)code));
     else
-        printf("{\"event\":\"answer\",\"error\":\"\",\"answer\":%.*s}\n", (int)code, text);
+        printf("{\"event\":\"answer\",\"error\":\"\",\"rows\":[%.*s]}\n", (int)code - 1, text);
 }
 
 static void do_reopen(char **words)
