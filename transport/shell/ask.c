@@ -266,6 +266,7 @@ struct stats {
     struct net_counters net;
     struct shell_counts shell;
     uint64_t tries_lost;
+    uint32_t shard, shards;
 };
 
 static void take_stats(struct ewi_stack *stack, struct stats *out)
@@ -273,6 +274,8 @@ static void take_stats(struct ewi_stack *stack, struct stats *out)
     ewi_shell_enter(stack);
     out->net = *ewi_net_counters(stack->net);
     out->shell = stack->counts;
+    out->shard = stack->facts.shard; /* of the device, which may be another now */
+    out->shards = stack->facts.shards;
     ewi_lock_give(&stack->guard);
     out->tries_lost = atomic_load_explicit(&stack->tries_lost, memory_order_relaxed); /* a count */
 }
@@ -303,8 +306,8 @@ static int64_t ask_stats(struct ewi_stack *stack, struct text *text)
     put_count(text, "downs", stats.shell.downs, "times that the carrier was lost");
     put_count(text, "reopens", stats.shell.reopens, "times that another device was opened in its place");
     put_count(text, "frames_lost", stats.shell.frames_lost, "frames that the device did not take");
-    if (stack->facts.shards > 1)
-        put_count(text, "shard", stack->facts.shard, "which of the stacks that share the device this is");
+    if (stats.shards > 1)
+        put_count(text, "shard", stats.shard, "which of the stacks that share the device this is");
     return text->full ? -ENOBUFS : (int64_t)text->used;
 }
 
