@@ -19,8 +19,8 @@
  * Errors     -EEXIST  the port has this address, or it is the broadcast of a network there.
  *            -ENOSPC  as many as there may be.
  * Invariants I1  whose() == a walk over all names.
- *            I2  an address becomes GOOD only after its last step, TWICE only while TENTATIVE; neither
- *                is left again.
+ *            I2  one that is looked for becomes GOOD only after its last probe, TWICE only while
+ *                TENTATIVE; neither is left again.
  *            I3  next is at most the earliest time at which something is due.
  * Ordering   single threaded
  * Source     RFC 5227 sections 1.1 (times), 2.1.1, 2.3, 2.4; RFC 4862 section 5.4; RFC 4861 sections

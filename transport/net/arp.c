@@ -54,7 +54,6 @@ bool ewi_net_arp_say(struct ewi_net *net, const struct net_address *address,
                      enum net_address_message message)
 {
     struct net_arp arp = arp_from(net, address->port, NET_ARP_REQUEST);
-
     bool said;
 
     arp.target = ewi_net_get_u32(address->ip);

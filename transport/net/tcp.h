@@ -88,6 +88,7 @@ enum net_conn_flags {
 
 /* In the order of heat. Text in order is judged, appended and settled within 256 bytes (asserted below); what
  * also acknowledges, and what is sent, need most of the others.
+ * Measured, call by call: docs/reference/performance.md.
  *   bytes  from .. to                what touches it
  *     32   queue, before its end     an ACK of new data, and what is sent
  *    256   queue.end .. rack.tlp_end text in order
