@@ -141,22 +141,29 @@ static void opened(struct fabric *fabric, struct ewi_stack *stack, char reason[S
     enter(fabric, EW_FABRIC_ABSENT, reason[0] != '\0' ? reason : ewi_error_name(code));
 }
 
+/* Under the reactor's lock: what an attempt came to. */
+static void attempted(struct fabric *fabric, int code, struct ewi_stack *stack,
+                      char reason[STACK_REASON_BYTES])
+{
+    if (code == 0) {
+        opened(fabric, stack, reason);
+        return;
+    }
+    enter(fabric, EW_FABRIC_CLOSED, reason);
+    try_again(fabric);
+}
+
 static void *open_again(void *object)
 {
     struct fabric *fabric = object;
     ew_context *context = fabric->on->context;
     char reason[STACK_REASON_BYTES];
-    struct ewi_stack *stack;
+    struct ewi_stack *stack = NULL;
     int code = open_stack(fabric, reason, &stack);
 
     ewi_reactor_lock(context->reactor);
     fabric->opening = false;
-    if (code == 0) {
-        opened(fabric, stack, reason);
-    } else {
-        enter(fabric, EW_FABRIC_CLOSED, reason);
-        try_again(fabric);
-    }
+    attempted(fabric, code, stack, reason);
     ewi_reactor_unlock(context->reactor);
     ewi_context_give(context);
     return NULL;
@@ -244,7 +251,7 @@ static int first_open(struct fabric *fabric)
 {
     ew_context *context = fabric->on->context;
     char reason[STACK_REASON_BYTES];
-    struct ewi_stack *stack;
+    struct ewi_stack *stack = NULL;
     int code = ewi_reactor_add(context->reactor, -1, 0, on_again, fabric, &fabric->again);
 
     if (code != EW_OK)
@@ -253,12 +260,7 @@ static int first_open(struct fabric *fabric)
     if (code == -EINVAL)
         return ewi_fail(EW_EINVAL, "fabric %s: %s", fabric->text.network, reason);
     ewi_reactor_lock(context->reactor);
-    if (code == 0) {
-        opened(fabric, stack, reason);
-    } else {
-        enter(fabric, EW_FABRIC_CLOSED, reason);
-        try_again(fabric);
-    }
+    attempted(fabric, code, stack, reason);
     ewi_reactor_unlock(context->reactor);
     return EW_OK;
 }

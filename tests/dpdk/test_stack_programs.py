@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dpdk.stack import KINDS, Wire, end_process, needs_stack, wire
+from tests.dpdk.stack import EXAMPLES, KINDS, PLUGIN, Wire, end_process, needs_stack, wire
 from tests.net.kernel import KERNEL, OURS, SOON, Host
 
 PAGE = "Hello from a TCP/IP stack of our own.\n"
@@ -69,6 +69,17 @@ def test_curl(line: Wire) -> None:
     assert line.host.run("curl", "-sS", *status, f"{url}missing") == "404"
     assert line.host.run("curl", "-sS", *status, "-d", "x=1", url) == "405"
     assert line.host.run("curl", "-sS", *status, "-H", f"X: {'x' * 9000}", url) == "431"
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "70000", "-1", ""])
+def test_an_example_says_what_a_port_is(port: str) -> None:
+    # catches: 70000 taken for 4464, and words for any port
+    needs_stack()
+    settings = "device=ring:name=e\naddress=10.77.0.1/24"
+    command = [str(EXAMPLES / "ew_example_echo"), str(PLUGIN), port, settings]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"port {port}: want 1..65535" in done.stderr
 
 
 def test_wrk(line: Wire) -> None:

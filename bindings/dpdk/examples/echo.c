@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         return 2;
     }
     loop_open(&loop, argv[1], argv[3]);
-    loop_listen(&loop, (uint16_t)atoi(argv[2]));
+    loop_listen(&loop, argv[2]);
     loop_run(&loop, handle);
     return 0;
 }

@@ -69,14 +69,24 @@ void loop_open(struct loop *loop, const char *plugin, const char *settings)
         give_up("%s", reason);
 }
 
-void loop_listen(struct loop *loop, uint16_t port)
+static uint16_t read_port(const char *text)
 {
-    const struct stack_addr any = {.family = 4, .port = port};
+    const size_t digits = strspn(text, "0123456789");
+    const unsigned long port = strtoul(text, NULL, 10);
+
+    if (digits == 0 || text[digits] != '\0' || port == 0 || port > UINT16_MAX)
+        give_up("port %s: want 1..%d", text, UINT16_MAX);
+    return (uint16_t)port;
+}
+
+void loop_listen(struct loop *loop, const char *port)
+{
+    const struct stack_addr any = {.family = 4, .port = read_port(port)};
     int code = loop->ops->listen(loop->stack, &any, BACKLOG, 0, &loop->listener);
 
     if (code != 0)
-        give_up("port %u: %s", port, strerror(-code));
-    fprintf(stderr, "listening on port %u\n", port);
+        give_up("port %s: %s", port, strerror(-code));
+    fprintf(stderr, "listening on port %s\n", port);
 }
 
 static void sleep_if_idle(struct loop *loop, const sigset_t *signals)

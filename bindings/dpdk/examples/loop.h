@@ -25,9 +25,9 @@ struct loop {
 
 typedef void loop_handler(struct loop *loop, const struct stack_event *event);
 
-/* settings: lines "key=value" as in docs/reference/network.md; a comma between two lines is fine, too. */
+/* settings: lines "key=value" (transport/shell/settings.h); devices are in docs/reference/network.md. */
 void loop_open(struct loop *loop, const char *plugin, const char *settings);
-void loop_listen(struct loop *loop, uint16_t port);
+void loop_listen(struct loop *loop, const char *port);
 void loop_run(struct loop *loop, loop_handler *handle);
 uint64_t loop_now(void);
 
