@@ -40,11 +40,14 @@ static void expect_dialogue(struct duo *duo)
 
 static struct device_ops moody;
 static int moody_code;
+static uint16_t moody_mtu; /* 0: what is asked for */
 static _Atomic bool is_waiting, may_go_on;
 static uint8_t moody_mac[6];
 
 static int moody_open(const struct device_options *options, struct device **out)
 {
+    struct device_options asked;
+
     atomic_store(&is_waiting, true);
     while (!atomic_load(&may_go_on))
         ewi_relax();
@@ -53,7 +56,11 @@ static int moody_open(const struct device_options *options, struct device **out)
         snprintf(options->reason, DEVICE_REASON_BYTES, "not in the mood");
         return moody_code;
     }
-    return wire_device.open(options, out);
+    if (moody_mtu == 0)
+        return wire_device.open(options, out);
+    asked = *options;
+    asked.mtu = moody_mtu;
+    return wire_device.open(&asked, out);
 }
 
 static void make_moody(struct duo *duo, int code)
@@ -181,6 +188,25 @@ static void stack_lives_without_a_device(void)
     duo_close(&duo);
 }
 
+/* catches: a net that goes on with the MTU, or the offloads, of the device before */
+static void device_that_is_another_kind_is_refused(void)
+{
+    struct duo duo = duo_open();
+
+    make_moody(&duo, 0);
+    moody_mtu = 1280;
+    wire_break(WIRE, 0);
+    until_lost(&duo);
+    finish_opener(&duo);
+    CHECK_EQ(reopen(&duo), -ENOTSUP);
+    CHECK(strstr(reason, "MTU 1280, was 1500") != NULL);
+    CHECK(duo.side[0].stack->device == NULL);
+    moody_mtu = 0;
+    CHECK_EQ(reopen(&duo), 0);
+    expect_dialogue(&duo);
+    duo_close(&duo);
+}
+
 static void *reopen_in_a_thread(void *object)
 {
     CHECK_EQ(reopen(object), 0);
@@ -267,6 +293,7 @@ int main(void)
     RUN(lost_device_gives_way_to_another);
     RUN(old_device_stays_while_packets_of_it_are_unread);
     RUN(stack_lives_without_a_device);
+    RUN(device_that_is_another_kind_is_refused);
     RUN(stack_can_be_used_while_a_device_is_opened);
     RUN(sleepers_are_told_and_sleep_on_the_new_device);
     RUN(listeners_hear_of_it_once_and_go_on);

@@ -126,6 +126,16 @@ static int open_device(struct ewi_stack *stack, const struct device_facts *facts
     return stack->opener->open(&options, out);
 }
 
+/* The net keeps what it was told of its port. */
+static int compare(const struct device_facts *before, const struct device_facts *after, char *reason)
+{
+    if (after->caps == before->caps && after->mtu == before->mtu && after->tso_max == before->tso_max)
+        return 0;
+    return ewi_shell_refuse(reason, -ENOTSUP, "%s is another device than before: capabilities %#x, were "
+                            "%#x, MTU %u, was %u; start the program again", after->name, after->caps,
+                            before->caps, after->mtu, before->mtu);
+}
+
 int ewi_shell_reopen(struct ewi_stack *stack, char *reason)
 {
     struct device *before, *device = NULL;
@@ -147,6 +157,8 @@ int ewi_shell_reopen(struct ewi_stack *stack, char *reason)
     ewi_lock_give(&stack->guard);
     ops->close(before);
     code = open_device(stack, &facts, reason, &device);
+    if (code == 0 && (code = compare(&facts, stack->opener->facts(device), reason)) != 0)
+        stack->opener->close(device);
     ewi_shell_enter(stack);
     stack->is_reopening = false;
     if (code == 0)
