@@ -324,6 +324,42 @@ static void fork_with_a_device(const char *path)
     dpdk_ops->close(device); /* the parent's is whole */
 }
 
+static void *wait_for_a_client(void *text)
+{
+    dpdk_refused(text, 0, "no vhost client came");
+    return NULL;
+}
+
+/* catches: a child that waits for a lock which a thread of its parent has, for ever */
+static void fork_while_another_thread_opens(const char *path)
+{
+    char text[128];
+    pthread_t thread;
+    pid_t pid;
+
+    dpdk_ops->close(dpdk_open(RING));
+    snprintf(text, sizeof(text), "virtio_user:path=%s,server=1", path);
+    CHECK_EQ(pthread_create(&thread, NULL, wait_for_a_client, text), 0);
+    while (access(path, F_OK) != 0)
+        sched_yield();
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        dpdk_refused(RING, 0, "child of it by fork");
+        _exit(0);
+    }
+    dpdk_ends_well(pid);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void a_child_forked_during_an_open_is_refused(void)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "%s/slow", dpdk_folder());
+    dpdk_ends_well(dpdk_child(fork_while_another_thread_opens, path));
+}
+
 static void a_forked_child_ends_cleanly(void)
 {
     char path[64];
@@ -349,5 +385,6 @@ int main(void)
     RUN(huge_pages_are_used_or_the_refusal_says_how_many);
     RUN(promised_pages_are_not_counted_on);
     RUN(a_forked_child_ends_cleanly);
+    RUN(a_child_forked_during_an_open_is_refused);
     return 0;
 }

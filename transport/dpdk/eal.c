@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static struct {
     bool huge;
     uint8_t *held; /* huge pages that the first device is going to have */
     size_t held_bytes;
-    pid_t pid;
+    _Atomic pid_t owner; /* who started it, or is about to; 0: nobody */
     unsigned devices; /* opened since the start */
     char why[DEVICE_REASON_BYTES];
     char cores[CORES_TEXT], memory[16]; /* EAL and syslog keep pointers to arguments */
@@ -194,7 +195,6 @@ static int start(const struct dpdk_needs *needs, char *reason)
         return ewi_dpdk_refuse(reason, -error, "no thread for DPDK's start: %s", strerror(error));
     pthread_join(thread, NULL);
     rmdir(rte_eal_get_runtime_dir()); /* made by EAL, empty, of no use */
-    eal.pid = getpid();
     eal.state = code == 0 ? RUNNING : FAILED;
     if (code != 0) {
         ewi_dpdk_log_tail(tail, sizeof(tail));
@@ -211,9 +211,6 @@ static int begin(const struct dpdk_needs *needs, char *reason)
         return code;
     if (eal.state == FAILED)
         return ewi_dpdk_refuse(reason, -EIO, "%s", eal.why);
-    if (eal.pid != getpid())
-        return ewi_dpdk_refuse(reason, -EPERM, "DPDK was started by process %d, this is a child of it "
-                               "by fork: start a new program (exec) instead", (int)eal.pid);
     if (needs->pci && !eal.needs.pci)
         return ewi_dpdk_refuse(reason, -EBUSY, "DPDK was started without PCI, by a device that needs "
                                "none, and cannot be started again: open the pci: device first");
@@ -229,12 +226,30 @@ void ewi_dpdk_enter_again(sigset_t *before)
     pthread_mutex_lock(&eal.lock);
 }
 
+/* Before the lock: a child made by fork may have it as it was in the middle of an open. */
+static int own(char *reason)
+{
+    pid_t nobody = 0;
+
+    if (atomic_compare_exchange_strong_explicit(&eal.owner, &nobody, getpid(),
+                                                memory_order_relaxed,    /* E1 */
+                                                memory_order_relaxed) || /* E1 */
+        nobody == getpid())
+        return 0;
+    return ewi_dpdk_refuse(reason, -EPERM, "DPDK was started by process %d, this is a child of it by "
+                           "fork: start a new program (exec) instead", (int)nobody);
+}
+
 int ewi_dpdk_enter(const struct dpdk_needs *needs, sigset_t *before, char *reason)
 {
-    int code;
+    int code = own(reason);
 
+    if (code != 0)
+        return code;
     ewi_dpdk_enter_again(before);
     code = begin(needs, reason);
+    if (eal.state == NEVER)
+        atomic_store_explicit(&eal.owner, 0, memory_order_relaxed); /* E1: a child may try */
     if (code != 0)
         ewi_dpdk_leave(before);
     return code;
@@ -267,7 +282,7 @@ bool ewi_dpdk_has_huge_pages(void)
 
 bool ewi_dpdk_is_ours(void)
 {
-    return eal.pid == getpid();
+    return atomic_load_explicit(&eal.owner, memory_order_relaxed) == getpid(); /* E1 */
 }
 
 unsigned ewi_dpdk_next_number(void)

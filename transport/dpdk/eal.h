@@ -15,8 +15,9 @@
  *            refuses another one: the first error is repeated.
  * Invariants I1  the caller's affinity, signal mask and signal handlers are as before.
  *            I2  no thread of DPDK takes a signal of the process: all are blocked while it makes one.
- *            I3  a child made by fork opens nothing.
- * Ordering   the mutex
+ *            I3  a child made by fork opens nothing, and does not wait for the mutex: whoever has it is
+ *                not there.
+ * Ordering   the mutex. E1 relaxed: the owner's own number; a child has what its parent had
  * Source     reference/stack-interface.md, section 1.3; docs/reference/network.md
  */
 #ifndef EWI_TRANSPORT_DPDK_EAL_H

@@ -202,6 +202,18 @@ static int refuse_driver(const struct plan *plan, int code, const char *step)
                            rte_strerror(-code), tail[0] != '\0' ? "; " : "", tail);
 }
 
+/* The commonest mistake, of which the drivers say "operation not permitted". */
+static int refuse_client(const struct plan *plan, int code)
+{
+    const struct dpdk_text *text = &plan->device->text;
+    const char *path = ewi_dpdk_text_value(text, is_kind(plan->device, "memif") ? "socket" : "path");
+
+    return ewi_dpdk_refuse(plan->reason, code, access(path, F_OK) == 0
+                               ? "%s: nobody answers at %s: is its server running, and no other client there?"
+                               : "%s: there is no socket %s: start its server first",
+                           text->kind->name, path);
+}
+
 static int find_port(struct plan *plan, const char *name)
 {
     if (rte_eth_dev_get_port_by_name(name, &plan->device->port) != 0)
@@ -246,6 +258,8 @@ static int probe_virtual(struct plan *plan)
         return ewi_dpdk_refuse(plan->reason, -ETIMEDOUT, "%s: no vhost client came within %d ms; start it "
                                "first (vhost:path=PATH,client=1 tries each second)", path,
                                DPDK_ACCEPT_MS);
+    if (has(device, DPDK_JOINS_ONCE) && ewi_dpdk_is_client(&device->text))
+        return refuse_client(plan, code);
     return refuse_driver(plan, code, "the driver refuses");
 }
 
@@ -406,8 +420,9 @@ static int start(struct plan *plan)
     if (is_kind(device, "tap") && (code = rte_eth_dev_set_mtu(device->port, device->facts.mtu)) != 0)
         return refuse_driver(plan, code, "does not take the MTU");
     if ((code = rte_eth_dev_start(device->port)) != 0)
-        return refuse_driver(plan, code, is_kind(device, "memif") ? "does not start: is its server there?"
-                                                                  : "does not start");
+        return is_kind(device, "memif") && ewi_dpdk_is_client(&device->text)
+                   ? refuse_client(plan, code)
+                   : refuse_driver(plan, code, "does not start");
     device->is_started = true;
     if (is_kind(device, "pci"))
         (void)rte_eth_allmulticast_enable(device->port);
@@ -553,10 +568,11 @@ void ewi_dpdk_close(struct device *device)
 {
     sigset_t before;
 
+    if (!ewi_dpdk_is_ours())
+        return; /* forked() has closed what a child has */
     ewi_dpdk_enter_again(&before);
     ewi_dpdk_log_catch();
-    if (ewi_dpdk_is_ours())
-        take_down(device);
+    take_down(device);
     ewi_dpdk_log_release();
     ewi_dpdk_leave(&before);
 }
