@@ -4,7 +4,7 @@
  * Shape      RUN(sentence_of_the_claim); CHECK(condition); CHECK_EQ(have, want);
  *            HARNESS_FOR_EACH_SEED(argc, argv, seed) { struct harness_random r = {seed}; ... }
  *            A test program exits 0 passed, 1 failed, 77 skipped.
- * Owner      One file-scope variable in each test program, which has one source file.
+ * Owner      harness.c, with which every test program is linked: one variable of each.
  * Threads    CHECK from any thread or child process; RUN and the seeds from the main thread.
  * Trust      none: test code only, never part of the library.
  * Errors     CHECK prints file, line, expression and seed to stderr and ends the process with 1.
@@ -31,7 +31,7 @@ struct harness_random {
     uint64_t state;
 };
 
-static struct {
+extern struct harness {
     uint64_t seed;      /* printed by a failing CHECK */
     bool has_seed;      /* some seed was drawn */
     const char *claim;  /* what RUN is running */
@@ -66,110 +66,19 @@ static struct {
 #define HARNESS_FOR_EACH_SEED(argc, argv, seed)                                                    \
     for (uint64_t seed; harness_next_seed((argc), (argv), &seed);)
 
-static inline void harness_begin(const char *name)
-{
-    harness.claim = name;
-    for (const char *c = name; *c != '\0'; c++)
-        putchar(*c == '_' ? ' ' : *c);
-    fflush(stdout); /* a child made by fork must not print this again */
-}
-
-static inline void harness_end(void)
-{
-    printf(": ok\n");
-    fflush(stdout);
-    harness.claim = NULL;
-}
-
-_Noreturn static inline void harness_fail(const char *file, int line, const char *expression)
-{
-    fprintf(stderr, "\n%s:%d: %s: not so: %s\n", file, line,
-            harness.claim != NULL ? harness.claim : "main", expression);
-    if (harness.has_seed)
-        fprintf(stderr, "    repeat with --seed %" PRIu64 "\n", harness.seed);
-    fflush(NULL);
-    _exit(1);
-}
-
+void harness_begin(const char *name);
+void harness_end(void);
+_Noreturn void harness_fail(const char *file, int line, const char *expression);
 /* Skip the whole program: the machine lacks what it needs. The reason begins with "needs". */
-_Noreturn static inline void harness_skip(const char *reason)
-{
-    printf("SKIP: %s\n", reason);
-    fflush(stdout);
-    _exit(HARNESS_EXIT_SKIPPED);
-}
-
-static inline void harness_use_seed(uint64_t seed)
-{
-    harness.seed = seed;
-    harness.has_seed = true;
-    printf("seed %" PRIu64 "\n", seed);
-    fflush(stdout);
-}
-
-static inline bool harness_asked_seed(int argc, char **argv, uint64_t *seed)
-{
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--seed") == 0) {
-            *seed = strtoull(argv[i + 1], NULL, 0);
-            return true;
-        }
-    }
-    return false;
-}
-
+_Noreturn void harness_skip(const char *reason);
+void harness_use_seed(uint64_t seed);
+bool harness_asked_seed(int argc, char **argv, uint64_t *seed);
 /* The number behind an option of the command line, 0: it is not there. */
-static inline uint64_t harness_asked_number(int argc, char **argv, const char *option)
-{
-    for (int i = 1; i + 1 < argc; i++)
-        if (strcmp(argv[i], option) == 0)
-            return strtoull(argv[i + 1], NULL, 0);
-    return 0;
-}
-
-static inline uint64_t harness_fresh_seed(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return ((uint64_t)now.tv_sec * 1000003u ^ (uint64_t)now.tv_nsec ^ (uint64_t)getpid()) &
-           UINT32_MAX; /* short enough to type */
-}
-
+uint64_t harness_asked_number(int argc, char **argv, const char *option);
+uint64_t harness_fresh_seed(void);
 /* The seed of --seed N, else a fresh one. Printed, and again by a failing CHECK. */
-static inline uint64_t harness_seed(int argc, char **argv)
-{
-    uint64_t seed;
-
-    if (!harness_asked_seed(argc, argv, &seed))
-        seed = harness_fresh_seed();
-    harness_use_seed(seed);
-    return seed;
-}
-
-static inline bool harness_seeds_end(void)
-{
-    harness.seeds_done = 0; /* for the next loop of the same program */
-    return false;
-}
-
-static inline bool harness_next_seed(int argc, char **argv, uint64_t *seed)
-{
-    int done = harness.seeds_done++;
-
-    if (harness_asked_seed(argc, argv, seed)) {
-        if (done > 0)
-            return harness_seeds_end();
-    } else if (done < HARNESS_SEEDS_FIXED) {
-        *seed = (uint64_t)done + 1;
-    } else if (done == HARNESS_SEEDS_FIXED) {
-        *seed = harness_fresh_seed();
-    } else {
-        return harness_seeds_end();
-    }
-    harness_use_seed(*seed);
-    return true;
-}
+uint64_t harness_seed(int argc, char **argv);
+bool harness_next_seed(int argc, char **argv, uint64_t *seed);
 
 static inline uint64_t harness_next(struct harness_random *random)
 {

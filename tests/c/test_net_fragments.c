@@ -181,7 +181,7 @@ static void the_longest_header_has_room(void)
     base_begin();
     memset(payload, 0, sizeof(payload));
     payload[0] = NET_TCP;
-    payload[1] = options / 8 - 1;
+    payload[1] = (uint8_t)(options / 8 - 1);
     payload[2] = 1;
     payload[3] = 255 - 4;
     payload[2 + 253] = 1;

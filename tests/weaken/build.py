@@ -19,6 +19,9 @@ WORK = Path("build/weaken")
 SECONDS_MAX = 120
 
 
+LIBRARIES = {"ew_objects.dir", "ew_harness.dir"}  # what each test program takes from
+
+
 class BuildError(Exception):
     """A command failed; the text is its output."""
 
@@ -59,7 +62,7 @@ class Preset:
             for entry in json.loads((self.folder / "compile_commands.json").read_text())
             for object_ in [self.folder / entry["output"]]
         ]
-        self.library = {u.object: u for u in self.units if "ew_objects.dir" in u.object.parts}
+        self.library = {u.object: u for u in self.units if LIBRARIES & set(u.object.parts)}
         self.archive.parent.mkdir(parents=True, exist_ok=True)
         self.archive.unlink(missing_ok=True)
         run(["ar", "rcTP", str(self.archive), *map(str, self.library)], self.folder)
