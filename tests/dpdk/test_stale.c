@@ -130,12 +130,12 @@ static void a_missing_folder_is_named(void)
 
 static void connect_nowhere(const char *text)
 {
-    dpdk_refused(text, 0, "the driver refuses");
+    dpdk_refused(text, 0, "start its server first");
 }
 
 static void connect_to_no_memif(const char *text)
 {
-    dpdk_refused(text, 0, "is its server there?");
+    dpdk_refused(text, 0, "start its server first");
 }
 
 static void a_client_without_a_server_is_refused(void)
