@@ -321,6 +321,23 @@ def far_over(kind: str) -> Iterator[Far]:
             far.end()
 
 
+def far_over_each(*kinds: Any) -> Any:
+    """Return the fixture ``far`` of a test file: two processes for each kind, all along."""
+
+    @pytest.fixture(scope="module", params=kinds)
+    def far(request: pytest.FixtureRequest) -> Iterator[Far]:
+        with far_over(request.param) as made:
+            yield made
+
+    return far
+
+
+@pytest.fixture
+def make_pair(far: Far) -> Iterator[Callable[..., Pair]]:
+    yield far.pair
+    far.end_test()
+
+
 def of_two_ends(
     *modules: ModuleType, without: Sequence[str] = ()
 ) -> dict[str, Callable[..., None]]:

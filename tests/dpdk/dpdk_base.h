@@ -79,6 +79,28 @@ static inline void dpdk_until_up(struct device *device)
     }
 }
 
+/* Is there a Unix socket at this path that listens? Who asked by connecting would be its client. */
+static inline bool dpdk_listens(const char *path)
+{
+    FILE *sockets = fopen("/proc/net/unix", "r");
+    char line[256], at[128];
+    unsigned flags;
+    bool found = false;
+
+    CHECK(sockets != NULL);
+    while (!found && fgets(line, sizeof(line), sockets) != NULL)
+        found = sscanf(line, "%*s %*s %*s %x %*s %*s %*s %127s", &flags, at) == 2 &&
+                (flags & 0x10000) != 0 && strcmp(at, path) == 0; /* __SO_ACCEPTCON */
+    fclose(sockets);
+    return found;
+}
+
+static inline void dpdk_until_listens(const char *path)
+{
+    for (uint64_t end = dpdk_now() + DPDK_SOON_NS; !dpdk_listens(path); usleep(1000))
+        CHECK(dpdk_now() < end);
+}
+
 /* ---- frames ---- */
 
 static inline uint8_t dpdk_byte(uint32_t number, uint32_t at)

@@ -5,13 +5,6 @@ enum { DEATHS = 2, FRAME = 14 + 20 + 8 + 100 };
 
 static char folder[32], path[64];
 
-static void until_file(void)
-{
-    for (uint64_t end = dpdk_now() + DPDK_SOON_NS; access(path, F_OK) != 0; usleep(1000))
-        CHECK(dpdk_now() < end);
-    usleep(100000);
-}
-
 /* ---- sums ---- */
 
 /* UDP in IPv4 whose sum is left to the device: the pseudo-header's lies in it. */
@@ -88,7 +81,7 @@ static void sums_are_left_blank_between_virtio_user_and_vhost(void)
     snprintf(one, sizeof(one), "vhost:path=%s", path);
     snprintf(other, sizeof(other), "virtio_user:path=%s", path);
     first = dpdk_child(swap_udp, one);
-    until_file();
+    dpdk_until_listens(path);
     second = dpdk_child(swap_udp, other);
     dpdk_ends_well(second);
     dpdk_ends_well(first);

@@ -8,8 +8,8 @@ static void frames_cross_both_ways(void)
 
     CHECK(!dpdk_ops->carrier(one));
     other = dpdk_open("ring:name=r");
-    usleep(20000); /* the carrier is looked at every 10 ms */
-    CHECK(dpdk_ops->carrier(one) && dpdk_ops->carrier(other));
+    dpdk_until_up(one); /* it is looked at every 10 ms */
+    dpdk_until_up(other);
     for (uint32_t number = 0; number < 3000; number++) {
         dpdk_send(one, number, 60 + number % 1400);
         CHECK_EQ(dpdk_take(other, &bytes), number);

@@ -86,8 +86,7 @@ static void both_sleep(const char *server, const char *client)
     snprintf(one, sizeof(one), server, path);
     snprintf(other, sizeof(other), client, path);
     first = dpdk_child(play_server, one);
-    for (uint64_t end = dpdk_now() + DPDK_SOON_NS; access(path, F_OK) != 0; usleep(1000))
-        CHECK(dpdk_now() < end);
+    dpdk_until_listens(path);
     second = dpdk_child(play_client, other);
     dpdk_ends_well(second);
     dpdk_ends_well(first);

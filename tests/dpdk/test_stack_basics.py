@@ -7,26 +7,16 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator
 
 import pytest
 
-from tests.dpdk.stack import KINDS, Wire, needs_stack, wire
+from tests.dpdk import fixtures
+from tests.dpdk.stack import KINDS, Wire, wire
 from tests.net.kernel import exact
 
-MEGABYTE = 1 << 20
+stack, line = fixtures.stack, fixtures.line
+MEGABYTE = fixtures.MEGABYTE
 BOTH = pytest.mark.parametrize("family", [4, 6])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stack() -> None:
-    needs_stack("ethtool")
-
-
-@pytest.fixture(params=KINDS)
-def line(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    with wire(request.param) as made:
-        yield made
 
 
 def test_bulk_in_each_direction_and_both(line: Wire, rng: random.Random) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.dpdk import fixtures
 from tests.dpdk.stack import IPV6_MTU_MIN, KINDS, Wire, end_process, needs_stack, wire
 from tests.net.kernel import (
     FAMILIES,
@@ -19,24 +20,15 @@ from tests.net.kernel import (
     SOON,
     Doing,
     drain,
+    echo_each,
     exact,
     reset_on_close,
     send_all,
 )
 
-MEGABYTE = 1 << 20
+stack, line = fixtures.stack, fixtures.line
+MEGABYTE = fixtures.MEGABYTE
 CONNECTIONS = 1000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stack() -> None:
-    needs_stack("ethtool")
-
-
-@pytest.fixture(params=KINDS)
-def line(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    with wire(request.param) as made:
-        yield made
 
 
 @pytest.fixture
@@ -53,16 +45,6 @@ def many_descriptors() -> Iterator[None]:
 # ------------------------------------------------------------------ many
 
 
-def echo_once(socks: list[socket.socket], data: bytes) -> None:
-    for sock in socks:
-        sock.sendall(data)
-    for sock in socks:
-        assert exact(sock, len(data)) == data
-        sock.shutdown(socket.SHUT_WR)
-    for sock in socks:
-        assert sock.recv(1) == b""
-
-
 @pytest.mark.usefixtures("many_descriptors")
 def test_a_thousand_connections(line: Wire, rng: random.Random) -> None:
     """From the kernel, all of them open; then a fifth of that to the kernel."""
@@ -75,7 +57,7 @@ def test_a_thousand_connections(line: Wire, rng: random.Random) -> None:
             stack.enter_context(line.host.connect(4 if index % 2 else 6, 7))
             for index in range(CONNECTIONS)
         ]
-        echo_once(socks, data)
+        echo_each(socks, data)
     for _ in socks:
         assert peer.wait("end")["received"] == len(data)
     with line.host.listen(4, 80) as door:
@@ -322,14 +304,14 @@ def test_a_flood_of_requests_to_connect(kind: str, rng: random.Random) -> None:
             rounds = 0
             while flood.poll() is None or rounds == 0:
                 rounds += 1
-                echo_once_open(old, data)
+                echo_open(old, data)
                 with line.host.connect(family, 80) as new:
-                    echo_once([new], data[:5000])
+                    echo_each([new], data[:5000])
             assert flood.wait(SOON) == 0
         assert line.counted("answers") > 0
 
 
-def echo_once_open(sock: socket.socket, data: bytes) -> None:
+def echo_open(sock: socket.socket, data: bytes) -> None:
     sender = Doing(lambda: sock.sendall(data))
     assert exact(sock, len(data)) == data
     sender.join()

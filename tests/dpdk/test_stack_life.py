@@ -16,18 +16,15 @@ from typing import ClassVar
 
 import pytest
 
-from tests.dpdk.stack import KINDS, StackPeer, Wire, needs_stack, settings, wire
+from tests.dpdk import fixtures
+from tests.dpdk.stack import KINDS, StackPeer, Wire, settings, wire
 from tests.net.kernel import OURS, SOON, Event, Host, drain, exact, send_all
 
-MEGABYTE = 1 << 20
+stack = fixtures.stack
+MEGABYTE = fixtures.MEGABYTE
 IDLE_SECONDS, IDLE_TRIES = 1.5, 3
 IDLE_MOST = 0.001  # of a processor
 THEIRS = {4: "10.9.0.3", 6: "fd09::3"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stack() -> None:
-    needs_stack("ethtool")
 
 
 @pytest.fixture

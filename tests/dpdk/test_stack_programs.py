@@ -13,16 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.dpdk import fixtures
 from tests.dpdk.stack import EXAMPLES, KINDS, PLUGIN, Wire, end_process, needs_stack, wire
 from tests.net.kernel import KERNEL, OURS, SOON, Host
 
 PAGE = "Hello from a TCP/IP stack of our own.\n"
+stack = fixtures.stack
 VETH = ["af_packet", "af_xdp"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stack() -> None:
-    needs_stack("ethtool")
 
 
 @pytest.fixture(params=VETH)

@@ -17,15 +17,6 @@ static void hold(const char *text)
         pause();
 }
 
-static void until_socket(void)
-{
-    struct stat status;
-
-    for (uint64_t end = dpdk_now() + DPDK_SOON_NS; stat(path, &status) != 0; usleep(1000))
-        CHECK(dpdk_now() < end);
-    usleep(100000); /* it listens a moment after it is bound */
-}
-
 static void open_once(const char *text)
 {
     dpdk_ops->close(dpdk_open(text));
@@ -65,7 +56,7 @@ static void replaced(const char *form, int type)
 
     snprintf(text, sizeof(text), form, path);
     holder = dpdk_child(hold, text);
-    until_socket();
+    dpdk_until_listens(path);
     dpdk_ends_well(dpdk_child(refuse_living, text));
     CHECK(stat(path, &status) == 0);
     visit(type);

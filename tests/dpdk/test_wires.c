@@ -21,16 +21,6 @@ static void serve(const char *text)
     dpdk_ops->close(device);
 }
 
-static void until_file(const char *path)
-{
-    uint64_t end = dpdk_now() + DPDK_SOON_NS;
-
-    while (access(path, F_OK) != 0) {
-        CHECK(dpdk_now() < end);
-        usleep(1000);
-    }
-}
-
 static void ask(const char *text)
 {
     uint32_t rx_before, tx_before, rx_after, tx_after;
@@ -60,7 +50,7 @@ static void converse(const char *server, const char *client, const char *socket)
     snprintf(server_text, sizeof(server_text), server, path);
     snprintf(client_text, sizeof(client_text), client, path);
     one = dpdk_child(serve, server_text);
-    until_file(path);
+    dpdk_until_listens(path);
     other = dpdk_child(ask, client_text);
     dpdk_ends_well(other);
     dpdk_ends_well(one);

@@ -1,4 +1,4 @@
-"""Two processes that have nothing to say over DPDK. Nothing else runs beside this (sections.py)."""
+"""Two processes that have nothing to say over DPDK. Nothing else runs beside this (parts.py)."""
 
 from contextlib import ExitStack
 

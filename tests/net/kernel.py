@@ -306,6 +306,17 @@ def exact(sock: socket.socket, size: int) -> bytes:
     return bytes(got)
 
 
+def echo_each(socks: list[socket.socket], data: bytes) -> None:
+    """Send to all, hear the same from all, and end them."""
+    for sock in socks:
+        sock.sendall(data)
+    for sock in socks:
+        assert exact(sock, len(data)) == data
+        sock.shutdown(socket.SHUT_WR)
+    for sock in socks:
+        assert sock.recv(1) == b""
+
+
 class Doing(threading.Thread):
     """A thread whose exception comes out of join()."""
 

@@ -13,6 +13,7 @@ from tests.net.kernel import (
     OURS,
     Pair,
     drain,
+    echo_each,
     exact,
     reset_on_close,
 )
@@ -66,13 +67,7 @@ def test_five_hundred_connections(pair: Pair, rng: random.Random) -> None:
     data = rng.randbytes(3000)
     with ExitStack() as stack:
         socks = [stack.enter_context(pair.host.connect(4, 7)) for _ in range(500)]
-        for sock in socks:
-            sock.sendall(data)
-        for sock in socks:
-            assert exact(sock, len(data)) == data
-            sock.shutdown(socket.SHUT_WR)
-        for sock in socks:
-            assert sock.recv(1) == b""
+        echo_each(socks, data)
     for _ in socks:
         assert pair.peer.wait("end")["received"] == len(data)
 
