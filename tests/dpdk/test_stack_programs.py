@@ -1,7 +1,8 @@
-"""Our stack and programs that others wrote: curl, wrk, ping, nginx, redis."""
+"""Our stack and programs that others wrote: curl, wrk, ping, nginx, redis, iperf3."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,12 +37,9 @@ def service(host: Host, family: int, port: int, *command: str) -> Iterator[None]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     end = time.monotonic() + SOON
     try:
-        while True:
+        while KERNEL[family] not in host.run("ss", "-Hltn", f"sport = :{port}"):
             assert process.poll() is None, f"{command}: exit code {process.returncode}"
             assert time.monotonic() < end, f"{command}: not on port {port}"
-            with host.open_socket(family) as sock:
-                if sock.connect_ex((KERNEL[family], port)) == 0:
-                    break
             time.sleep(0.01)  # for a program that has no way to say so
         yield
     finally:
@@ -183,3 +182,108 @@ def test_redis(line: Wire, tmp_path: Path, rng: random.Random) -> None:
             peer.until(stream, lambda said: bool(said["peer_ended"]))
             peer.ask(f"shutdown {stream}")
             peer.end(stream)
+
+
+# ------------------------------------------------------------------ iperf3, in its own words
+
+
+IPERF_BYTES = 400_000
+PIECE = 4000
+
+
+class Iperf:
+    """A client of iperf3's protocol on our stack: a connection for control, one for data.
+
+    A state is a byte, a report is JSON behind its length; the cookie says what belongs together.
+    """
+
+    PARAM_EXCHANGE, CREATE_STREAMS, TEST_START, TEST_RUNNING = 9, 10, 1, 2
+    TEST_END, EXCHANGE_RESULTS, DISPLAY_RESULTS, DONE = 4, 13, 14, 16
+    COOKIE = b"eastwest" * 4 + b"east\0"
+
+    def __init__(self, line: Wire, family: int, port: int) -> None:
+        self._peer, self._family, self._port = line.peer, family, port
+        self._heard = b""
+        self.control = self._open()
+
+    def _open(self) -> int:
+        stream = self._peer.connect(self._family, self._port, "talk")
+        self._peer.wait("connected", stream)
+        self._peer.say(stream, self.COOKIE)
+        return stream
+
+    def _take(self, size: int) -> bytes:
+        while len(self._heard) < size:
+            self._heard += self._peer.heard(self.control, 1)
+        taken, self._heard = self._heard[:size], self._heard[size:]
+        return taken
+
+    def expect(self, state: int) -> None:
+        assert self._take(1)[0] == state
+
+    def state(self, state: int) -> None:
+        self._peer.say(self.control, bytes([state]))
+
+    def report(self, content: dict[str, Any]) -> None:
+        text = json.dumps(content).encode()
+        self._peer.say(self.control, len(text).to_bytes(4, "big") + text)
+
+    def reported(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._take(int.from_bytes(self._take(4), "big")))
+        return found
+
+    def begin(self, reverse: bool) -> int:
+        """Agree on a test; return the connection of its data."""
+        self.expect(self.PARAM_EXCHANGE)
+        self.report({"tcp": True, "omit": 0, "time": 0, "num": IPERF_BYTES, "parallel": 1,
+                     "len": 65536, "pacing_timer": 1000, "client_version": "3.12",
+                     **({"reverse": True} if reverse else {})})  # fmt: skip
+        self.expect(self.CREATE_STREAMS)
+        data = self._open()
+        self.expect(self.TEST_START)
+        self.expect(self.TEST_RUNNING)
+        return data
+
+    def end(self, moved: int) -> int:
+        """Say that so much was moved; return what the server counted."""
+        self.state(self.TEST_END)
+        self.expect(self.EXCHANGE_RESULTS)
+        self.report({"cpu_util_total": 0, "cpu_util_user": 0, "cpu_util_system": 0,
+                     "sender_has_retransmits": 0, "streams": [{"id": 1, "bytes": moved,
+                     "retransmits": 0, "jitter": 0, "errors": 0, "packets": 0, "start_time": 0,
+                     "end_time": 1}]})  # fmt: skip
+        counted = int(self.reported()["streams"][0]["bytes"])
+        self.expect(self.DISPLAY_RESULTS)
+        self.state(self.DONE)
+        return counted
+
+
+def until_read(line: Wire, port: int) -> None:
+    """Wait until the kernel's program has read all that we have sent: at a test's end it stops."""
+    end = time.monotonic() + SOON
+    while any(row["unsent"] + row["in_flight"] for row in line.peer.rows("conn")) or re.search(
+        r"^\S+ +[1-9]", line.host.run("ss", "-Htn", f"sport = :{port}"), re.MULTILINE
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["to_it", "from_it"])
+def test_iperf3(line: Wire, reverse: bool, rng: random.Random) -> None:
+    needs_stack("iperf3")
+    line.start()
+    with service(line.host, 4, 5201, "iperf3", "-s", "-p", "5201", "-B", KERNEL[4]):
+        client = Iperf(line, 4, 5201)
+        data = client.begin(reverse)
+        if reverse:
+            got = len(line.peer.heard(data, IPERF_BYTES))
+            assert client.end(got) >= IPERF_BYTES
+        else:
+            content = rng.randbytes(IPERF_BYTES)
+            for at in range(0, IPERF_BYTES, PIECE):
+                line.peer.say(data, content[at : at + PIECE])
+            until_read(line, 5201)
+            assert client.end(IPERF_BYTES) == IPERF_BYTES
+        for stream in (data, client.control):
+            line.peer.ask(f"abort {stream}")
+            line.peer.end(stream)
