@@ -89,7 +89,7 @@ def main() -> None:
     print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
     outcomes = [
         run_section("seeds", lambda o: seeds(o, minutes * 60), {"dev": problems["dev"]}),
-        run_section("tsan", ctest("tsan", every=True), {"tsan": problems["tsan"]}),
+        run_section("tsan", ctest("tsan"), {"tsan": problems["tsan"]}),
         run_section("switches", switches, {"dev": problems["dev"]}),
         run_section("models", lambda o: models.run(o, deep=True, seconds=1800), {}),
         run_section("weaken", weaken.verify, {"dev": problems["dev"], "tsan": problems["tsan"]}),

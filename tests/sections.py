@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -153,15 +154,24 @@ def starting_threads(files: list[str]) -> set[str]:
     return set(re.findall(r"^(.+?):\s+U pthread_create\b", done.stdout, re.MULTILINE))
 
 
-def ctest(preset: str, *, every: bool = False) -> Callable[[Outcome], None]:
+class Which(Enum):
+    """Of the C tests."""
+
+    ALL = ""
+    WITH_THREADS = "-E"  # of ctest, in front of the names of the others
+    WITHOUT = "-R"
+
+
+def ctest(preset: str, which: Which = Which.ALL) -> Callable[[Outcome], None]:
     def section(outcome: Outcome) -> None:
-        results = (BUILD / f"{preset}-ctest.xml").resolve()
+        results = (BUILD / f"{outcome.section}-ctest.xml").resolve()
         results.unlink(missing_ok=True)
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
-        if preset == "tsan" and not every and (alone := without_threads(BUILD / "dev")):
-            print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
-            command += ["-E", f"^({'|'.join(alone)})$"]
+        if which != Which.ALL and (alone := without_threads(BUILD / "dev")):
+            command += [which.value, f"^({'|'.join(alone)})$"]
+            if preset == "tsan":
+                print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
             command = ["setarch", "-R", *command]  # gcc 12: no shadow for a high mmap base
         status = run(command, env=SANITIZERS)
@@ -228,8 +238,8 @@ def fuzz_one(name: str, seconds: int) -> str:
 
 
 def asan(outcome: Outcome) -> None:
-    """The C tests, and our stack on real devices beside the kernel."""
-    ctest("asan")(outcome)
+    """The C tests with threads, and our stack on real devices beside the kernel."""
+    ctest("asan", Which.WITH_THREADS)(outcome)
     leaks = Path("tests/dpdk/leaks.txt").resolve()
     env = {**SANITIZERS, "EW_STACK_PRESET": "asan", "LSAN_OPTIONS": f"suppressions={leaks}"}
     env["EASTWEST_DPDK_PAGES"] = "auto"  # huge ones: nobody else wants them now
@@ -319,17 +329,18 @@ def pytest_in_parts(outcome: Outcome, wait_for_neighbour: Callable[[], None]) ->
 
 SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
-    "tsan": (ctest("tsan"), ("dev", "tsan")),  # dev tells which programs start threads
+    "tsan": (ctest("tsan", Which.WITH_THREADS), ("dev", "tsan")),  # dev tells which they are
     "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
     "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
-    "asan": (asan, ("asan",)),
+    "asan": (asan, ("dev", "asan")),
     "lint": (lint, ("dev",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),
+    "still": (ctest("asan", Which.WITHOUT), ("dev", "asan")),
 }
 # What only computes runs beside the others up to pytest, whose tests mostly wait; so does what is
 # built late. Weakenings are noticed by threads that meet: they come when that is over.
-BESIDE = ("lint", "models", "fuzz")
+BESIDE = ("lint", "models", "fuzz", "still")
 BUILT_LATE = ("asan", "fuzz")
 
 

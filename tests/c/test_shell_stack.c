@@ -148,6 +148,28 @@ static void an_older_now_loses_no_frames(void)
     duo_close(&duo);
 }
 
+/* catches: a round trip that ends before it has begun, and is taken for a nanosecond */
+static void an_older_now_measures_no_round_trip_of_nothing(void)
+{
+    struct duo duo = duo_on("", "", 64, 0);
+    struct side *a = &duo.side[0];
+    uint64_t older = ewi_now_ns(), deadline;
+    struct stack_event event;
+    struct net_tcp_info info;
+
+    listen_on(&duo);
+    duo.opener = connect_to(&duo);
+    for (int i = 0; i < 3; i++) { /* the neighbour is asked for first */
+        turn_side(&duo.side[1]);
+        nanosleep(&(struct timespec){.tv_nsec = 5 * MS}, NULL); /* what is measured */
+        (void)a->ops->poll(a->stack, older, &event, 1, &deadline);
+    }
+    CHECK((a->ops->ready(a->stack, duo.opener) & STACK_WRITABLE) != 0);
+    CHECK_EQ(ewi_net_tcp_info(a->stack->net, a->stack->stream[(uint32_t)duo.opener].inner, &info), 0);
+    CHECK(info.min_rtt >= 5 * MS);
+    duo_close(&duo);
+}
+
 /* catches: a device that is never given up, or frames that are lost for good */
 static void device_that_is_full_for_long_loses_frames_and_tcp_repairs_it(void)
 {
@@ -539,6 +561,7 @@ int main(void)
     RUN(more_streams_than_there_may_be_are_refused);
     RUN(full_device_loses_nothing);
     RUN(an_older_now_loses_no_frames);
+    RUN(an_older_now_measures_no_round_trip_of_nothing);
     RUN(device_that_is_full_for_long_loses_frames_and_tcp_repairs_it);
     RUN(lost_carrier_fails_all_streams_and_comes_back);
     RUN(device_without_sleep_is_polled_by_the_reactor);

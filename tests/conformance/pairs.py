@@ -169,14 +169,21 @@ def drained(channel: Channel, timeout: float = LONG) -> list[bytes]:
 
 
 def fill(channel: Channel, size: int = 1000) -> int:
-    """Send numbered messages until there is no room and none appears; return how many."""
-    count = 0
+    """Send numbered messages until there is no room and none appears; return how many.
+
+    None appears when the peer has taken nothing either while we waited, however long that is on a
+    busy machine.
+    """
+    count, taken = 0, -1
     while True:
         try:
-            channel.send(numbered(count, size), timeout=0.1)
+            channel.send(numbered(count, size), timeout=0.1 if taken < 0 else 0.05)
         except eastwest.Timeout:
-            return count
-        count += 1
+            before, taken = taken, channel.stats().position_peer_taken
+            if taken == before:
+                return count
+            continue
+        count, taken = count + 1, -1
         assert count * size < 64 * MIB, "back-pressure never came"
 
 

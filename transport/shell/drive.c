@@ -120,6 +120,7 @@ static bool transmit(struct ewi_stack *stack, uint64_t now)
 
 void ewi_shell_flush(struct ewi_stack *stack, uint64_t now)
 {
+    stack->latest = ewi_max_u64(stack->latest, now);
     for (int round = 0; round < SHELL_ROUNDS && transmit(stack, now); round++)
         ;
     reclaim(stack);
@@ -240,6 +241,9 @@ bool ewi_shell_drive(struct ewi_stack *stack, uint64_t now)
 {
     bool any = false;
 
+    if (now < stack->latest) /* who waited for the guard brings an older one: a round trip of nothing */
+        now = ewi_now_ns();
+    stack->latest = now;
     stack->counts.drives += 1;
     for (int round = 0; round < SHELL_ROUNDS; round++) {
         uint32_t count = receive(stack, now);

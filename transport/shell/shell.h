@@ -101,6 +101,7 @@ struct ewi_stack {
     uint8_t port_key[16];  /* of ports that shards.c draws */
     uint64_t ports_drawn;
     uint64_t deadline; /* of the net, after the last drive */
+    uint64_t latest;   /* of all times that the net was told */
     int port;
     struct net_frame frames[SHELL_FRAMES];
     uint32_t frames_armed, frames_left; /* filled, and not taken by the device */

@@ -279,7 +279,7 @@ static int arm_stream(struct ewi_stack *stack, struct shell_stream *stream, uint
     if (stack->reactor == ewi_shell_self())
         stack->reactor = 0; /* it may not come back to arm */
     for (int try = 0; try < ARM_TRIES; try++) {
-        if (look_for(stack, stream, now))
+        if (look_for(stack, stream, try == 0 ? now : ewi_now_ns()))
             return 1;
         if (watch_device(stack, stream)) {
             stream->sleeping = true;
