@@ -162,14 +162,15 @@ def test_two_senders_that_time_out_together_leave_the_channel_open(pair: Pair) -
 
 def test_a_long_send_that_waits_does_not_keep_others_beyond_their_timeout(pair: Pair) -> None:
     # catches: a sender's lock taken without looking at the timeout
-    blocked = Task(lambda: pair.a.send(big(8 * MIB), timeout=LONG))
+    size = 24 * MIB  # more than both rings at their longest, and what lies between them
+    blocked = Task(lambda: pair.a.send(big(size), timeout=LONG))
     wait_until(blocked.is_asleep, "the long one waits for room")
     began = time.monotonic()
     with pytest.raises(eastwest.Timeout):
         pair.a.send(b"short", timeout=0.1)
     assert pair.a.try_send(b"short") is False
     assert time.monotonic() - began < 0.1 + SOON
-    assert pair.b.recv(timeout=LONG) == big(8 * MIB)
+    assert pair.b.recv(timeout=LONG) == big(size)
     blocked.result()
     assert pair.b.try_recv() is None
 
