@@ -89,6 +89,31 @@ def test_wrk(line: Wire) -> None:
     assert "Non-2xx" not in said
 
 
+def test_redis_cli(line: Wire) -> None:
+    needs_stack("redis-cli")
+    peer = line.start()
+    for family in (4, 6):
+        listener = peer.listen(family, 6379, "talk")
+        with line.host.inside():
+            client = subprocess.Popen(
+                ["redis-cli", "-h", OURS[family], "ECHO", "east and west"],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        try:
+            stream = int(peer.wait("accepted")["id"])
+            asked = b"*2\r\n$4\r\nECHO\r\n$13\r\neast and west\r\n"
+            assert peer.heard(stream, len(asked)) == asked
+            peer.say(stream, b"$13\r\neast and west\r\n")
+            assert client.communicate(timeout=SOON)[0] == "east and west\n"
+        finally:
+            end_process(client)
+        peer.until(stream, lambda said: bool(said["peer_ended"]))
+        for each in (stream, listener):
+            peer.ask(f"finish {each}")
+            peer.end(each)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_ping(kind: str) -> None:
     """Sizes that fit, and one that comes in fragments."""
