@@ -164,7 +164,7 @@ def test_a_long_send_that_waits_does_not_keep_others_beyond_their_timeout(pair: 
     # catches: a sender's lock taken without looking at the timeout
     size = 24 * MIB  # more than both rings at their longest, and what lies between them
     blocked = Task(lambda: pair.a.send(big(size), timeout=LONG))
-    wait_until(blocked.is_asleep, "the long one waits for room")
+    wait_until(lambda: is_sending(pair.a), "the long one waits for room")
     began = time.monotonic()
     with pytest.raises(eastwest.Timeout):
         pair.a.send(b"short", timeout=0.1)

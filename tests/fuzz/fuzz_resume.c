@@ -47,8 +47,10 @@ struct play { /* one input */
 
 static void check(bool condition)
 {
-    if (!condition)
+    if (!condition) {
+        perror("fuzz_resume: the last error");
         abort();
+    }
 }
 
 static void clean_up(void)
