@@ -14,14 +14,7 @@
 #ifndef TESTS_C_KERNEL_PAIR_H
 #define TESTS_C_KERNEL_PAIR_H
 
-#include <dirent.h>
-#include <errno.h>
-#include <poll.h>
-
-#include "tests/c/harness.h"
-#include "transport/stack.h"
-
-enum { USER_LISTENER = 11, USER_OPENER = 22, USER_ACCEPTED = 33, WAIT_MS = 10000 };
+#include "tests/c/stack_base.h"
 
 static const struct stack_ops *const ops = &ewi_kernel_stack;
 
@@ -38,13 +31,6 @@ static inline struct ewi_stack *open_stack(uint32_t streams_max)
 
     CHECK_EQ(ops->open(&options, &stack), 0);
     return stack;
-}
-
-static inline bool is_readable(int fd)
-{
-    struct pollfd look = {.fd = fd, .events = POLLIN};
-
-    return poll(&look, 1, 0) == 1;
 }
 
 /* Sleep on a descriptor until it is ready; a test that waits in vain fails. */
@@ -205,19 +191,6 @@ static inline void reset_from_peer(struct pair *pair)
 {
     CHECK_EQ(ops->finish(pair->stack, pair->opener, true, 0), 0);
     expect_event(pair->stack, USER_OPENER, pair->opener, STACK_CLOSED);
-}
-
-/* To be compared at the end of a test program. */
-static inline int open_descriptors(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    int count = 0;
-
-    CHECK(list != NULL);
-    while (readdir(list) != NULL)
-        count += 1;
-    closedir(list);
-    return count;
 }
 
 #endif

@@ -284,6 +284,21 @@ static inline void discard(struct ewi_net *net)
         ;
 }
 
+/* The next frame that leaves, when its time has come; how long it took. */
+static inline uint64_t next_frame(struct ewi_net *net, struct frame *frame)
+{
+    uint64_t start = net->now;
+
+    while (!depart(net, frame)) {
+        uint64_t at = ewi_net_link_deadline(net);
+
+        CHECK(at != NET_NEVER);
+        net->now = at > net->now ? at : net->now;
+        ewi_net_link_tick(net);
+    }
+    return net->now - start;
+}
+
 /* Time passes; everything that is due is done, at its own time. */
 static inline void pass(struct ewi_net *net, uint64_t ns)
 {

@@ -15,15 +15,11 @@
 #ifndef TESTS_C_STACK_PAIR_H
 #define TESTS_C_STACK_PAIR_H
 
-#include <dirent.h>
-#include <errno.h>
-#include <poll.h>
-
-#include "tests/c/harness.h"
+#include "tests/c/stack_base.h"
 #include "tests/shell/wire.h"
 #include "transport/shell/shell.h"
 
-enum { USER_LISTENER = 11, USER_OPENER = 22, USER_ACCEPTED = 33, WAIT_MS = 10000, EVENTS_KEPT = 64 };
+enum { EVENTS_KEPT = 64 };
 
 #define WAIT_NS UINT64_C(10000000000)
 #define WIRE "pair"
@@ -284,13 +280,6 @@ static inline void expect_text(struct duo *duo, int which, const char *text)
     CHECK(strcmp(got, text) == 0);
 }
 
-static inline bool is_readable(int fd)
-{
-    struct pollfd look = {.fd = fd, .events = POLLIN};
-
-    return poll(&look, 1, 0) == 1;
-}
-
 /* Until ready() says so, both driven. */
 static inline void until_ready(struct duo *duo, int which, uint32_t bits)
 {
@@ -332,19 +321,6 @@ static inline void arm_stream(struct duo *duo, int which, ewi_stream stream)
 
     for (int tries = 0; side->ops->stream_arm(side->stack, stream, ewi_now_ns()) != 0; tries++)
         CHECK(tries < 10);
-}
-
-/* To be compared at the end of a test program. */
-static inline int open_descriptors(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    int count = 0;
-
-    CHECK(list != NULL);
-    while (readdir(list) != NULL)
-        count += 1;
-    closedir(list);
-    return count;
 }
 
 #endif

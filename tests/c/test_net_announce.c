@@ -7,21 +7,6 @@ static void takes(struct ewi_net *net, struct stack_addr address, unsigned bits,
     CHECK_EQ(ewi_net_address_add(net, 0, &address, bits, flags), 0);
 }
 
-/* Until the next frame leaves. */
-static uint64_t next_message(struct ewi_net *net)
-{
-    uint64_t start = net->now;
-
-    while (!depart(net, &frame)) {
-        uint64_t at = ewi_net_link_deadline(net);
-
-        CHECK(at != NET_NEVER);
-        net->now = at > net->now ? at : net->now;
-        ewi_net_link_tick(net);
-    }
-    return net->now - start;
-}
-
 static void is_announcement4(void)
 {
     const uint32_t own = 0x0a000001;
@@ -59,9 +44,9 @@ static void a_sure_address_is_announced_twice(void)
     struct ewi_net *net = station(1);
 
     takes(net, ip4(10, 0, 0, 1), 24, NET_ADDRESS_SURE);
-    CHECK_EQ(next_message(net), 0);
+    CHECK_EQ(next_frame(net, &frame), 0);
     is_announcement4();
-    CHECK_EQ(next_message(net), 2 * SEC);
+    CHECK_EQ(next_frame(net, &frame), 2 * SEC);
     is_announcement4();
     is_quiet(net);
     CHECK_EQ(net->count.address_announced, 2);
@@ -72,9 +57,9 @@ static void so_is_one_of_ipv6(void)
     struct ewi_net *net = station(1);
 
     takes(net, ip6(0, 1), 64, NET_ADDRESS_SURE);
-    CHECK_EQ(next_message(net), 0);
+    CHECK_EQ(next_frame(net, &frame), 0);
     is_announcement6();
-    CHECK_EQ(next_message(net), 2 * SEC);
+    CHECK_EQ(next_frame(net, &frame), 2 * SEC);
     is_announcement6();
     is_quiet(net);
     CHECK_EQ(net->count.address_announced, 2);
@@ -116,7 +101,7 @@ static void a_neighbour_learns_that_the_address_is_at_another_station(void)
     CHECK_EQ(ewi_net_port_is_back(after, 0), 0);
     pass(after, 2 * SEC - 1);
     for (int i = 0; i < 2; i++) {
-        next_message(after);
+        next_frame(after, &frame);
         arrive(knows, frame.bytes, frame.out.bytes);
     }
     CHECK_EQ(entry4->mac[5], 0x33);
@@ -159,11 +144,11 @@ static void one_of_ipv6_is_announced_when_it_was_found_free(void)
     struct net_ip6 ip;
 
     takes(net, ip6(0, 1), 64, NET_ADDRESS_QUICK);
-    next_message(net);
+    next_frame(net, &frame);
     CHECK_EQ(ndp_of(&frame, &ip).type, NET_NDP_NS);
-    CHECK_EQ(next_message(net), SEC / 16);
+    CHECK_EQ(next_frame(net, &frame), SEC / 16);
     is_announcement6();
-    CHECK_EQ(next_message(net), 2 * SEC); /* section 7.2.6: a second at least, in a hurry, too */
+    CHECK_EQ(next_frame(net, &frame), 2 * SEC); /* section 7.2.6: a second at least, in a hurry, too */
     is_announcement6();
     is_quiet(net);
 }
@@ -183,13 +168,13 @@ static void a_link_that_comes_back_announces_all_addresses_of_its_port(void)
     pass(net, 100 * SEC);
     CHECK_EQ(net->count.address_announced, 6);
     CHECK_EQ(ewi_net_port_is_back(net, 0), 0);
-    CHECK_EQ(next_message(net), 0);
+    CHECK_EQ(next_frame(net, &frame), 0);
     is_announcement4();
-    CHECK_EQ(next_message(net), MS); /* section 7.2.6: not all at once */
+    CHECK_EQ(next_frame(net, &frame), MS); /* section 7.2.6: not all at once */
     is_announcement6();
-    next_message(net);
+    next_frame(net, &frame);
     is_announcement4();
-    next_message(net);
+    next_frame(net, &frame);
     is_announcement6();
     is_quiet(net);
     CHECK_EQ(ewi_net_port_is_back(net, 2), -EINVAL);
@@ -216,7 +201,7 @@ static void an_address_that_is_not_ours_yet_or_no_more_is_not_announced(void)
 
     takes(net, ip6(0, 1), 64, 0);
     CHECK_EQ(ewi_net_port_is_back(net, 0), 0);
-    next_message(net);
+    next_frame(net, &frame);
     na_arrives(net, ip6(0, 1), 9, NET_NA_OVERRIDE);
     CHECK_EQ(ewi_net_port_is_back(net, 0), 0);
     pass(net, 100 * SEC);

@@ -17,28 +17,13 @@ static enum net_address_state state_of(struct ewi_net *net)
     return ewi_net_address_state(net, 0, &address);
 }
 
-/* The next frame, when its time has come. */
-static uint64_t next_message(struct ewi_net *net)
-{
-    uint64_t start = net->now;
-
-    while (!depart(net, &frame)) {
-        uint64_t at = ewi_net_link_deadline(net);
-
-        CHECK(at != NET_NEVER);
-        net->now = at > net->now ? at : net->now;
-        ewi_net_link_tick(net);
-    }
-    return net->now - start;
-}
-
 static void an_address_is_probed_three_times_and_announced_twice(void)
 {
     struct ewi_net *net = tentative();
     uint64_t at;
 
     for (int i = 0; i < 3; i++) {
-        at = next_message(net);
+        at = next_frame(net, &frame);
         CHECK(i == 0 ? at <= SEC : at >= SEC && at <= 2 * SEC);
         CHECK(memcmp(frame.bytes, net_everybody, 6) == 0);
         CHECK_EQ(arp_of(&frame).operation, NET_ARP_REQUEST);
@@ -49,7 +34,7 @@ static void an_address_is_probed_three_times_and_announced_twice(void)
         CHECK_EQ(ewi_net_link_whose(net, 0, 4, ip4(10, 0, 0, 1).ip), NET_OURS_TENTATIVE);
     }
     for (int i = 0; i < 2; i++) {
-        CHECK_EQ(next_message(net), 2 * SEC);
+        CHECK_EQ(next_frame(net, &frame), 2 * SEC);
         CHECK_EQ(state_of(net), NET_ADDRESS_GOOD);
         CHECK_EQ(arp_of(&frame).sender, host4(1));
         CHECK_EQ(arp_of(&frame).target, host4(1));
@@ -134,7 +119,7 @@ static void a_probe_for_an_address_in_use_is_answered(void)
 
     b = station(2);
     CHECK_EQ(ewi_net_address_add(b, 0, &address, 24, 0), 0);
-    next_message(b);
+    next_frame(b, &frame);
     arrive(a, frame.bytes, frame.out.bytes);
     CHECK(depart(a, &frame));
     CHECK_EQ(arp_of(&frame).operation, NET_ARP_REPLY);
@@ -208,9 +193,9 @@ static void a_probe_without_a_slot_is_sent_later(void)
     for (uint32_t i = 0; i < 128; i++)
         ewi_net_slot_give(net, slot[i]);
     for (int i = 0; i < 3; i++)
-        next_message(net);
+        next_frame(net, &frame);
     CHECK_EQ(state_of(net), NET_ADDRESS_TENTATIVE);
-    next_message(net);
+    next_frame(net, &frame);
     CHECK_EQ(state_of(net), NET_ADDRESS_GOOD);
 }
 

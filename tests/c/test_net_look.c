@@ -1,16 +1,11 @@
 /* tests/c/test_net_look.c - what a stack tells of itself, and its echo requests: two stacks on a wire. */
-#include <errno.h>
-
-#include "tests/c/harness.h"
+#include "tests/c/net_two_base.h"
 #include "transport/net/header_icmp.h"
 #include "transport/net/look.h"
 #include "transport/net/path.h"
 #include "transport/net/ping.h"
 
-#define MS UINT64_C(1000000)
-#define S  (1000 * MS)
-
-enum { FRAMES = 16, ROOM = 2048, NODES = 2, SERVICE = 80, CONNS = 600 };
+enum { SERVICE = 80, CONNS = 600 };
 
 static struct {
     struct ewi_net *net[NODES];
@@ -32,13 +27,9 @@ static void arrive(int at, uint8_t *bytes, uint32_t length)
 
 static void carry(int from)
 {
-    static uint8_t rooms[FRAMES][ROOM];
-    struct net_frame frames[FRAMES] = {0};
-    uint32_t count;
+    struct net_frame frames[FRAMES];
+    uint32_t count = two_take(two.net[from], two.now, frames);
 
-    for (int i = 0; i < FRAMES; i++)
-        frames[i] = (struct net_frame){.room = rooms[i], .room_bytes = ROOM};
-    count = ewi_net_output(two.net[from], two.now, frames, FRAMES);
     for (uint32_t i = 0; i < count; i++) {
         memcpy(two.last[from], frames[i].room, frames[i].bytes);
         two.last_bytes[from] = frames[i].bytes;
@@ -74,19 +65,9 @@ static struct stack_addr host(uint8_t family, uint8_t last, uint16_t port)
 
 static struct ewi_net *make(uint8_t number, uint32_t conns, uint32_t flags, void **memory)
 {
-    struct net_port_config port = {
-        .mac = {2, 0, 0, 0, 0, number}, .mtu = 1500, .caps = NET_PORT_ETHERNET};
     struct stack_addr own4 = host(4, number, 0), own6 = host(6, number, 0);
-    uint8_t seed[32] = {number};
-    struct net_config config;
-    struct ewi_net *net;
+    struct ewi_net *net = two_make(number, conns, two.now, memory);
 
-    ewi_net_config_for(&config, conns);
-    *memory = aligned_alloc(4096, ewi_align_up(ewi_net_bytes(&config), 4096));
-    CHECK(*memory != NULL);
-    net = ewi_net_init(*memory, &config, seed, two.now);
-    CHECK(net != NULL);
-    CHECK_EQ(ewi_net_port_add(net, &port), 0);
     CHECK_EQ(ewi_net_address_add(net, 0, &own4, 24, flags), 0);
     CHECK_EQ(ewi_net_address_add(net, 0, &own6, 64, flags), 0);
     return net;

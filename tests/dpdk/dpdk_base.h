@@ -232,6 +232,29 @@ static inline void dpdk_kill(pid_t pid)
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* it was alive until now */
 }
 
+struct dpdk_end {
+    const char *text; /* of the device; %s: the path of the socket */
+    void (*work)(const char *text);
+};
+
+/* Both to their ends, each in a process of its own, with a socket of this name in the folder. */
+static inline void dpdk_both(const char *folder, const char *name, struct dpdk_end server,
+                             struct dpdk_end client)
+{
+    char path[64], server_text[128], client_text[128];
+    pid_t one, other;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    snprintf(server_text, sizeof(server_text), server.text, path);
+    snprintf(client_text, sizeof(client_text), client.text, path);
+    one = dpdk_child(server.work, server_text);
+    dpdk_until_listens(path);
+    other = dpdk_child(client.work, client_text);
+    dpdk_ends_well(other);
+    dpdk_ends_well(one);
+    unlink(path);
+}
+
 /* A folder for sockets, removed by dpdk_folder_end. */
 static inline const char *dpdk_folder(void)
 {

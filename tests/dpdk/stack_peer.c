@@ -7,117 +7,55 @@
  * `quit` or the end of stdin closes the stack, which resets what is open.
  */
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 
+#include "shm/sleep.h"
 #include "tests/dpdk/stack_streams.h"
+#include "tests/net/peer_words.h"
 
-enum { EVENTS = 64, LINE_BYTES = 16384, WORDS_MAX = 8, ANSWER_BYTES = 16384, SAY_BYTES = 4096 };
+enum { EVENTS = 64, ANSWER_BYTES = 16384, SAY_BYTES = 4096 };
 
 static struct {
     struct streams streams;
     uint64_t loops, sleeps;
-    char line[LINE_BYTES];
-    size_t line_bytes;
-    bool is_ending, has_event; /* of the last turn */
+    struct lines lines;
+    bool has_event; /* of the last turn */
 } peer;
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* ---- words ---- */
-
-_Noreturn static void usage(const char *what)
-{
-    fprintf(stderr, "stack_peer: %s\n", what);
-    exit(2);
-}
-
-static uint64_t number(const char *text)
-{
-    char *end;
-    uint64_t value = text == NULL ? 0 : strtoull(text, &end, 0);
-
-    if (text != NULL && (*text == '\0' || *end != '\0'))
-        usage(text);
-    return value;
-}
-
-static struct stack_addr address(const char *text)
-{
-    struct stack_addr out;
-
-    if (text == NULL || ewi_addr_parse(text, &out) != EW_OK)
-        usage(text == NULL ? "no address" : text);
-    return out;
-}
-
-static enum role role_of(const char *text)
-{
-    static const char *const names[ROLES] = {"echo", "sink", "source", "ask", "talk"};
-
-    for (int i = 0; text != NULL && i < ROLES; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (enum role)i;
-    usage(text == NULL ? "no role" : text);
-}
-
-static struct stream *stream_at(const char *text)
-{
-    uint64_t id = number(text);
-
-    if (id >= peer.streams.count)
-        usage("no such stream");
-    return &peer.streams.stream[id];
-}
 
 /* ---- commands ---- */
 
-static void answer(const char *command, uint32_t id, int code)
+static struct stream *new_stream(const char *role)
 {
-    printf("{\"event\":\"done\",\"command\":\"%s\",\"id\":%u,\"error\":\"%s\"}\n", command, id,
-           name_of(code));
+    static const char *const names[ROLES] = {"echo", "sink", "source", "ask", "talk"};
+
+    return stream_new(&peer.streams, (enum role)choice(role, names, ROLES));
 }
 
-static void opened(const char *command, struct stream *stream, int code)
-{
-    answer(command, stream_id(&peer.streams, stream), code);
-    if (code != 0) /* nothing refers to it: the last slot is free again */
-        peer.streams.count -= 1;
-}
-
-/* listen ADDRESS ROLE [TOTAL [BACKLOG]] */
 static void do_listen(char **words)
 {
     const struct stack_addr local = address(words[0]);
-    struct stream *stream = stream_new(&peer.streams, role_of(words[1]));
+    struct stream *stream = new_stream(words[1]);
     uint32_t backlog = words[2] != NULL && words[3] != NULL ? (uint32_t)number(words[3]) : 1024;
 
     stream->is_listener = true;
     stream->total = number(words[2]);
-    opened("listen", stream,
-           peer.streams.ops->listen(peer.streams.stack, &local, backlog,
-                                    stream_id(&peer.streams, stream), &stream->handle));
+    answer_opened(&peer.streams, "listen", stream,
+                  peer.streams.ops->listen(peer.streams.stack, &local, backlog,
+                                           stream_id(&peer.streams, stream), &stream->handle));
 }
 
-/* connect ADDRESS ROLE [TOTAL [UNIT]] */
 static void do_connect(char **words)
 {
     const struct stack_addr remote = address(words[0]);
-    struct stream *stream = stream_new(&peer.streams, role_of(words[1]));
+    struct stream *stream = new_stream(words[1]);
 
     stream->total = number(words[2]);
     stream->unit = words[2] != NULL && words[3] != NULL ? number(words[3]) : 1;
-    opened("connect", stream,
-           peer.streams.ops->connect(peer.streams.stack, NULL, &remote,
-                                     stream_id(&peer.streams, stream), peer.streams.now,
-                                     &stream->handle));
+    answer_opened(&peer.streams, "connect", stream,
+                  peer.streams.ops->connect(peer.streams.stack, NULL, &remote,
+                                            stream_id(&peer.streams, stream), peer.streams.now,
+                                            &stream->handle));
 }
 
 static unsigned digit(char c)
@@ -129,12 +67,12 @@ static unsigned digit(char c)
     usage("no hexadecimal digit");
 }
 
-/* say ID HEX: a line's worth fits into an idle connection */
+/* A line's worth fits into an idle connection. */
 static void do_say(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
     uint8_t bytes[SAY_BYTES];
-    size_t count = words[1] == NULL ? 0 : strlen(words[1]) / 2;
+    size_t count = strlen(words[1]) / 2;
     int64_t taken;
 
     if (count > SAY_BYTES)
@@ -148,7 +86,7 @@ static void do_say(char **words)
 
 static void do_stop(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream->stands_still = true;
     stream_drive(&peer.streams, stream);
@@ -157,7 +95,7 @@ static void do_stop(char **words)
 
 static void do_go(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream->stands_still = false;
     stream_drive(&peer.streams, stream);
@@ -166,7 +104,7 @@ static void do_go(char **words)
 
 static void do_shutdown(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream_shut(&peer.streams, stream);
     stream_drive(&peer.streams, stream);
@@ -175,7 +113,7 @@ static void do_shutdown(char **words)
 
 static void do_finish(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream_finish(&peer.streams, stream, false);
     answer("finish", stream_id(&peer.streams, stream), 0);
@@ -183,7 +121,7 @@ static void do_finish(char **words)
 
 static void do_abort(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream_finish(&peer.streams, stream, true);
     answer("abort", stream_id(&peer.streams, stream), 0);
@@ -191,7 +129,7 @@ static void do_abort(char **words)
 
 static void do_info(char **words)
 {
-    print_stream(&peer.streams, "info", stream_at(words[0]));
+    print_stream(&peer.streams, "info", stream_at(&peer.streams, words[0]));
 }
 
 static void do_stack(char **words)
@@ -207,15 +145,13 @@ static void do_stack(char **words)
            peer.loops, peer.sleeps);
 }
 
-/* ask QUESTION */
 static void do_ask(char **words)
 {
     static char text[ANSWER_BYTES];
     int64_t code = -ENOTSUP;
 
     if (peer.streams.ops->ask != NULL)
-        code = peer.streams.ops->ask(peer.streams.stack, words[0] == NULL ? "" : words[0], text,
-                                     sizeof(text));
+        code = peer.streams.ops->ask(peer.streams.stack, words[0], text, sizeof(text));
     for (int64_t i = 0; i + 1 < code; i++) /* rows, each with a line: an event is one */
         if (text[i] == '\n')
             text[i] = ',';
@@ -237,61 +173,30 @@ static void do_reopen(char **words)
 static void do_quit(char **words)
 {
     (void)words;
-    peer.is_ending = true;
+    peer.lines.is_ending = true;
 }
 
-static const struct {
-    const char *name;
-    void (*run)(char **words);
-} commands[] = {
-    {"listen", do_listen}, {"connect", do_connect}, {"say", do_say},     {"stop", do_stop},
-    {"go", do_go},         {"shutdown", do_shutdown}, {"finish", do_finish}, {"abort", do_abort},
-    {"info", do_info},     {"stack", do_stack},     {"ask", do_ask},     {"quit", do_quit},
-    {"reopen", do_reopen},
+static const struct command commands[] = {
+    {"listen", "ADDRESS ROLE [TOTAL [BACKLOG]]", 2, do_listen},
+    {"connect", "ADDRESS ROLE [TOTAL [UNIT]]", 2, do_connect},
+    {"say", "ID HEX", 2, do_say},
+    {"stop", "ID: read or accept nothing", 1, do_stop},
+    {"go", "ID: after stop", 1, do_go},
+    {"shutdown", "ID", 1, do_shutdown},
+    {"finish", "ID", 1, do_finish},
+    {"abort", "ID", 1, do_abort},
+    {"info", "ID", 1, do_info},
+    {"stack", "", 0, do_stack},
+    {"ask", "QUESTION", 1, do_ask},
+    {"reopen", "", 0, do_reopen},
+    {"quit", "", 0, do_quit},
 };
-
-static void run_line(char *line)
-{
-    char *words[WORDS_MAX + 1] = {NULL}, *rest = line;
-
-    for (int i = 0; i < WORDS_MAX && (words[i] = strsep(&rest, " ")) != NULL;)
-        i += words[i][0] != '\0';
-    for (size_t i = 0; words[0] != NULL && i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(words[0], commands[i].name) == 0) {
-            commands[i].run(words + 1);
-            return;
-        }
-    }
-    usage(words[0] == NULL ? "an empty line" : words[0]);
-}
-
-static void read_commands(void)
-{
-    ssize_t got = read(STDIN_FILENO, peer.line + peer.line_bytes, LINE_BYTES - peer.line_bytes);
-    char *end;
-
-    if (got < 0) {
-        CHECK(errno == EAGAIN || errno == EINTR);
-        return;
-    }
-    peer.is_ending = got == 0;
-    peer.line_bytes += (size_t)got;
-    while ((end = memchr(peer.line, '\n', peer.line_bytes)) != NULL) {
-        size_t used = (size_t)(end + 1 - peer.line);
-
-        *end = '\0';
-        run_line(peer.line);
-        peer.line_bytes -= used;
-        memmove(peer.line, peer.line + used, peer.line_bytes);
-    }
-    CHECK(peer.line_bytes < LINE_BYTES);
-}
 
 /* ---- the loop ---- */
 
 static bool sleeps_now(void)
 {
-    if (peer.has_event || peer.streams.ops->arm(peer.streams.stack, clock_ns()) != 0)
+    if (peer.has_event || peer.streams.ops->arm(peer.streams.stack, ewi_now_ns()) != 0)
         return false;
     peer.sleeps += 1;
     return true;
@@ -309,9 +214,9 @@ static void rest(void)
     CHECK(poll(fds, 2, sleeps ? -1 : 0) >= 0 || errno == EINTR);
     if (sleeps)
         peer.streams.ops->disarm(peer.streams.stack);
-    peer.streams.now = clock_ns();
+    peer.streams.now = ewi_now_ns();
     if (fds[0].revents != 0)
-        read_commands();
+        lines_read(&peer.lines, commands, sizeof(commands) / sizeof(commands[0]));
 }
 
 static void turn(void)
@@ -321,14 +226,14 @@ static void turn(void)
     uint64_t deadline;
     int count;
 
-    all->now = clock_ns();
+    all->now = ewi_now_ns();
     peer.loops += 1;
     count = all->ops->poll(all->stack, all->now, events, EVENTS, &deadline);
     CHECK(count >= 0);
     peer.has_event = count > 0;
     for (int i = 0; i < count; i++)
         stream_event(all, &events[i]);
-    all->ops->flush(all->stack, clock_ns());
+    all->ops->flush(all->stack, ewi_now_ns());
     rest();
 }
 
@@ -373,14 +278,12 @@ int main(int argc, char **argv)
     streams_open(&peer.streams, seed);
     open_stack(argv[2], seed);
     signal(SIGPIPE, SIG_IGN);
-    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+    lines_open();
     printf("{\"event\":\"ready\"}\n");
-    while (!peer.is_ending)
+    while (!peer.lines.is_ending)
         turn();
     peer.streams.ops->close(peer.streams.stack);
-    for (uint32_t i = 0; i < peer.streams.count; i++)
-        free(peer.streams.stream[i].echo);
-    free(peer.streams.pattern);
+    streams_close(&peer.streams);
     printf("{\"event\":\"bye\",\"check\":\"\"}\n");
     fflush(stdout); /* LeakSanitizer may end us */
     return 0;

@@ -1,108 +1,21 @@
 /* tests/dpdk/stack_streams.h - what the streams of stack_peer do: sources, sinks, echoes, questions, talk.
  *
  * Purpose    Small applications over transport/stack.h, driven by its events.
- * Shape      role   ECHO   sends back what comes
- *                   SINK   reads; after the peer's FIN it sends `total` bytes, then its own FIN
- *                   SOURCE sends `total` bytes and a FIN at once, and reads meanwhile
- *                   ASK    sends `unit` bytes, waits for as many, `total` bytes in all, then a FIN
- *                   TALK   tells what comes; says what a command says; no FIN by itself
- *            What is sent is a part of `pattern`, whose length is a prime: a shifted stream differs.
- *            Each end of a stream is told as a line of JSON with CRC-32 of both directions.
+ * Shape      roles and lines are those of tests/net/peer_streams.h; TOLD tells what comes, too.
  * Owner      one array; a slot is used once, its index is the user word of the stack
  * Threads    one
  * Trust      none: test code only
  * Errors     of the stack, by name, in the line "end"
  * Invariants I1  the stack copies what it is sent (no STACK_TX_REF): an echo has one buffer.
  * Ordering   none
- * Source     CRC-32: ISO/IEC 13239, as zlib's
+ * Source     none
  */
 #ifndef TESTS_DPDK_STACK_STREAMS_H
 #define TESTS_DPDK_STACK_STREAMS_H
 
-#include <errno.h>
-
-#include "tests/c/harness.h"
-#include "transport/stack.h"
-
-enum { PATTERN_BYTES = 1048583, ECHO_BYTES = 1 << 16, PIECE_BYTES = 1 << 16, STREAMS_MAX = 8192 };
-enum role { ECHO, SINK, SOURCE, ASK, TALK, ROLES };
-
-struct stream {
-    ewi_stream handle;
-    enum role role;
-    uint64_t total, unit;
-    uint64_t sent, received;
-    uint32_t sent_crc, received_crc;
-    uint32_t listener;   /* index, of an accepted stream */
-    bool is_used, is_listener, is_connected, peer_ended, was_shut, is_over;
-    bool stands_still;   /* does not read, does not accept */
-    uint8_t *echo;       /* bytes [from, to) have not been taken yet */
-    uint32_t from, to;
-    int error;
-};
-
-struct streams {
-    const struct stack_ops *ops;
-    struct ewi_stack *stack;
-    uint64_t now;
-    uint8_t *pattern;
-    uint32_t crc_table[256];
-    struct stream stream[STREAMS_MAX];
-    uint32_t count;
-};
-
-/* ---- start ---- */
-
-static inline void streams_open(struct streams *all, uint64_t seed)
-{
-    struct harness_random random = {seed};
-
-    all->pattern = malloc(PATTERN_BYTES);
-    CHECK(all->pattern != NULL);
-    for (uint32_t i = 0; i < PATTERN_BYTES; i++)
-        all->pattern[i] = (uint8_t)harness_next(&random);
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t crc = i;
-
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-        all->crc_table[i] = crc;
-    }
-}
-
-static inline uint32_t crc_add(const struct streams *all, uint32_t crc, const uint8_t *from,
-                               size_t bytes)
-{
-    crc = ~crc;
-    for (size_t i = 0; i < bytes; i++)
-        crc = crc >> 8 ^ all->crc_table[(crc ^ from[i]) & 0xff];
-    return ~crc;
-}
-
-/* A fresh slot; its number is how commands and lines name it. */
-static inline struct stream *stream_new(struct streams *all, enum role role)
-{
-    struct stream *stream = &all->stream[all->count];
-
-    CHECK(all->count < STREAMS_MAX);
-    all->count += 1;
-    *stream = (struct stream){.is_used = true, .role = role};
-    return stream;
-}
-
-static inline uint32_t stream_id(const struct streams *all, const struct stream *stream)
-{
-    return (uint32_t)(stream - all->stream);
-}
+#include "tests/net/peer_streams.h"
 
 /* ---- lines ---- */
-
-static inline const char *name_of(int error)
-{
-    const char *name = error == 0 ? "" : strerrorname_np(-error);
-
-    return name != NULL ? name : "?";
-}
 
 static inline void print_stream(const struct streams *all, const char *event,
                                 const struct stream *stream)
@@ -117,14 +30,9 @@ static inline void print_opened(const struct streams *all, const char *event,
                                 const struct stream *stream)
 {
     struct stack_addr local, remote;
-    char here[72], there[72];
 
-    if (all->ops->addresses(all->stack, stream->handle, &local, &remote) != 0)
-        return;
-    ewi_addr_format(&local, here, sizeof(here));
-    ewi_addr_format(&remote, there, sizeof(there));
-    printf("{\"event\":\"%s\",\"id\":%u,\"listener\":%u,\"local\":\"%s\",\"remote\":\"%s\"}\n", event,
-           stream_id(all, stream), stream->listener, here, there);
+    if (all->ops->addresses(all->stack, stream->handle, &local, &remote) == 0)
+        print_addresses(all, event, stream, &local, &remote);
 }
 
 static inline void print_bytes(const struct streams *all, const struct stream *stream,
@@ -149,10 +57,7 @@ static inline void stream_finish(struct streams *all, struct stream *stream, boo
 
 static inline void stream_closed(struct streams *all, struct stream *stream)
 {
-    stream->is_over = true;
-    stream->handle = 0;
-    free(stream->echo);
-    stream->echo = NULL;
+    stream_over(stream);
     print_stream(all, "end", stream);
 }
 
@@ -189,25 +94,11 @@ static inline int64_t write_echo(struct streams *all, struct stream *stream)
     return 0;
 }
 
-/* How many bytes of the pattern may have been sent by now. */
-static inline uint64_t wanted(const struct stream *stream)
-{
-    switch (stream->role) {
-    case SINK:
-        return stream->peer_ended ? stream->total : 0;
-    case ASK:
-        return ewi_min_u64(stream->total,
-                           stream->received / stream->unit * stream->unit + stream->unit);
-    default:
-        return stream->total;
-    }
-}
-
 static inline int64_t stream_write(struct streams *all, struct stream *stream)
 {
     if (stream->role == ECHO)
         return write_echo(all, stream);
-    while (stream->role != TALK && stream->sent < wanted(stream)) {
+    while (stream->role != TOLD && stream->sent < wanted(stream)) {
         uint64_t at = stream->sent % PATTERN_BYTES;
         int64_t taken = put(all, stream, all->pattern + at,
                             ewi_min_u64(wanted(stream) - stream->sent, PATTERN_BYTES - at));
@@ -218,22 +109,6 @@ static inline int64_t stream_write(struct streams *all, struct stream *stream)
     return 0;
 }
 
-static inline bool is_done(const struct stream *stream)
-{
-    switch (stream->role) {
-    case ECHO:
-        return stream->peer_ended && stream->from == stream->to;
-    case SINK:
-        return stream->peer_ended && stream->sent == stream->total;
-    case ASK:
-        return stream->received >= stream->total && stream->sent == stream->total;
-    case SOURCE:
-        return stream->sent == stream->total;
-    default:
-        return false;
-    }
-}
-
 /* ---- reading ---- */
 
 static inline void got_bytes(struct streams *all, struct stream *stream, const uint8_t *bytes,
@@ -241,7 +116,7 @@ static inline void got_bytes(struct streams *all, struct stream *stream, const u
 {
     stream->received_crc = crc_add(all, stream->received_crc, bytes, count);
     stream->received += count;
-    if (stream->role == TALK)
+    if (stream->role == TOLD)
         print_bytes(all, stream, bytes, count);
 }
 
@@ -332,13 +207,8 @@ static inline void stream_accept(struct streams *all, struct stream *listener)
 
     while (!listener->is_over && !listener->stands_still &&
            all->ops->accept(all->stack, listener->handle, all->count, &handle) == 0) {
-        struct stream *stream = stream_new(all, listener->role);
+        struct stream *stream = stream_accepted(all, listener, handle);
 
-        stream->handle = handle;
-        stream->total = listener->total;
-        stream->unit = listener->unit;
-        stream->listener = stream_id(all, listener);
-        stream->is_connected = true;
         print_opened(all, "accepted", stream);
         stream_drive(all, stream);
     }

@@ -79,18 +79,8 @@ static void play_client(const char *text)
 
 static void both_sleep(const char *server, const char *client)
 {
-    char path[64], one[128], other[128];
-    pid_t first, second;
-
-    snprintf(path, sizeof(path), "%s/s", folder);
-    snprintf(one, sizeof(one), server, path);
-    snprintf(other, sizeof(other), client, path);
-    first = dpdk_child(play_server, one);
-    dpdk_until_listens(path);
-    second = dpdk_child(play_client, other);
-    dpdk_ends_well(second);
-    dpdk_ends_well(first);
-    unlink(path);
+    dpdk_both(folder, "s", (struct dpdk_end){server, play_server},
+              (struct dpdk_end){client, play_client});
 }
 
 static void vhost_and_virtio_user_wake_each_other(void)

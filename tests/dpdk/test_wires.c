@@ -5,12 +5,6 @@ enum { FRAMES = 400 };
 
 static char folder[32];
 
-struct pair {
-    const char *name, *server, *client;
-};
-
-static char server_text[128], client_text[128];
-
 static void serve(const char *text)
 {
     struct device *device = dpdk_open(text);
@@ -43,18 +37,7 @@ static void ask(const char *text)
 
 static void converse(const char *server, const char *client, const char *socket)
 {
-    char path[64];
-    pid_t one, other;
-
-    snprintf(path, sizeof(path), "%s/%s", folder, socket);
-    snprintf(server_text, sizeof(server_text), server, path);
-    snprintf(client_text, sizeof(client_text), client, path);
-    one = dpdk_child(serve, server_text);
-    dpdk_until_listens(path);
-    other = dpdk_child(ask, client_text);
-    dpdk_ends_well(other);
-    dpdk_ends_well(one);
-    unlink(path);
+    dpdk_both(folder, socket, (struct dpdk_end){server, serve}, (struct dpdk_end){client, ask});
 }
 
 static void memif_carries_frames_both_ways(void)

@@ -15,10 +15,11 @@
 #ifndef TESTS_NET_TUN_COMMANDS_H
 #define TESTS_NET_TUN_COMMANDS_H
 
+#include "tests/net/peer_words.h"
 #include "tests/net/tun_device.h"
 #include "tests/net/tun_streams.h"
 
-enum { BURST = 32, LINE_BYTES = 4096, WORDS_MAX = 8, CHECK_EVERY = 64, ROOM = 128 };
+enum { BURST = 32, CHECK_EVERY = 64, ROOM = 128 };
 
 struct peer {
     struct ewi_net *net;
@@ -31,10 +32,9 @@ struct peer {
     uint16_t mtu;
     uint32_t conns;
     uint64_t seed, loops;
-    bool is_tap, copies, checks, is_ending, is_device_gone;
+    bool is_tap, copies, checks, is_device_gone;
     struct net_frame frames[BURST];
-    char line[LINE_BYTES];
-    size_t line_bytes;
+    struct lines lines;
 };
 
 static struct peer peer;
@@ -69,31 +69,6 @@ static const char *const options[NET_OPTIONS] = {
     [NET_OPTION_HOP_LIMIT] = "hop_limit",
 };
 
-_Noreturn static void usage(const char *what)
-{
-    fprintf(stderr, "tun_peer: %s\n", what);
-    exit(2);
-}
-
-static uint64_t number(const char *text)
-{
-    char *end;
-    uint64_t value = strtoull(text, &end, 0);
-
-    if (*text == '\0' || *end != '\0')
-        usage(text);
-    return value;
-}
-
-static struct stack_addr address(const char *text)
-{
-    struct stack_addr out;
-
-    if (ewi_addr_parse(text, &out) != EW_OK)
-        usage(text);
-    return out;
-}
-
 /* "A.B.C.D/BITS", "A::B/BITS" */
 static struct stack_addr network(const char *text, unsigned *bits)
 {
@@ -110,86 +85,60 @@ static struct stack_addr network(const char *text, unsigned *bits)
     return address(with_port);
 }
 
-static enum role role_of(const char *text)
+static struct stream *new_stream(const char *role)
 {
     static const char *const names[ROLES] = {"echo", "sink", "source", "ask", "hold"};
 
-    for (int i = 0; i < ROLES; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (enum role)i;
-    usage(text);
+    return stream_begins(&peer.streams,
+                         stream_new(&peer.streams, (enum role)choice(role, names, ROLES)));
 }
 
-static struct stream *stream_at(const char *text)
-{
-    uint64_t id = number(text);
-
-    if (id >= peer.streams.count)
-        usage("no such stream");
-    return &peer.streams.stream[id];
-}
-
-static void answer(const char *command, uint32_t id, int code)
-{
-    printf("{\"event\":\"done\",\"command\":\"%s\",\"id\":%u,\"error\":\"%s\"}\n", command, id,
-           name_of(code));
-}
-
-static void opened(const char *command, struct stream *stream, int code)
-{
-    answer(command, stream_id(&peer.streams, stream), code);
-    if (code != 0) /* nothing refers to it: the last slot is free again */
-        peer.streams.count -= 1;
-}
-
-/* listen ADDRESS ROLE [TOTAL [BACKLOG]] */
 static void do_listen(char **words)
 {
     struct stack_addr local = address(words[0]);
-    struct stream *stream = stream_new(&peer.streams, role_of(words[1]));
+    struct stream *stream = new_stream(words[1]);
     uint32_t backlog = words[2] != NULL && words[3] != NULL ? (uint32_t)number(words[3]) : 1024;
 
-    stream->total = words[2] != NULL ? number(words[2]) : 0;
+    stream->total = number(words[2]);
     stream->is_listener = true;
-    opened("listen", stream,
-           ewi_net_listen(peer.net, &local, backlog, stream_id(&peer.streams, stream),
-                          &stream->handle));
+    answer_opened(&peer.streams, "listen", stream,
+                  ewi_net_listen(peer.net, &local, backlog, stream_id(&peer.streams, stream),
+                                 &stream->handle));
 }
 
-/* connect ADDRESS ROLE [TOTAL [UNIT|- [LOCAL]]] */
 static void do_connect(char **words)
 {
     struct stack_addr remote = address(words[0]), local = {0};
-    struct stream *stream = stream_new(&peer.streams, role_of(words[1]));
+    struct stream *stream = new_stream(words[1]);
     bool has_unit = words[2] != NULL && words[3] != NULL;
 
     if (has_unit && words[4] != NULL)
         local = address(words[4]);
-    stream->total = words[2] != NULL ? number(words[2]) : 0;
+    stream->total = number(words[2]);
     stream->unit = has_unit && words[3][0] != '-' ? number(words[3]) : 1;
-    opened("connect", stream,
-           ewi_net_connect(peer.net, local.family != 0 ? &local : NULL, &remote,
-                           stream_id(&peer.streams, stream), peer.streams.now, &stream->handle));
+    answer_opened(&peer.streams, "connect", stream,
+                  ewi_net_connect(peer.net, local.family != 0 ? &local : NULL, &remote,
+                                  stream_id(&peer.streams, stream), peer.streams.now,
+                                  &stream->handle));
 }
 
-/* udp LOCAL ROLE [REMOTE] */
 static void do_udp(char **words)
 {
     struct stack_addr local = address(words[0]), remote = {0};
-    struct stream *stream = stream_new(&peer.streams, role_of(words[1]));
+    struct stream *stream = new_stream(words[1]);
 
     if (words[2] != NULL)
         remote = address(words[2]);
     stream->is_udp = true;
-    opened("udp", stream,
-           ewi_net_udp_open(peer.net, &local, words[2] != NULL ? &remote : NULL,
-                            stream_id(&peer.streams, stream), peer.streams.now, &stream->handle));
+    answer_opened(&peer.streams, "udp", stream,
+                  ewi_net_udp_open(peer.net, &local, words[2] != NULL ? &remote : NULL,
+                                   stream_id(&peer.streams, stream), peer.streams.now,
+                                   &stream->handle));
 }
 
-/* udp-send ID REMOTE BYTES [HOP_LIMIT] */
 static void do_udp_send(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
     struct net_datagram datagram = {.remote = address(words[1]),
                                     .data = peer.streams.pattern,
                                     .bytes = (uint32_t)number(words[2]),
@@ -199,23 +148,18 @@ static void do_udp_send(char **words)
            ewi_net_udp_send(peer.net, stream->handle, &datagram, peer.streams.now));
 }
 
-/* set 0|ID OPTION VALUE; 0 is the default of new streams */
+/* "*": the default of new streams */
 static void do_set(char **words)
 {
-    ewi_stream handle = words[0][0] == '*' ? 0 : stream_at(words[0])->handle;
+    ewi_stream handle = words[0][0] == '*' ? 0 : stream_at(&peer.streams, words[0])->handle;
+    enum net_option option = (enum net_option)choice(words[1], options, NET_OPTIONS);
 
-    for (int i = 0; i < NET_OPTIONS; i++) {
-        if (strcmp(words[1], options[i]) != 0)
-            continue;
-        answer("set", 0, ewi_net_set(peer.net, handle, (enum net_option)i, number(words[2])));
-        return;
-    }
-    usage(words[1]);
+    answer("set", 0, ewi_net_set(peer.net, handle, option, number(words[2])));
 }
 
 static void do_send(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream->total += number(words[1]);
     stream_drive(&peer.streams, stream);
@@ -223,7 +167,7 @@ static void do_send(char **words)
 
 static void do_still(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     stream->stands_still = number(words[1]) != 0;
     if (stream->is_listener)
@@ -235,12 +179,12 @@ static void do_still(char **words)
 
 static void do_shutdown(char **words)
 {
-    stream_shut(&peer.streams, stream_at(words[0]));
+    stream_shut(&peer.streams, stream_at(&peer.streams, words[0]));
 }
 
 static void do_finish(char **words)
 {
-    struct stream *stream = stream_at(words[0]);
+    struct stream *stream = stream_at(&peer.streams, words[0]);
 
     if (stream->is_udp) {
         stream->is_over = true;
@@ -253,10 +197,9 @@ static void do_finish(char **words)
 
 static void do_info(char **words)
 {
-    print_stream(&peer.streams, "info", stream_at(words[0]));
+    print_stream(&peer.streams, "info", stream_at(&peer.streams, words[0]));
 }
 
-/* wire in|out LOSS_PPM REORDER_PPM HOLD_US [LONGEST [MARK_PPM]] */
 static void do_wire(char **words)
 {
     struct tun_wire *wire = strcmp(words[0], "in") == 0 ? &peer.in : &peer.out;
@@ -308,14 +251,10 @@ static void do_counters(char **words)
 static void do_quit(char **words)
 {
     (void)words;
-    peer.is_ending = true;
+    peer.lines.is_ending = true;
 }
 
-static const struct command {
-    const char *name, *text;
-    int words; /* at least */
-    void (*run)(char **words);
-} commands[] = {
+static const struct command commands[] = {
     {"listen", "ADDRESS ROLE [TOTAL [BACKLOG]]", 2, do_listen},
     {"connect", "ADDRESS ROLE [TOTAL [UNIT|- [LOCAL]]]", 2, do_connect},
     {"udp", "LOCAL echo|sink [REMOTE]", 2, do_udp},
@@ -332,50 +271,5 @@ static const struct command {
     {"counters", "", 0, do_counters},
     {"quit", "", 0, do_quit},
 };
-
-static void run_line(char *line)
-{
-    char *words[WORDS_MAX + 1] = {NULL};
-    char *rest = NULL;
-    int count = 0;
-
-    for (char *word = strtok_r(line, " ", &rest); word != NULL && count < WORDS_MAX;
-         word = strtok_r(NULL, " ", &rest))
-        words[count++] = word;
-    if (count == 0)
-        return;
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name, words[0]) != 0)
-            continue;
-        if (count - 1 < commands[i].words)
-            usage(commands[i].text);
-        commands[i].run(words + 1);
-        return;
-    }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(stderr, "%s %s\n", commands[i].name, commands[i].text);
-    usage(words[0]);
-}
-
-static void read_commands(void)
-{
-    ssize_t got = read(STDIN_FILENO, peer.line + peer.line_bytes, LINE_BYTES - peer.line_bytes);
-    char *end;
-
-    if (got <= 0) {
-        peer.is_ending = peer.is_ending || got == 0;
-        return;
-    }
-    peer.line_bytes += (size_t)got;
-    while ((end = memchr(peer.line, '\n', peer.line_bytes)) != NULL) {
-        size_t used = (size_t)(end - peer.line) + 1;
-
-        *end = '\0';
-        run_line(peer.line);
-        peer.line_bytes -= used;
-        memmove(peer.line, end + 1, peer.line_bytes);
-    }
-    CHECK(peer.line_bytes < LINE_BYTES);
-}
 
 #endif

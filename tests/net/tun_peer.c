@@ -4,19 +4,13 @@
  * thread, poll(2), the real clock. What happens is told in lines of JSON on stdout; at the end of
  * stdin, or with `quit`, the counters are told.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 
+#include "shm/sleep.h"
 #include "tests/net/tun_commands.h"
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- frames ---- */
 
@@ -138,7 +132,7 @@ static void sleep_until(uint64_t deadline)
 {
     struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
                             {.fd = peer.is_device_gone ? -1 : peer.fd, .events = POLLIN}};
-    uint64_t now = clock_ns();
+    uint64_t now = ewi_now_ns();
     uint64_t wait = deadline > now ? deadline - now : 0;
     struct timespec timeout = {(time_t)(wait / 1000000000), (long)(wait % 1000000000)};
 
@@ -146,7 +140,7 @@ static void sleep_until(uint64_t deadline)
     if (peer.buffers.count == 0)
         fds[1].fd = -1;
     if (ppoll(fds, 2, deadline == UINT64_MAX ? NULL : &timeout, NULL) > 0 && fds[0].revents != 0)
-        read_commands();
+        lines_read(&peer.lines, commands, sizeof(commands) / sizeof(commands[0]));
 }
 
 static void check(void)
@@ -162,7 +156,7 @@ static void check(void)
 
 static void turn(void)
 {
-    uint64_t now = clock_ns(), deadline;
+    uint64_t now = ewi_now_ns(), deadline;
     bool more;
 
     peer.streams.now = now;
@@ -195,7 +189,7 @@ static void open_net(void)
     memcpy(seed, &peer.seed, sizeof(peer.seed));
     memory = aligned_alloc(4096, (ewi_net_bytes(&config) + 4095) / 4096 * 4096);
     CHECK(memory != NULL);
-    peer.net = ewi_net_init(memory, &config, seed, clock_ns());
+    peer.net = ewi_net_init(memory, &config, seed, ewi_now_ns());
     CHECK(peer.net != NULL);
     peer.port = ewi_net_port_add(peer.net, &port);
     CHECK(peer.port >= 0);
@@ -205,7 +199,8 @@ static void open_net(void)
     for (int i = 0; i < BURST; i++)
         peer.frames[i] = (struct net_frame){.room = tun_take(&peer.buffers),
                                             .room_bytes = peer.buffers.bytes};
-    streams_open(&peer.streams, peer.net, peer.seed);
+    peer.streams.net = peer.net;
+    streams_open(&peer.streams, peer.seed);
 }
 
 static void wire_open(struct tun_wire *wire, uint64_t seed)
@@ -291,9 +286,9 @@ int main(int argc, char **argv)
     open_net();
     parse(argc, argv, true, &device);
     signal(SIGPIPE, SIG_IGN);
-    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+    lines_open();
     printf("{\"event\":\"ready\"}\n");
-    while (!peer.is_ending)
+    while (!peer.lines.is_ending)
         turn();
     do_counters(NULL);
     return 0;

@@ -1,114 +1,37 @@
 /* tests/net/tun_streams.h - what the streams of tun_peer do: sources, sinks, echoes, questions.
  *
  * Purpose    Small applications over struct ewi_net, driven by its events.
- * Shape      role   ECHO   sends back what comes
- *                   SINK   reads; after the peer's FIN it sends `total` bytes, then its own FIN
- *                   SOURCE sends `total` bytes and a FIN at once, and reads meanwhile
- *                   ASK    sends `unit` bytes, waits for as many, `total` bytes in all, then a FIN
- *                   HOLD   reads; sends what a command adds; no FIN by itself
- *            What is sent is a part of `pattern`, whose length is a prime: a shifted stream differs.
- *            Each end of a stream is told as a line of JSON with CRC-32 of both directions.
+ * Shape      roles and lines are those of tests/net/peer_streams.h; TOLD is "hold".
  * Owner      one array; a slot is used once, its index is the user word of the stack
  * Threads    one
  * Trust      none: test code only
  * Errors     of the stack, by name, in the line "end"
  * Invariants I1  memory that was sent is unchanged until it was released: the pattern is constant,
- *                an echo's ring is written behind `released` only.
+ *                an echo's memory, a ring, is written behind `released` only.
  * Ordering   none
- * Source     CRC-32: ISO/IEC 13239, as zlib's
+ * Source     none
  */
 #ifndef TESTS_NET_TUN_STREAMS_H
 #define TESTS_NET_TUN_STREAMS_H
 
-#include <errno.h>
-
-#include "tests/c/harness.h"
+#include "tests/net/peer_streams.h"
 #include "transport/net/net.h"
 
-enum { PATTERN_BYTES = 1048583, RING_BYTES = 1 << 16, PIECE_BYTES = 1 << 16, STREAMS_MAX = 4096 };
-enum role { ECHO, SINK, SOURCE, ASK, HOLD, ROLES };
+static struct net_tcp_info tun_info[STREAMS_MAX]; /* the last that was asked for */
 
-struct stream {
-    ewi_stream handle;
-    enum role role;
-    uint64_t total, unit;
-    uint64_t sent, received;
-    uint32_t sent_crc, received_crc;
-    uint32_t listener;     /* index, of an accepted stream */
-    bool is_used, is_listener, is_udp;
-    bool stands_still;     /* does not read, does not accept */
-    bool is_connected, was_shut, is_over;
-    uint8_t *ring;         /* of an echo */
-    int error;
-    uint64_t opened_at, ended_at; /* of ended_at: the peer's FIN and all of ours were seen */
-    struct net_tcp_info info;
-};
-
-struct streams {
-    struct ewi_net *net;
-    uint64_t now;
-    bool is_quiet;         /* no crc, no line for accepted and connected streams */
-    uint8_t *pattern;
-    uint32_t crc_table[256];
-    struct stream stream[STREAMS_MAX];
-    uint32_t count;
-};
-
-/* ---- start ---- */
-
-static inline void streams_open(struct streams *all, struct ewi_net *net, uint64_t seed)
+static inline struct net_tcp_info *info_of(const struct streams *all, const struct stream *stream)
 {
-    struct harness_random random = {seed};
-
-    all->net = net;
-    all->pattern = malloc(PATTERN_BYTES);
-    CHECK(all->pattern != NULL);
-    for (uint32_t i = 0; i < PATTERN_BYTES; i++)
-        all->pattern[i] = (uint8_t)harness_next(&random);
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t crc = i;
-
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-        all->crc_table[i] = crc;
-    }
+    return &tun_info[stream_id(all, stream)];
 }
 
-static inline uint32_t crc_add(const struct streams *all, uint32_t crc, const uint8_t *from,
-                               size_t bytes)
+static inline struct stream *stream_begins(struct streams *all, struct stream *stream)
 {
-    if (all->is_quiet)
-        return 0;
-    crc = ~crc;
-    for (size_t i = 0; i < bytes; i++)
-        crc = crc >> 8 ^ all->crc_table[(crc ^ from[i]) & 0xff];
-    return ~crc;
-}
-
-/* A fresh slot; its number is how commands and lines name it. */
-static inline struct stream *stream_new(struct streams *all, enum role role)
-{
-    struct stream *stream = &all->stream[all->count];
-
-    CHECK(all->count < STREAMS_MAX);
-    all->count += 1;
-    *stream = (struct stream){.is_used = true, .role = role, .opened_at = all->now};
+    *info_of(all, stream) = (struct net_tcp_info){0};
+    stream->opened_at = all->now;
     return stream;
 }
 
-static inline uint32_t stream_id(const struct streams *all, const struct stream *stream)
-{
-    return (uint32_t)(stream - all->stream);
-}
-
 /* ---- lines ---- */
-
-static inline const char *name_of(int error)
-{
-    const char *name = error == 0 ? "" : strerrorname_np(-error);
-
-    return name != NULL ? name : "?";
-}
 
 static inline void print_info(const struct net_tcp_info *info)
 {
@@ -135,27 +58,22 @@ static inline void print_info(const struct net_tcp_info *info)
 static inline void print_stream(struct streams *all, const char *event, struct stream *stream)
 {
     if (stream->handle != 0 && !stream->is_over)
-        (void)ewi_net_tcp_info(all->net, stream->handle, &stream->info);
+        (void)ewi_net_tcp_info(all->net, stream->handle, info_of(all, stream));
     printf("{\"event\":\"%s\",\"id\":%u,\"sent\":%" PRIu64 ",\"sent_crc\":%u,\"received\":%" PRIu64
            ",\"received_crc\":%u,\"error\":\"%s\",\"ns\":%" PRIu64 ",\"info\":",
            event, stream_id(all, stream), stream->sent, stream->sent_crc, stream->received,
            stream->received_crc, name_of(stream->error),
            (stream->ended_at != 0 ? stream->ended_at : all->now) - stream->opened_at);
-    print_info(&stream->info);
+    print_info(info_of(all, stream));
     printf("}\n");
 }
 
 static inline void print_opened(struct streams *all, const char *event, const struct stream *stream)
 {
     struct stack_addr local, remote;
-    char here[72], there[72];
 
-    if (all->is_quiet || ewi_net_addresses(all->net, stream->handle, &local, &remote) != 0)
-        return;
-    ewi_addr_format(&local, here, sizeof(here));
-    ewi_addr_format(&remote, there, sizeof(there));
-    printf("{\"event\":\"%s\",\"id\":%u,\"listener\":%u,\"local\":\"%s\",\"remote\":\"%s\"}\n", event,
-           stream_id(all, stream), stream->listener, here, there);
+    if (!all->is_quiet && ewi_net_addresses(all->net, stream->handle, &local, &remote) == 0)
+        print_addresses(all, event, stream, &local, &remote);
 }
 
 /* ---- the end ---- */
@@ -166,7 +84,7 @@ static inline void stream_finish(struct streams *all, struct stream *stream, boo
     if (stream->is_over || stream->handle == 0)
         return;
     if (!stream->is_listener)
-        (void)ewi_net_tcp_info(all->net, stream->handle, &stream->info);
+        (void)ewi_net_tcp_info(all->net, stream->handle, info_of(all, stream));
     if (stream->ended_at == 0)
         stream->ended_at = all->now;
     stream->is_over = true;
@@ -175,10 +93,7 @@ static inline void stream_finish(struct streams *all, struct stream *stream, boo
 
 static inline void stream_closed(struct streams *all, struct stream *stream)
 {
-    stream->is_over = true;
-    stream->handle = 0;
-    free(stream->ring); /* I2 of net.h: nothing refers to it */
-    stream->ring = NULL;
+    stream_over(stream); /* I2 of net.h: nothing refers to an echo's memory */
     print_stream(all, "end", stream);
 }
 
@@ -206,14 +121,14 @@ static inline struct stack_room room_for(struct streams *all, struct stream *str
 
     if (stream->role != ECHO)
         return (struct stack_room){piece, sizeof(piece)};
-    if (stream->ring == NULL) {
-        stream->ring = malloc(RING_BYTES);
-        CHECK(stream->ring != NULL);
+    if (stream->echo == NULL) {
+        stream->echo = malloc(ECHO_BYTES);
+        CHECK(stream->echo != NULL);
     }
     held = stream->received - released_of(all, stream);
-    at = stream->received % RING_BYTES;
-    return (struct stack_room){stream->ring + at,
-                               (size_t)ewi_min_u64(RING_BYTES - held, RING_BYTES - at)};
+    at = stream->received % ECHO_BYTES;
+    return (struct stack_room){stream->echo + at,
+                               (size_t)ewi_min_u64(ECHO_BYTES - held, ECHO_BYTES - at)};
 }
 
 /* The peer's FIN was read, or -EAGAIN, or the stream's error. */
@@ -237,41 +152,10 @@ static inline int64_t stream_read(struct streams *all, struct stream *stream)
 
 /* ---- writing ---- */
 
-/* How many bytes may have been sent by now. */
-static inline uint64_t wanted(const struct stream *stream, bool peer_ended)
-{
-    switch (stream->role) {
-    case ECHO:
-        return stream->received;
-    case SINK:
-        return peer_ended ? stream->total : 0;
-    case ASK:
-        return ewi_min_u64(stream->total, stream->received / stream->unit * stream->unit +
-                                              stream->unit);
-    default:
-        return stream->total;
-    }
-}
-
-static inline bool is_done(const struct stream *stream, bool peer_ended)
-{
-    switch (stream->role) {
-    case ECHO:
-    case SINK:
-        return peer_ended;
-    case ASK:
-        return stream->received >= stream->total && stream->sent == stream->total;
-    case SOURCE:
-        return stream->sent == stream->total;
-    default:
-        return false;
-    }
-}
-
 static inline int64_t stream_write(struct streams *all, struct stream *stream, uint64_t until)
 {
-    const uint8_t *memory = stream->role == ECHO ? stream->ring : all->pattern;
-    uint64_t length = stream->role == ECHO ? RING_BYTES : PATTERN_BYTES;
+    const uint8_t *memory = stream->role == ECHO ? stream->echo : all->pattern;
+    uint64_t length = stream->role == ECHO ? ECHO_BYTES : PATTERN_BYTES;
 
     while (stream->sent < until) {
         uint64_t at = stream->sent % length;
@@ -300,7 +184,6 @@ static inline void stream_shut(struct streams *all, struct stream *stream)
 static inline void stream_drive(struct streams *all, struct stream *stream)
 {
     int64_t got, put;
-    bool ended;
 
     if (stream->is_over || stream->is_listener || stream->is_udp || !stream->is_connected)
         return;
@@ -309,15 +192,16 @@ static inline void stream_drive(struct streams *all, struct stream *stream)
         stream_failed(all, stream, (int)got);
         return;
     }
-    ended = got == 0;
-    put = stream->was_shut ? 0 : stream_write(all, stream, wanted(stream, ended));
+    stream->peer_ended = got == 0;
+    put = stream->was_shut ? 0 : stream_write(all, stream, wanted(stream));
     if (put < 0 && put != -EAGAIN) {
         stream_failed(all, stream, (int)put);
         return;
     }
-    if (is_done(stream, ended) && stream->sent >= wanted(stream, ended))
+    if (is_done(stream))
         stream_shut(all, stream);
-    if (!stream->is_over && ended && stream->was_shut && released_of(all, stream) == stream->sent)
+    if (!stream->is_over && stream->peer_ended && stream->was_shut &&
+        released_of(all, stream) == stream->sent)
         stream_finish(all, stream, false);
 }
 
@@ -329,12 +213,7 @@ static inline void stream_accept(struct streams *all, struct stream *listener)
 
         if (ewi_net_accept(all->net, listener->handle, all->count, &handle) != 0)
             return;
-        stream = stream_new(all, listener->role);
-        stream->handle = handle;
-        stream->total = listener->total;
-        stream->unit = listener->unit;
-        stream->listener = stream_id(all, listener);
-        stream->is_connected = true;
+        stream = stream_begins(all, stream_accepted(all, listener, handle));
         print_opened(all, "accepted", stream);
         stream_drive(all, stream);
     }

@@ -1,18 +1,12 @@
 /* tests/sim/test_net_pair.c - two stacks on one wire that can be cut: what TCP and the link owe each other.
  *
  * RFC 9293 section 3.8.3 (MUST-20), section 3.9.1.1 (MUST-46); RFC 4861 section 7.3.1 for ARP too. */
-#include <errno.h>
-
-#include "tests/c/harness.h"
+#include "tests/c/net_two_base.h"
 #include "transport/net/header.h"
-#include "transport/net/net.h"
-
-#define MS UINT64_C(1000000)
-#define S  (1000 * MS)
 
 #define DAY (24 * 3600 * S)
 
-enum { FRAMES = 16, ROOM = 2048, NODES = 2, PORT = 80, WAKES_MAX = 10000 };
+enum { PORT = 80, WAKES_MAX = 10000 };
 
 static struct {
     struct ewi_net *net[NODES];
@@ -27,13 +21,9 @@ static struct {
 
 static void carry(int from)
 {
-    static uint8_t rooms[FRAMES][ROOM];
-    struct net_frame frames[FRAMES] = {0};
-    uint32_t count;
+    struct net_frame frames[FRAMES];
+    uint32_t count = two_take(pair.net[from], pair.now, frames);
 
-    for (int i = 0; i < FRAMES; i++)
-        frames[i] = (struct net_frame){.room = rooms[i], .room_bytes = ROOM};
-    count = ewi_net_output(pair.net[from], pair.now, frames, FRAMES);
     for (uint32_t i = 0; i < count; i++) {
         struct net_rx rx = {.data = frames[i].room, .bytes = frames[i].bytes, .charge = ROOM};
 
@@ -74,19 +64,9 @@ static struct stack_addr address(uint8_t last, uint16_t port)
 
 static struct ewi_net *make(uint8_t number, void **memory)
 {
-    struct net_port_config port = {
-        .mac = {2, 0, 0, 0, 0, number}, .mtu = 1500, .caps = NET_PORT_ETHERNET};
     struct stack_addr own = address(number, 0);
-    uint8_t seed[32] = {number};
-    struct net_config config;
-    struct ewi_net *net;
+    struct ewi_net *net = two_make(number, 8, pair.now, memory);
 
-    ewi_net_config_for(&config, 8);
-    *memory = aligned_alloc(4096, ewi_align_up(ewi_net_bytes(&config), 4096));
-    CHECK(*memory != NULL);
-    net = ewi_net_init(*memory, &config, seed, pair.now);
-    CHECK(net != NULL);
-    CHECK_EQ(ewi_net_port_add(net, &port), 0);
     CHECK_EQ(ewi_net_address_add(net, 0, &own, 24, NET_ADDRESS_SURE), 0);
     return net;
 }
