@@ -17,7 +17,7 @@ from types import FrameType
 from . import _access, _ask, _keys, _log, _metrics
 from ._errors import BadAddress, BadFile, DiscoveryError, NotAllowed, Unavailable
 from ._leases import Limits
-from ._record import TTL_DEFAULT
+from ._record import TTL_DEFAULT, TTL_MAX
 from ._server import Server
 
 PORT = 7400
@@ -35,6 +35,10 @@ examples:
   eastwest discovery serve --listen 10.0.0.1:7400 --key server.key --access access.toml
 
 {EXITS}"""
+
+
+class UsageError(DiscoveryError):
+    """A mistake in the arguments."""
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -96,6 +100,8 @@ def serve(args: argparse.Namespace) -> int:
     _log_to_stderr(as_json=args.json)
     keys = _keys.read(args.key) if args.key else None
     access = _access.load(args.access) if args.access else None
+    if not 0 <= args.settle <= TTL_MAX:
+        raise UsageError(f"--settle {args.settle:g}: want seconds, 0..{TTL_MAX}")
     server = Server(
         args.listen or [f"127.0.0.1:{PORT}"],
         keys=keys,
@@ -113,11 +119,15 @@ def serve(args: argparse.Namespace) -> int:
     def end(_: int, __: FrameType | None) -> None:
         server.stop()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGHUP, again if args.access else signal.SIG_IGN)
     with ExitStack() as stack:
         stack.callback(server.close)
+        hang_up = again if args.access else signal.SIG_IGN
+        for number, do in (
+            (signal.SIGTERM, end),
+            (signal.SIGINT, end),
+            (signal.SIGHUP, hang_up),
+        ):
+            stack.callback(signal.signal, number, signal.signal(number, do))
         shown: dict[str, object] = {"listening": list(server.endpoints)}
         if args.metrics:
             shown["metrics"] = stack.enter_context(_metrics.serving(args.metrics, server.numbers))
@@ -134,9 +144,9 @@ def serve(args: argparse.Namespace) -> int:
 def status(args: argparse.Namespace) -> int:
     """Print the numbers of a server."""
     if bool(args.key) != bool(args.server_key):
-        raise BadAddress("want both --key and --server-key, or none of them")
+        raise UsageError("want both --key and --server-key, or none of them")
     if args.server_key and not _keys.is_key(args.server_key):
-        raise BadAddress(f"--server-key {args.server_key!r}: want 40 characters of Z85")
+        raise UsageError(f"--server-key {args.server_key!r}: want 40 characters of Z85")
     host = args.server.removeprefix("zmq://").removeprefix("tcp://")
     numbers = _ask.status(
         f"tcp://{host}",
@@ -189,7 +199,7 @@ def exit_code(error: DiscoveryError) -> int:
     """Return the exit code of an error."""
     if isinstance(error, Unavailable | NotAllowed):
         return UNREACHABLE
-    return USAGE if isinstance(error, BadAddress) else NO
+    return USAGE if isinstance(error, BadAddress | UsageError) else NO
 
 
 class _Json(logging.Formatter):
@@ -213,7 +223,7 @@ def _limits(several: Sequence[str]) -> Limits:
     for each in several:
         name, _, number = each.partition("=")
         if name not in names or not (number.isascii() and number.isdigit() and int(number)):
-            raise BadAddress(
+            raise UsageError(
                 f"--limit {each!r}: want NAME=NUMBER, a number above 0 for one of {names}"
             )
         found[name] = int(number)
