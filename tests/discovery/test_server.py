@@ -189,10 +189,26 @@ def test_client_that_reads_no_answers_is_bounded_and_others_do_not_notice() -> N
             slow.connect(endpoint)
             request = poll()
             request.protocol = 1
-            for _ in range(500):
+            for _ in range(1000):
                 slow.send_multipart([b"12345678", request.SerializeToString()])
             until(lambda: server.numbers()["answers_dropped_total"] > 0)
             assert asker.ask(put(), SECONDS).held.outcome == "stored"
+
+
+def test_hundred_requests_under_way_lose_no_answer() -> None:
+    request = put()
+    request.protocol = 1
+    body = request.SerializeToString()
+    with running() as (server, endpoint), zmq.Context() as context:
+        with context.socket(zmq.DEALER) as socket_:
+            socket_.linger = 0
+            socket_.rcvtimeo = int(SECONDS * 1000)
+            socket_.connect(endpoint)
+            for number in range(3000):
+                socket_.send_multipart([b"%08d" % number, body])
+                if number >= 100:
+                    assert socket_.recv_multipart()[0] == b"%08d" % (number - 100)
+        assert server.numbers()["answers_dropped_total"] == 0
 
 
 def test_client_that_died_while_it_waited_costs_one_answer() -> None:
