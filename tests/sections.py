@@ -119,11 +119,8 @@ def huge_pages(wanted: int) -> Iterator[None]:
 
 
 def lint(outcome: Outcome) -> None:
-    folders = [
-        f
-        for f in ("fabric", "discovery", "bench", "tests/python", "tests/weaken", "tests/dpdk")
-        if Path(f).is_dir()
-    ]
+    tests = ("python", "weaken", "dpdk", "discovery")
+    folders = ["fabric", "discovery", "bench", *(f"tests/{each}" for each in tests)]
     python = [f for f in folders if any(Path(f).rglob("*.py"))]
     own = [str(path) for path in sorted(Path("tests").glob("*.py"))]
     outcome.check("ruff check", run(["ruff", "check", "."]) == 0)
