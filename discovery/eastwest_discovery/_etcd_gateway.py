@@ -21,7 +21,7 @@ from ._errors import BadAddress, DiscoveryError, NotAllowed, Unavailable
 from ._etcd_address import EtcdAddress, shown
 from ._etcd_endpoints import Endpoint, Endpoints
 
-ANSWER_SECONDS = 3.0  # of one member; an election takes one to two
+ANSWER_SECONDS = 2.0  # of one member; a leader that died is replaced in one to two
 ANSWER_BYTES_MAX = 8 * 2**20
 IDLE_MAX = 4  # connections that wait to be used again
 LEADER_HEADER = {"Grpc-Metadata-hasleader": "true"}  # end the watch of a member without a leader
