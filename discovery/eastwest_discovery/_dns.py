@@ -3,15 +3,8 @@
 The resolvers of /etc/resolv.conf are asked, with its search list, by a thread of its own;
 /etc/hosts is not read. A name is asked again when its ttl is over, at least 5 s later; a name that
 nobody has wanted for a minute is forgotten. Of SRV records those of the lowest priority count.
-
-Logged under ``eastwest_discovery``:
-
-dns_no_publish  WARNING  once: who publishes in DNS is the cluster, not this process
-dns_fail        WARNING  a name could not be asked, once until it works again: name, error
-dns_many        WARNING  a name has more places than are taken: name, taken
 """
 
-import logging
 import os
 import random
 import threading
@@ -22,6 +15,7 @@ from typing import Any
 import dns.exception
 import dns.resolver
 
+from . import _log
 from ._dns_state import Answer, Name, Place, check_question, parse_dns_url
 from ._errors import DiscoveryError, Unavailable
 from ._provider import Cursor, Update
@@ -30,8 +24,6 @@ from ._record import Key, Record
 ASK_SECONDS = 3.0  # for one name, all resolvers and repetitions together
 FIRST_SECONDS = 2 * ASK_SECONDS  # that a snapshot waits for the first answer
 FORGET_SECONDS = 60.0  # after the last poll
-
-_log = logging.getLogger("eastwest_discovery")
 
 
 class Dns:
@@ -165,7 +157,7 @@ class Dns:
         self._check_open()
         if not self._has_told:
             self._has_told = True
-            _log.warning("dns_no_publish key=%s source=%r", key, self._url)
+            _log.warning("dns_no_publish", key=key, source=self._url)
 
     # -------------------------------------------------------------- the thread
 
@@ -193,14 +185,14 @@ class Dns:
         except (dns.exception.DNSException, OSError) as error:
             with self._changed:
                 if not name.failures:
-                    _log.warning("dns_fail name=%r error=%r", asked, str(error))
+                    _log.warning("dns_fail", dns_name=asked, detail=error)
                 name.failed(str(error), time.monotonic(), random.random())
                 self._changed.notify_all()
             return
         with self._changed:
             name.answered(answer, next(self._generations), time.monotonic(), time.time())
             if not name.is_whole:
-                _log.warning("dns_many name=%r taken=%d", asked, len(name.records))
+                _log.warning("dns_many", dns_name=asked, taken=len(name.records))
             self._changed.notify_all()
 
     # -------------------------------------------------------------- questions

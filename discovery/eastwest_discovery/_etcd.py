@@ -5,19 +5,13 @@ the record put again. A question is answered by a snapshot at one revision, and 
 watch, which is kept between calls. Compaction, another cluster or a cursor from the future lead to
 a snapshot. See ``_etcd_tenancy`` and ``_etcd_view`` for what is decided, ``_etcd_gateway`` for how
 members are asked; why not a client library: docs/adr/0020-etcd-gateway.md.
-
-Logged under ``eastwest_discovery``:
-
-etcd_skip      WARNING  a value that is no record, once for each key: key, reason
-etcd_put_fail  WARNING  a published record could not be kept alive: key, error
-etcd_lost      WARNING  its lease was lost, it is put again: key
 """
 
-import logging
 import threading
 import time
 
 from . import _etcd_wire as wire
+from . import _log
 from ._errors import DiscoveryError, LimitReached, NotAllowed, Unavailable
 from ._etcd_address import EtcdAddress, parse_etcd_url
 from ._etcd_gateway import Gateway, Stream, TooLarge
@@ -31,8 +25,6 @@ WATCHES_MAX = 64  # kept between calls
 SKIPPED_MAX = 1000  # keys whose values are no records, told once each
 
 _ANOTHER_MAY = (*wire.PASSING, wire.NO_LOGIN)  # go on with a watch that was ended so
-
-_log = logging.getLogger("eastwest_discovery")
 
 
 class _Watch:
@@ -255,7 +247,7 @@ class Etcd:
             if key in self._skips or len(self._skips) >= SKIPPED_MAX:
                 return
             self._skips.add(key)
-        _log.warning("etcd_skip key=%r reason=%r source=%r", key, reason, self.source)
+        _log.warning("etcd_skip", key=key, detail=reason, source=self.source)
 
     def _explained(self, error: wire.Refusal) -> DiscoveryError:
         return explained(error, self.source, self._address.user)

@@ -1,11 +1,11 @@
 """A thread that keeps records in etcd alive: what ``_etcd_tenancy`` decides is asked here."""
 
-import logging
 import random
 import threading
 import time
 
 from . import _etcd_wire as wire
+from . import _log
 from ._errors import BadRecord, DiscoveryError, Unavailable
 from ._etcd_gateway import Gateway
 from ._etcd_tenancy import Ask, Granted, Seen, Step, Tenancy
@@ -13,8 +13,6 @@ from ._record import Key, Record
 
 PUBLISH_SECONDS = 10.0  # that publish waits; the record is kept all the same
 LEAVE_SECONDS = 3.0  # that withdraw and close wait; then the record runs out
-
-_log = logging.getLogger("eastwest_discovery")
 
 
 class Keeper:
@@ -127,9 +125,9 @@ class Keeper:
             else:
                 tenancy.done(ask, answer)
             if was_put and tenancy.put is None and not tenancy.leaving:
-                _log.warning("etcd_lost key=%s ttl=%d", tenancy.key, tenancy.wanted.ttl)
+                _log.warning("etcd_lost", key=tenancy.key, ttl=tenancy.wanted.ttl)
             if tenancy.ended and tenancy.error:
-                _log.warning("etcd_put_fail key=%s error=%r", tenancy.key, str(tenancy.error))
+                _log.warning("etcd_put_fail", key=tenancy.key, detail=tenancy.error)
             self._settle(tenancy)
 
     def _failed(self, tenancy: Tenancy, ask: Ask, error: DiscoveryError) -> None:
@@ -137,7 +135,7 @@ class Keeper:
             tenancy.lost(ask)
             return
         if tenancy.error is None:  # once, until it works again
-            _log.warning("etcd_put_fail key=%s error=%r", tenancy.key, str(error))
+            _log.warning("etcd_put_fail", key=tenancy.key, detail=error)
         tenancy.failed(error, time.monotonic(), random.random())
         is_refused = isinstance(error, BadRecord | wire.Refusal) and tenancy.put is None
         if is_refused and not tenancy.leaving:
