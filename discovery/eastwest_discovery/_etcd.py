@@ -58,10 +58,13 @@ class Etcd:
     def publish(self, record: Record) -> None:
         """Put *record* and keep it alive until it is withdrawn.
 
+        Returns when etcd has it, or after ten seconds. Where no member answers that is logged and
+        no error, like a newer record that etcd has: it is put as soon as that can be.
+
         Raises:
-            BadRecord: etcd has a newer one; it is not kept.
-            NotAllowed: the user may not put it; it is not kept.
-            Unavailable, LimitReached: not now; it is kept and put as soon as that works.
+            NotAllowed: the user may not put it. It is not published.
+            LimitReached: etcd is full. It is not published.
+            Unavailable: the same key is still being withdrawn.
         """
         self._check_open()
         try:

@@ -27,30 +27,37 @@ class Keeper:
         self._stopping = False
 
     def publish(self, record: Record) -> None:
-        """Put the record, wait until it is there.
+        """Put the record, wait until it is there or etcd cannot be asked.
 
         Raises:
-            BadRecord: it is older than what is there.
-            DiscoveryError: it is not there yet; unless it is refused for good, it will be.
+            NotAllowed, Refusal: etcd refused it; it is not published.
+            Unavailable: the same key is still being withdrawn.
         """
         deadline = time.monotonic() + PUBLISH_SECONDS
         with self._changed:
-            tenancy = self._tenancies.get(record.key)
-            while tenancy and tenancy.leaving:  # the same key, withdrawn a moment ago
-                if not self._changed.wait(deadline - time.monotonic()):
-                    raise Unavailable(f"{record.key} is still being withdrawn; try again")
-                tenancy = self._tenancies.get(record.key)
-            if tenancy:
-                tenancy.replace(record)
-                tenancy.error = None
-            else:
-                tenancy = self._tenancies[record.key] = Tenancy(record)
+            tenancy = self._tenancy(record, deadline)
             self._wake()
-            while tenancy.put != record and not tenancy.ended and tenancy.error is None:
-                if not self._changed.wait(deadline - time.monotonic()):
-                    raise Unavailable(f"{record.key} was not put within {PUBLISH_SECONDS:g} s")
-            if tenancy.error:
+            while not tenancy.is_settled and tenancy.error is None:
+                left = deadline - time.monotonic()
+                if tenancy.superseded >= 0 or not self._changed.wait(left):
+                    return
+            if tenancy.error and not isinstance(tenancy.error, Unavailable):
+                tenancy.leave(time.monotonic())
+                self._changed.notify_all()
                 raise tenancy.error
+
+    def _tenancy(self, record: Record, deadline: float) -> Tenancy:
+        tenancy = self._tenancies.get(record.key)
+        while tenancy and tenancy.leaving:  # the same key, withdrawn a moment ago
+            if not self._changed.wait(deadline - time.monotonic()):
+                raise Unavailable(f"{record.key} is still being withdrawn; try again")
+            tenancy = self._tenancies.get(record.key)
+        if tenancy is None:
+            tenancy = self._tenancies[record.key] = Tenancy(record)
+        elif not tenancy.replace(record):
+            _warn_superseded(record, tenancy.wanted.version)
+        tenancy.error = None
+        return tenancy
 
     def withdraw(self, key: Key) -> None:
         """Withdraw what was published; wait a little until it is gone."""
@@ -121,13 +128,14 @@ class Keeper:
             if isinstance(answer, Granted):
                 tenancy.granted(ask, answer, asked_at)
             elif isinstance(answer, Seen):
-                tenancy.looked(answer)
+                before = tenancy.superseded
+                tenancy.looked(answer, time.monotonic())
+                if tenancy.superseded > before:
+                    _warn_superseded(tenancy.wanted, tenancy.superseded)
             else:
                 tenancy.done(ask, answer)
             if was_put and tenancy.put is None and not tenancy.leaving:
                 _log.warning("etcd_lost", key=tenancy.key, ttl=tenancy.wanted.ttl)
-            if tenancy.ended and tenancy.error:
-                _log.warning("etcd_put_fail", key=tenancy.key, detail=tenancy.error)
             self._settle(tenancy)
 
     def _failed(self, tenancy: Tenancy, ask: Ask, error: DiscoveryError) -> None:
@@ -137,9 +145,6 @@ class Keeper:
         if tenancy.error is None:  # once, until it works again
             _log.warning("etcd_put_fail", key=tenancy.key, detail=error)
         tenancy.failed(error, time.monotonic(), random.random())
-        is_refused = isinstance(error, BadRecord | wire.Refusal) and tenancy.put is None
-        if is_refused and not tenancy.leaving:
-            tenancy.ended = True
 
     # -------------------------------------------------------------- questions
 
@@ -221,6 +226,13 @@ class Keeper:
         ]
         answer = self._gateway.ask("/v3/kv/txn", {"compare": compare, "success": changes})
         return answer.get("succeeded") is True
+
+
+def _warn_superseded(record: Record, version: int) -> None:
+    fix = "two owners of one instance id, or a version that did not rise"
+    _log.warning(
+        "publish_superseded", record=record.key, version=record.version, held=version, detail=fix
+    )
 
 
 def _record_or_none(key: Key, value: wire.Value | None) -> Record | None:

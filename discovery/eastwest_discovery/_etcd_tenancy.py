@@ -7,15 +7,16 @@ to be there   lease -> look -> put, if what is there has not changed -> renew at
               a lost lease, also behind our back: all of it again
 to be gone    look -> lease of the grave -> erase and bury, if nothing has changed -> end the lease
 
-A record that is newer, or a grave of the same version or a later one, ends the stay: highest
-version wins. The grave lasts twice the ttl, so an older record does not raise the dead. A put
-that was lost on the way and arrives later finds that what it compares with has changed.
+A record that is newer, or a grave of the same version or a later one, supersedes ours: highest
+version wins, and we look again at each renewal. The grave lasts twice the ttl, so an older record
+does not raise the dead. A put that was lost on the way and arrives later finds that what it
+compares with has changed.
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ._errors import BadRecord, DiscoveryError
+from ._errors import DiscoveryError
 from ._record import Key, Record, newer
 
 RETRY_FIRST_SECONDS = 0.25  # the longest first wait after a failure
@@ -70,12 +71,14 @@ class Tenancy:
     Attributes:
         ended: nothing is to be done any more.
         put: what is in etcd, as far as we know.
+        superseded: the version that etcd has instead, as it was last seen; -1: ours may be put.
         error: the last that went wrong; None after a success.
     """
 
     def __init__(self, record: Record) -> None:
         self.wanted = record
         self.put: Record | None = None
+        self.superseded = -1
         self.ended = False
         self.leaving = False
         self.error: DiscoveryError | None = None
@@ -98,22 +101,18 @@ class Tenancy:
     @property
     def is_settled(self) -> bool:
         """All that is wanted is done, until the next renewal."""
-        return self.ended or (not self.leaving and self.put is self.wanted)
+        return self.ended or (not self.leaving and self.put == self.wanted)
 
-    def replace(self, record: Record) -> None:
-        """Want another version.
-
-        Raises:
-            BadRecord: it is not newer than the one that is wanted.
-        """
-        if record == self.wanted:
-            return
-        if newer(record, self.wanted) is not record:
-            raise BadRecord(_older(record, self.wanted.version))
+    def replace(self, record: Record) -> bool:
+        """Want another version; return False if it is older than the one that is wanted."""
+        if newer(record, self.wanted) != record:
+            return False
         if record.ttl != self.wanted.ttl:
             self._lease = 0  # the old one runs out with nothing under it
         self.wanted = record
+        self.superseded = -1
         self._retry_at = 0.0
+        return True
 
     def leave(self, now: float) -> None:
         """Be gone: erased and buried, or run out when etcd cannot be asked that long."""
@@ -180,7 +179,7 @@ class Tenancy:
         else:
             self._lease, self.put = 0, None
 
-    def looked(self, seen: Seen) -> None:
+    def looked(self, seen: Seen, now: float) -> None:
         """It was seen what is there."""
         self._succeeded()
         self._seen = seen
@@ -190,12 +189,14 @@ class Tenancy:
             self._erased = not is_ours and seen.buried >= self.wanted.version
             self._erased |= there is not None and not is_ours
             return
+        self.superseded = seen.buried if seen.buried >= self.wanted.version else -1
         if there == self.wanted and seen.lease == self._lease:
             self.put = self.wanted  # the answer to our put was lost
         elif there is not None and newer(there, self.wanted) != self.wanted:
-            self._outrun(there.version)
-        elif seen.buried >= self.wanted.version:
-            self._outrun(seen.buried, ", withdrawn")
+            self.superseded = max(self.superseded, there.version)
+        if self.superseded >= 0:
+            self.put = self._seen = None
+            self._retry_at = now + self._ttl / 3
 
     def done(self, ask: Ask, succeeded: bool) -> None:
         """A put, an erasure or the end of a lease is done; or nothing is, for it has changed."""
@@ -225,14 +226,3 @@ class Tenancy:
         self.error = None
         self._failures = 0
         self._retry_at = 0.0
-
-    def _outrun(self, version: int, how: str = "") -> None:
-        self.ended = True
-        self.error = BadRecord(_older(self.wanted, version, how))
-
-
-def _older(record: Record, version: int, how: str = "") -> str:
-    return (
-        f"version {record.version} of {record.key} does not replace version {version}{how}; "
-        "raise the version, or is the instance id used twice?"
-    )

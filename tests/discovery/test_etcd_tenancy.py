@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eastwest_discovery._errors import BadRecord, Unavailable
+from eastwest_discovery._errors import Unavailable
 from eastwest_discovery._etcd_tenancy import Ask, Granted, Seen, Step, Tenancy
 from eastwest_discovery._record import Record, newer
 from tests.discovery.records import make
@@ -94,7 +94,7 @@ def hand(tenancy: Tenancy, ask: Ask, answer: Granted | Seen | bool | None, asked
         case Granted():
             tenancy.granted(ask, answer, asked_at)
         case Seen():
-            tenancy.looked(answer)
+            tenancy.looked(answer, asked_at)
         case _:
             tenancy.done(ask, answer)
 
@@ -184,17 +184,33 @@ def test_a_withdrawal_leaves_a_newer_record_alone() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 3])
-def test_a_grave_of_the_same_version_or_a_later_one_ends_the_stay(version: int) -> None:
-    tenancy, model = Tenancy(make(version=1)), Model()
+def test_a_grave_of_the_same_version_or_a_later_one_supersedes(version: int) -> None:
+    tenancy, model = Tenancy(make(version=1, ttl=15)), Model()
     model.grave = (version, model.grant(30).lease, 9)
+    assert work(tenancy, model) == [Step.GRANT, Step.LOOK]
+    assert tenancy.superseded == version and tenancy.due() == 5.0
+    for _ in range(5):
+        model.pass_time(5)
+        assert work(tenancy, model) == [Step.RENEW, Step.LOOK]
+    assert model.here is None
+    model.pass_time(6)  # the grave is no more, and we still are
     work(tenancy, model)
-    assert tenancy.ended and isinstance(tenancy.error, BadRecord)
+    assert model.here is not None
 
 
-def test_an_older_version_is_refused_at_once() -> None:
+def test_a_record_that_superseded_ours_and_runs_out_gives_way() -> None:
+    tenancy, model = settled(make(version=1, ttl=15))
+    other = Tenancy(make(version=2, ttl=15))
+    work(other, model)
+    model.pass_time(16)
+    work(tenancy, model)
+    assert tenancy.put is not None and model.here is not None and model.here[0].version == 1
+
+
+def test_an_older_version_is_not_wanted() -> None:
     tenancy, _ = settled(make(version=5))
-    with pytest.raises(BadRecord, match=r"version 4 .* version 5"):
-        tenancy.replace(make(version=4))
+    assert not tenancy.replace(make(version=4))
+    assert tenancy.wanted.version == 5
 
 
 def test_another_ttl_gets_another_lease() -> None:
@@ -244,25 +260,24 @@ def test_the_highest_version_is_there_in_the_end(seed: int, owners: int) -> None
             model.answer(late.pop(dice.randrange(len(late))))
         if dice.random() < 0.05:
             top += 1
-            with_it = tenancies[-1]
-            if not with_it.ended:
-                with_it.replace(make(version=top, ttl=15))
+            tenancies[-1].replace(make(version=top, ttl=15))
         model.pass_time(dice.random() * (30 if dice.random() < 0.03 else 0.5))
-        assert tenancies[-1].ended is False  # nobody is newer than this one
+        assert tenancies[-1].superseded == -1  # nobody is newer than this one
     for _ in range(40):
         for tenancy in tenancies:
             work(tenancy, model)
         model.pass_time(1)
     assert model.here is not None
     assert model.here[0] == tenancies[-1].wanted == tenancies[-1].put
-    tenancies[-1].leave(model.now)
+    for tenancy in tenancies:
+        tenancy.leave(model.now)
     for _ in range(10):
         for tenancy in tenancies:
             work(tenancy, model)
         model.pass_time(0.5)
     for ask in late:
         model.answer(ask)
-    assert model.here is None and tenancies[-1].ended
+    assert model.here is None and all(each.ended for each in tenancies)
 
 
 @given(a=st.integers(0, 3), b=st.integers(0, 3))
