@@ -3,8 +3,8 @@
 What to do next follows from facts that answers bring, so that lost answers, cut connections and
 changes in between need no states of their own:
 
-to be there   lease -> look -> put, if what is there has not changed -> renew at a third of the ttl
-              a lost lease, also behind our back: all of it again
+to be there   lease -> look -> put, if what is there has not changed -> at a third of the ttl:
+              renew, look; what was lost, replaced or deleted behind our back is put again
 to be gone    look -> lease of the grave -> erase and bury, if nothing has changed -> end the lease
 
 A record that is newer, or a grave of the same version or a later one, supersedes ours: highest
@@ -86,6 +86,7 @@ class Tenancy:
         self._ttl = 0.0
         self._renew_at = 0.0
         self._seen: Seen | None = None
+        self._must_look = False  # renewed: is it still there?
         self._grave = 0
         self._was_asked_in = False  # a put was asked for: it may be there, whatever we heard
         self._erased = False
@@ -128,7 +129,9 @@ class Tenancy:
         """Return when to ask; infinity: never."""
         if self.ended:
             return float("inf")
-        return self._retry_at if not self.is_settled else max(self._retry_at, self._renew_at)
+        if self.is_settled and not self._must_look:
+            return max(self._retry_at, self._renew_at)
+        return self._retry_at
 
     def ask(self, now: float) -> Ask | None:
         """Return what to ask now; None when nothing is due."""
@@ -166,6 +169,7 @@ class Tenancy:
         elif ask.record.ttl == self.wanted.ttl:  # else: meant for what is no longer wanted
             self._lease, self._ttl = answer.lease, answer.ttl
             self._renew_at = asked_at + answer.ttl / 3
+            self._must_look = ask.step is Step.RENEW
             if ask.step is Step.GRANT:
                 self.put = self._seen = None
 
@@ -183,6 +187,7 @@ class Tenancy:
         """It was seen what is there."""
         self._succeeded()
         self._seen = seen
+        self._must_look = False
         there = seen.record
         if self.leaving:
             is_ours = there is not None and newer(self.wanted, there) == self.wanted
@@ -191,11 +196,14 @@ class Tenancy:
             return
         self.superseded = seen.buried if seen.buried >= self.wanted.version else -1
         if there == self.wanted and seen.lease == self._lease:
-            self.put = self.wanted  # the answer to our put was lost
-        elif there is not None and newer(there, self.wanted) != self.wanted:
+            self.put = self.wanted  # as it was, or the answer to our put was lost
+            self._seen = None
+            return
+        self.put = None
+        if there is not None and newer(there, self.wanted) != self.wanted:
             self.superseded = max(self.superseded, there.version)
         if self.superseded >= 0:
-            self.put = self._seen = None
+            self._seen = None
             self._retry_at = now + self._ttl / 3
 
     def done(self, ask: Ask, succeeded: bool) -> None:

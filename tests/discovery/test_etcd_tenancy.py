@@ -120,8 +120,28 @@ def test_lease_look_put_and_then_renewals() -> None:
     assert tenancy.due() == 5.0
     for _ in range(10):
         model.pass_time(5.0)
-        assert work(tenancy, model) == [Step.RENEW]
+        assert work(tenancy, model) == [Step.RENEW, Step.LOOK]
     assert model.here is not None and model.here[0] == make(ttl=15)
+
+
+def test_what_was_deleted_behind_our_back_is_put_again() -> None:
+    tenancy, model = settled(make(ttl=15))
+    model.here = None
+    model.pass_time(5.0)
+    assert work(tenancy, model) == [Step.RENEW, Step.LOOK, Step.PUT]
+    assert model.here is not None
+
+
+def test_what_a_newer_one_replaced_is_put_again_when_that_is_gone() -> None:
+    tenancy, model = settled(make(version=1, ttl=15))
+    other = Tenancy(make(version=2, ttl=15))
+    work(other, model)
+    for _ in range(3):  # the other one renews no more
+        model.pass_time(5.0)
+        assert work(tenancy, model) == [Step.RENEW, Step.LOOK]
+        assert tenancy.superseded == 2 and tenancy.put is None
+    model.pass_time(5.0)
+    assert work(tenancy, model) == [Step.RENEW, Step.LOOK, Step.PUT]
 
 
 def test_a_lost_lease_is_replaced_and_the_record_put_again() -> None:
