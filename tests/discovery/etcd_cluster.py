@@ -63,9 +63,12 @@ class Member:
             self.process.wait()
             self.process = None
 
-    def ask(self, path: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
+    def ask(
+        self, path: str, question: dict[str, Any] | None = None, token: str = ""
+    ) -> dict[str, Any]:
+        headers = {"Authorization": token} if token else {}
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", json.dumps(question or {}).encode()
+            f"http://127.0.0.1:{self.port}{path}", json.dumps(question or {}).encode(), headers
         )
         with urllib.request.urlopen(request, timeout=3) as answer:
             return dict(json.loads(answer.read()))

@@ -14,6 +14,7 @@ import pytest
 
 from eastwest_discovery._errors import BadAddress, DiscoveryError, Unavailable
 from eastwest_discovery._etcd import Etcd
+from eastwest_discovery._etcd_tenancy import Ask, Seen, Step
 from eastwest_discovery._record import Key, Record
 from tests.discovery.etcd_cluster import Cluster, Member, needs_etcd
 
@@ -129,6 +130,18 @@ def test_a_newer_version_replaces_that_of_another_owner(connect: Callable[[], Et
     second.publish(record(version=2))
     first.close()  # withdraws its own only
     assert second.poll("default", "pricing", b"", 0).records == (record(version=2),)
+
+
+def test_what_has_changed_since_it_was_looked_at_is_not_put_over(
+    connect: Callable[[], Etcd],
+) -> None:
+    etcd = connect()
+    etcd.publish(record(version=7))
+    lease = etcd._keeper._grant(15).lease
+    for step in (Step.PUT, Step.ERASE):
+        late = Ask(step, record(version=3), lease, lease, Seen(None, 0, 0, 0, -1))
+        assert etcd._keeper._answer(late) is False
+    assert etcd.poll("default", "pricing", b"", 0).records == (record(version=7),)
 
 
 def test_an_older_version_does_not_raise_the_dead(connect: Callable[[], Etcd]) -> None:
