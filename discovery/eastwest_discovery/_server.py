@@ -2,9 +2,9 @@
 
 With keys (CURVE) each connection proves its public key, and only those of the permissions get in
 (ZAP); without, only loopback addresses may be bound. What a client can make us keep is bounded:
-requests of 8 KiB, 64 of them waiting to be read and 64 answers waiting to be sent for each
-connection (further ones are dropped: clients ask again), connections that show no life end after
-30 seconds.
+requests of 8 KiB, 256 of them waiting to be read and 256 answers of 64 KiB waiting to be sent for
+each connection (further ones are dropped: clients ask again); connections that show no life end
+after 30 seconds.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ from ._registry import NUMBER_BYTES, REQUEST_BYTES_MAX, TOLD_SECONDS, Registry
 BOOT_BYTES = 8
 TURN_MS = 250  # at least so often: the leases take more than a second for a stall
 BATCH = 256  # requests of one turn
-QUEUE_MESSAGES = 64  # of each connection and direction
+QUEUE_MESSAGES = 256  # of each connection and direction; ZeroMQ may call half of it full
 HANDSHAKE_MS = 10_000
 HEARTBEAT_MS = 10_000
 SILENCE_MS = 30_000

@@ -79,6 +79,13 @@ def after(answer: pb.Answer) -> pb.Request:
     return pb.Request(poll=asked)
 
 
+def fill(asker: Asker) -> None:
+    """Publish so much that answers to polls are full pages."""
+    for number in range(400):
+        record = make(f"i{number}", labels={"big": "x" * 250})
+        asker.ask(pb.Request(put=pb.Put(record=record.encode())), SECONDS)
+
+
 def test_waiting_poll_is_answered_by_a_put_of_another_client() -> None:
     with running() as (server, endpoint), Asker(endpoint) as one, Asker(endpoint) as two:
         first = two.ask(poll(), SECONDS)
@@ -179,9 +186,7 @@ def test_raw_bytes_on_the_port_harm_nobody(seed: int) -> None:
 
 def test_client_that_reads_no_answers_is_bounded_and_others_do_not_notice() -> None:
     with running() as (server, endpoint), zmq.Context() as context, Asker(endpoint) as asker:
-        for number in range(400):
-            record = make(f"i{number}", labels={"big": "x" * 250})
-            asker.ask(pb.Request(put=pb.Put(record=record.encode())), SECONDS)
+        fill(asker)
         with context.socket(zmq.DEALER) as slow:
             slow.linger = 0
             slow.rcvhwm = 1
@@ -189,10 +194,30 @@ def test_client_that_reads_no_answers_is_bounded_and_others_do_not_notice() -> N
             slow.connect(endpoint)
             request = poll()
             request.protocol = 1
-            for _ in range(500):
+            for _ in range(1000):
                 slow.send_multipart([b"12345678", request.SerializeToString()])
             until(lambda: server.numbers()["answers_dropped_total"] > 0)
             assert asker.ask(put(), SECONDS).held.outcome == "stored"
+
+
+def test_hundred_answers_wait_for_a_client_that_is_late() -> None:
+    request = poll()
+    request.protocol = 1
+    body = request.SerializeToString()
+    with running() as (server, endpoint), zmq.Context() as context, Asker(endpoint) as asker:
+        fill(asker)
+        with context.socket(zmq.DEALER) as late:
+            late.linger = 0
+            late.rcvtimeo = int(SECONDS * 1000)
+            late.rcvhwm = 1
+            late.setsockopt(zmq.RCVBUF, 4096)
+            late.connect(endpoint)
+            for number in range(100):
+                late.send_multipart([b"%08d" % number, body])
+            until(lambda: server.numbers()["polls_total"] == 100)
+            for number in range(100):
+                assert late.recv_multipart()[0] == b"%08d" % number
+        assert server.numbers()["answers_dropped_total"] == 0
 
 
 def test_client_that_died_while_it_waited_costs_one_answer() -> None:
