@@ -10,6 +10,13 @@ refuse        WARNING  a request was refused: client, problem, detail; each once
 knock         WARNING  a connection with an unknown key was refused: address, key; likewise
 garbage       WARNING  messages that are no requests were dropped, in the last 10 seconds: messages
 lost          WARNING  answers found no way to slow or dead clients, likewise: full, gone
+etcd_skip     WARNING  a value in etcd that is no record, once for each key: key, detail, source
+etcd_lost     WARNING  a lease was lost, its record is put again: key, ttl
+publish_superseded WARNING  a newer record than ours is known: record, version, held, detail
+etcd_put_fail WARNING  a record could not be put or kept alive, once until it works: key, detail
+dns_no_publish WARNING once: who publishes in DNS is the cluster, not this process: key, source
+dns_fail      WARNING  a name could not be asked, once until it works again: dns_name, detail
+dns_many      WARNING  a name has more places than are taken: dns_name, taken
 
 No level is set and a ``NullHandler`` is added; a record carries the fields as
 ``record.eastwest``, a dict with ``event`` in it, for handlers that write JSON.
