@@ -1,0 +1,5 @@
+"""Logging."""
+
+import logging
+
+log = logging.getLogger("eastwest.discovery")
