@@ -77,7 +77,7 @@ class _Server:
 
     cursor: Cursor = b""
     records: dict[Key, Record] = field(default_factory=dict)
-    gone: set[Key] = field(default_factory=set)  # said so, and has not had it since
+    gone: set[Key] = field(default_factory=set)  # said so; what is in records is back
     is_asked: bool = False  # has answered, and can be asked
     is_complete: bool = False
     heard: float = 0.0
@@ -171,7 +171,7 @@ class Union:
     def remember(self, record: Record, confirmed: float, now: float) -> None:
         """Add what is known from before as stale, unless something newer is known."""
         key = record.key
-        if self._is_asked_for(record) and not {key} & (self._entries.keys() | self._tombstones):
+        if self._is_asked_for(record) and key not in self._tombstones:
             self._settle({key}, now, Entry(record, (), min(confirmed, now)))
 
     def turn(self, now: float) -> float | None:
@@ -224,7 +224,6 @@ class Union:
         for key, record in self._shared(records).items():
             held = server.records.get(key)
             server.records[key] = record if held is None else newer(record, held)
-            server.gone.discard(key)
         left = set(gone) - records.keys()
         for key in left:
             held = server.records.pop(key, None)

@@ -1,5 +1,8 @@
 """The union of servers that disagree, in simulated time."""
 
+import pytest
+
+from eastwest_discovery import _union
 from eastwest_discovery._provider import Update
 from eastwest_discovery._record import Key, Record
 from eastwest_discovery._union import STALE_SECONDS_MAX, Union
@@ -215,3 +218,59 @@ def test_changes_name_what_appeared_and_what_went() -> None:
     assert servers.union.changes() == {}
     servers.say("a", gone=(K,), snapshot=False)
     assert servers.union.changes() == {K: None}
+
+
+def test_lost_server_is_asked_from_the_start() -> None:
+    servers = Servers("a")
+    servers.say("a", record())
+    assert servers.union.cursor("a") != b""
+    servers.union.lost("a", servers.now)
+    assert servers.union.cursor("a") == b""
+
+
+def test_one_of_two_servers_lost_leaves_it_confirmed() -> None:
+    servers = Servers("a", "b")
+    servers.say("a", record())
+    servers.say("b", record())
+    servers.union.lost("a", servers.now)
+    assert servers.union.view().entries[0].age(servers.now + 1) == 0
+
+
+def test_withdrawal_told_before_a_restart_says_nothing_after_it() -> None:
+    servers = Servers("a", "b")
+    servers.say("b", record())
+    servers.say("a", record(), complete=False)
+    servers.say("a", gone=(K,), snapshot=False, complete=False)
+    servers.union.lost("a", servers.now)
+    servers.say("a", complete=False)
+    servers.union.lost("b", servers.now)
+    servers.wait(TTL)
+    assert servers.seen() == [(1, True)]
+
+
+def test_remembered_does_not_raise_the_withdrawn() -> None:
+    servers = Servers("a")
+    servers.say("a", record(7), complete=False)
+    servers.say("a", gone=(K,), snapshot=False, complete=False)
+    servers.say("a", complete=False)
+    servers.union.remember(record(7), 0.0, servers.now)
+    assert servers.seen() == []
+
+
+def test_server_that_withdraws_an_older_version_again_frees_nothing() -> None:
+    servers = Servers("a", "b")
+    servers.say("a", record(7))
+    servers.say("a", gone=(K,), snapshot=False)
+    servers.say("a", record(2), snapshot=False)
+    servers.say("a", gone=(K,), snapshot=False)
+    servers.say("b", record(5))
+    assert servers.seen() == []
+
+
+def test_server_that_lists_too_many_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_union, "INSTANCES_MAX", 2)
+    servers = Servers("a")
+    assert servers.say("a", record(instance="a"), record(instance="b"))
+    assert not servers.say("a", record(instance="c"), snapshot=False)
+    assert not servers.say("a", *(record(instance=each) for each in "abc"))
+    assert len(servers.seen()) == 2
