@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from . import _log as log
 from ._errors import BadRecord
-from ._log import log
 from ._record import Record, decode
 from ._union import STALE_SECONDS_MAX
 
@@ -64,7 +64,7 @@ class Cache:
         except FileNotFoundError:
             return []
         except (OSError, _Unusable) as error:
-            log.warning("cache_ignored file=%s reason=%r", path, str(error))
+            log.warning("cache_ignored", file=path, detail=error)
             return []
         return [(record, age) for record, age in found if age < STALE_SECONDS_MAX]
 
@@ -84,11 +84,11 @@ class Cache:
             self._replace(path, text)
         except (OSError, _Unusable) as error:
             if not self._is_failing:
-                log.warning("cache_not_saved file=%s reason=%r", path, str(error))
+                log.warning("cache_not_saved", file=path, detail=error)
             self._is_failing = True
             return False
         if self._is_failing:
-            log.info("cache_saved_again file=%s", path)
+            log.info("cache_saved_again", file=path)
         self._is_failing = False
         return True
 

@@ -27,7 +27,7 @@ from ._errors import LimitReached
 from ._record import TTL_DEFAULT, Key, of_message
 
 STALL_SECONDS = 1.0
-PAGE_BYTES = 128 * 1024
+PAGE_BYTES = 64 * 1024
 PAGE_RECORDS = 1000
 
 Scope: TypeAlias = tuple[str, str]  # namespace, service; service "": the whole namespace

@@ -115,6 +115,7 @@ class Union:
     def __init__(self, namespace: str, service: str, sources: Iterable[str]) -> None:
         self.namespace = namespace
         self.service = service
+        self.version = 0  # rises when the view may have changed
         self._servers = {source: _Server() for source in sources}
         self._entries: dict[Key, Entry] = {}
         self._tombstones: dict[Key, _Tombstone] = {}
@@ -262,6 +263,7 @@ class Union:
             if record is not (before.record if before is not None else None):
                 self._changed[key] = record
         self._is_changed = True
+        self.version += 1
 
     def _judge(self, key: Key, before: Entry | None, now: float) -> Entry | None:
         held = dict(self._held(key, now))

@@ -379,5 +379,5 @@ def test_oldest_dead_is_forgotten_when_there_are_too_many() -> None:
     assert leases.poll("default", "pricing", old).snapshot
     assert put(leases, make("a")).outcome == "stored"
     assert put(leases, make("c")).outcome == "superseded"
-    run(leases, 140)
+    run(leases, 150)
     assert leases.dead == 0
