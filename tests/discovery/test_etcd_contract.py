@@ -1,0 +1,27 @@
+"""The contract of providers, kept by etcd."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from eastwest_discovery._etcd import Etcd
+from tests.discovery.contract_provider import ProviderContract, World
+from tests.discovery.etcd_cluster import Cluster, needs_etcd
+
+pytestmark = needs_etcd
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    cluster = Cluster(tmp_path_factory.mktemp("etcd"), 1)
+    try:
+        cluster.start()
+        yield World(lambda: Etcd(cluster.url))
+    finally:
+        cluster.stop()
+
+
+class TestEtcd(ProviderContract):
+    @pytest.fixture
+    def world(self, one: World) -> World:
+        return one
