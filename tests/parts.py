@@ -25,6 +25,7 @@ BESIDE_COUNTING = (
 OTHERS = (
     ("tests",),
     ("tests/moving",),
+    ("tests/discovery",),
     ("tests/conformance/test_dpdk_*.py",),
     ("tests/conformance",),
     ("tests/python/test_cli*.py", "tests/integration"),

@@ -82,7 +82,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     one.add_argument("server", metavar="HOST:PORT")
     one.add_argument("--key", metavar="FILE", help="our keys")
-    one.add_argument("--server-key", metavar="KEY", help="the server's public key")
+    about = "the server's public key; one that begins with '-' is written --server-key=KEY"
+    one.add_argument("--server-key", metavar="KEY", help=about)
     one.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS", help="(default: 2)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=status)

@@ -34,9 +34,11 @@ def is_key(text: object) -> bool:
 
 
 def generate() -> KeyPair:
-    """Return a new pair of keys."""
-    public, secret = zmq.curve_keypair()
-    return KeyPair(public.decode(), secret.decode())
+    """Return a new pair of keys. The public one can stand behind an option: no '-' comes first."""
+    while True:
+        public, secret = zmq.curve_keypair()
+        if not public.startswith(b"-"):
+            return KeyPair(public.decode(), secret.decode())
 
 
 def write(path: str | Path, pair: KeyPair) -> None:

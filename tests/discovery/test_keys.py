@@ -23,6 +23,13 @@ def test_written_keys_are_read_and_only_we_may_read_them(tmp_path: Path) -> None
     assert pair.secret not in repr(pair)
 
 
+def test_a_public_key_is_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    # catches: "status --server-key -abc": an option without its value, once in 85
+    pairs = iter([(b"-" + b"a" * 39, b"1" * 40), (b"b" * 40, b"2" * 40)])
+    monkeypatch.setattr("zmq.curve_keypair", lambda: next(pairs))
+    assert _keys.generate().public == "b" * 40
+
+
 def test_keys_are_never_written_over_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.key"
     path.write_text("precious")

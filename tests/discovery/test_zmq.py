@@ -232,7 +232,7 @@ def test_close_withdraws_and_leaves_nothing_behind(three: Three) -> None:
         ask(reader)
     names = {each.name for each in threading.enumerate()}
     assert "eastwest-discovery" not in names
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors  # what others forgot may go meanwhile
 
 
 def test_look_up_of_a_known_service_only_reads_memory(
