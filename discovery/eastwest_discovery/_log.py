@@ -10,6 +10,14 @@ refuse        WARNING  a request was refused: client, problem, detail; each once
 knock         WARNING  a connection with an unknown key was refused: address, key; likewise
 garbage       WARNING  messages that are no requests were dropped, in the last 10 seconds: messages
 lost          WARNING  answers found no way to slow or dead clients, likewise: full, gone
+registry_lost WARNING  a server of a client does not answer: server, detail
+registry_answers INFO  it answers (again): server
+registry_refused WARNING it refused what we asked: server, detail
+publish_waits WARNING  no server could be reached, it is sent when one is: record, detail
+record_ignored WARNING what a server told is no record: detail
+cache_ignored WARNING  the file of a client's cache is not used: file, detail
+cache_not_saved WARNING it could not be written, once until it can: file, detail
+cache_saved_again INFO file
 etcd_skip     WARNING  a value in etcd that is no record, once for each key: key, detail, source
 etcd_lost     WARNING  a lease was lost, its record is put again: key, ttl
 publish_superseded WARNING  a newer record than ours is known: record, version, held, detail

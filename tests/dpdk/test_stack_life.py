@@ -70,11 +70,24 @@ class Memory:
 
 def exchange(server: StackPeer, client: StackPeer, address: str, size: int, port: int) -> None:
     """Let the client send to the server, both of ours; what arrived is what was sent."""
-    server.ask(f"listen {address}:{port} sink")
+    listen(server, f"{address}:{port}")
     sent = source(client, f"{address}:{port}", size)
     got = server.end(int(server.wait("accepted")["id"]))
     assert (got["received"], got["received_crc"]) == (size, sent["sent_crc"])
     assert sent["sent"] == size
+
+
+def listen(server: StackPeer, address: str) -> None:
+    """Listen, and try again while the wire is being mended."""
+    end = time.monotonic() + SOON
+    while True:
+        server.tell(f"listen {address} sink")
+        said = server.wait("done")
+        if said["error"] != "ENETDOWN":
+            assert said["error"] == "", said
+            return
+        assert time.monotonic() < end, said
+        time.sleep(0.01)
 
 
 def source(client: StackPeer, address: str, size: int) -> Event:
