@@ -427,9 +427,31 @@ static void a_third_least_becomes_the_second(void)
     the_least_is_between_the_least_of_the_window_and_of_half(305409453);
 }
 
+/* catches: a second least that becomes as old as the third, and no newer one is kept behind them */
+static void an_old_second_is_followed_by_a_new_third(void)
+{
+    the_least_is_between_the_least_of_the_window_and_of_half(3115744145);
+}
+
+/* catches: three that leave the window at once, with what came after them forgotten */
+static void the_three_do_not_leave_at_once(void)
+{
+    static const struct {
+        uint64_t at, rtt;
+    } samples[] = {{0, 14}, {77, 722}, {99, 53}, {252, 1000}, {266, 74}, {350, 1400}, {358, 81},
+                   {401, 1300}, {410, 127}, {565, 765}, {714, 1800}};
+    struct net_rtt rtt = fresh();
+
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
+        ewi_net_rtt_sample(&rtt, samples[i].rtt * US, 1, samples[i].at * S);
+    CHECK_EQ(ewi_net_rtt_least(&rtt), 765 * US); /* of 149 seconds ago */
+}
+
 int main(int argc, char **argv)
 {
     RUN(a_third_least_becomes_the_second);
+    RUN(an_old_second_is_followed_by_a_new_third);
+    RUN(the_three_do_not_leave_at_once);
     RUN(rfc6298_2_1_before_a_sample_the_timeout_is_a_second);
     RUN(rfc6298_2_2_the_first_sample_sets_all);
     RUN(rfc6298_2_3_the_second_sample_by_hand);

@@ -51,10 +51,15 @@ static void reads(uint32_t offset, uint32_t bytes, const uint8_t *want)
 
     memset(out, 0, bytes + 1);
     out[bytes] = 0x77;
-    sum = ewi_net_send_queue_copy(&pool, &queue, una, una + offset, out, bytes);
+    sum = ewi_net_send_queue_copy(&pool, &queue, una, una + offset, out, bytes, true);
     CHECK(memcmp(out, want, bytes) == 0);
     CHECK_EQ(out[bytes], 0x77);
     CHECK_EQ(sum, ewi_net_sum(want, bytes));
+    memset(out, 0, bytes);
+    sum = ewi_net_send_queue_copy(&pool, &queue, una, una + offset, out, bytes, false);
+    CHECK(memcmp(out, want, bytes) == 0);
+    CHECK_EQ(out[bytes], 0x77);
+    CHECK_EQ(sum, 0);
     CHECK_EQ(ewi_net_send_queue_check(&pool, &queue, una), EW_OK);
 }
 
@@ -76,7 +81,7 @@ static void an_empty_queue_holds_nothing(void)
     start();
     CHECK_EQ(ewi_net_send_queue_check(&pool, &queue, una), EW_OK);
     CHECK(ewi_net_send_queue_check(&pool, &queue, una - 1) != EW_OK);
-    CHECK_EQ(ewi_net_send_queue_copy(&pool, &queue, una, una, out, 0), 0);
+    CHECK_EQ(ewi_net_send_queue_copy(&pool, &queue, una, una, out, 0, true), 0);
     release(0);
     CHECK_EQ(held(), 0);
 }

@@ -243,6 +243,34 @@ static void keepalive_to_one_who_is_gone_asks_for_him_by_probes_only(void)
     end();
 }
 
+static void ask_often(int i, ewi_stream stream)
+{
+    CHECK_EQ(ewi_net_set(pair.net[i], stream, NET_OPTION_KEEPALIVE_NS, 400 * MS), 0);
+    CHECK_EQ(ewi_net_set(pair.net[i], stream, NET_OPTION_KEEPALIVE_INTERVAL_NS, 200 * MS), 0);
+    CHECK_EQ(ewi_net_set(pair.net[i], stream, NET_OPTION_KEEPALIVE_COUNT, 2), 0);
+}
+
+/* Both hosts stand still, and each finds the other's question when its own is due.
+ * catches: a probe that is taken for the answer, so that a peer that lives is given up */
+static void keepalive_questions_that_cross_are_both_answered(void)
+{
+    begin();
+    open_connection();
+    ask_often(0, pair.client);
+    ask_often(1, pair.server);
+    for (int i = 0; i < 20; i++) {
+        pair.now += 450 * MS;
+        ewi_net_tick(pair.net[i % 2], pair.now);
+        carry(i % 2);
+        ewi_net_tick(pair.net[!(i % 2)], pair.now);
+        settle();
+        CHECK_EQ(look_at_client().since_heard, 0);
+    }
+    CHECK_EQ(ewi_net_error(pair.net[0], pair.client), 0);
+    CHECK_EQ(ewi_net_error(pair.net[1], pair.server), 0);
+    end();
+}
+
 /* ---- the longest times ---- */
 
 static void open_with_the_longest_keepalive(void)
@@ -332,6 +360,7 @@ int main(void)
     RUN(rfc_4861_7_3_1_a_neighbour_that_tcp_hears_from_is_not_asked);
     RUN(a_syn_is_not_sent_again_behind_its_answer);
     RUN(keepalive_to_one_who_is_gone_asks_for_him_by_probes_only);
+    RUN(keepalive_questions_that_cross_are_both_answered);
     RUN(the_longest_keepalive_is_neither_early_nor_always_due);
     RUN(the_longest_keepalive_gives_up);
     RUN(the_longest_fin_wait_ends);

@@ -150,6 +150,21 @@ void ewi_net_tlp_sent(struct net_rack *rack, const struct net_runs *runs, enum n
     rack->tlp_has_rtt = false;
 }
 
+bool ewi_net_tlp_copy(const struct net_rack *rack, const struct net_run_pool *pool,
+                      const struct net_runs *runs, uint64_t *sent_ns, uint32_t *bytes)
+{
+    const struct net_run *run;
+
+    if (rack->tlp_end <= runs->una || !rack->tlp_is_resent)
+        return false;
+    run = ewi_net_run(pool, runs->tail);
+    while (run->from >= rack->tlp_end)
+        run = ewi_net_run(pool, run->prev);
+    *sent_ns = run->tx_ns;
+    *bytes = run->segment_bytes;
+    return true;
+}
+
 enum net_tlp_verdict ewi_net_tlp_ack(struct net_rack *rack, uint64_t position,
                                      const struct net_acked *acked, bool is_bare_duplicate)
 {

@@ -94,6 +94,9 @@ enum net_tlp_probe ewi_net_tlp_choose(const struct net_rack *rack, const struct 
 /* The probe was sent, and told to runs: arm the RTO timer, not the PTO. */
 void ewi_net_tlp_sent(struct net_rack *rack, const struct net_runs *runs,
                       enum net_tlp_probe probe);
+/* Whether a second copy of something unacknowledged is under way as a probe; when it left, and its size. */
+bool ewi_net_tlp_copy(const struct net_rack *rack, const struct net_run_pool *pool,
+                      const struct net_runs *runs, uint64_t *sent_ns, uint32_t *bytes);
 /* Section 7.4.2. is_bare_duplicate: the ACK moves nothing and carries no SACK block. */
 enum net_tlp_verdict ewi_net_tlp_ack(struct net_rack *rack, uint64_t position,
                                      const struct net_acked *acked, bool is_bare_duplicate);

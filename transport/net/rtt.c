@@ -56,7 +56,7 @@ static void least_fill(struct net_rtt *rtt, struct net_rtt_least now)
 }
 
 /* least[i] is the least since least[i - 1] was taken. When the first leaves the window the second
- * takes its place; a second or third is taken afresh after a quarter and half of the window. */
+ * takes its place; a second is taken afresh after a quarter of the window, a third after half of it. */
 static void least_update(struct net_rtt *rtt, uint64_t sample, uint64_t time)
 {
     const uint32_t window = (uint32_t)(NET_RTT_WINDOW >> AGE);
@@ -81,11 +81,15 @@ static void least_update(struct net_rtt *rtt, uint64_t sample, uint64_t time)
             least[0] = least[1];
             least[1] = now;
         }
-    } else if (least[1].at == least[0].at && now.at - least[0].at > window / 4) {
+        return;
+    }
+    if (least[1].at == least[0].at && now.at - least[0].at > window / 4) {
         if (least[2].at == least[1].at)
             least[2] = now;
-        least[1] = least[2]; /* which is newer, and not more than now */
-    } else if (least[2].at == least[1].at && now.at - least[1].at > window / 2) {
+        least[1] = least[2]; /* which is newer, and not more than now; it may be old as well: */
+    }
+    if (now.at - least[2].at > window / 2) { /* or all three could leave the window at once: I4 */
+        least[1] = least[2];
         least[2] = now;
     }
 }

@@ -1,5 +1,7 @@
 #include "transport/net/send_queue.h"
 
+#include <string.h>
+
 #include "transport/net/sum.h"
 
 size_t ewi_net_span_pool_bytes(uint32_t spans_all)
@@ -153,7 +155,8 @@ static void seek(const struct net_span_pool *pool, const struct net_send_queue *
 }
 
 uint32_t ewi_net_send_queue_copy(const struct net_span_pool *pool, struct net_send_queue *queue,
-                                 uint64_t una, uint64_t from, uint8_t *to, uint32_t bytes)
+                                 uint64_t una, uint64_t from, uint8_t *to, uint32_t bytes,
+                                 bool summed)
 {
     uint32_t offset = queue->head_skip + (uint32_t)(from - una), sum = 0, done = 0;
     struct place place = place_for(queue, offset);
@@ -167,7 +170,10 @@ uint32_t ewi_net_send_queue_copy(const struct net_span_pool *pool, struct net_se
         uint32_t inside = offset + done - *place.skip;
         uint32_t part = (uint32_t)ewi_min_u64(bytes - done, span->bytes - inside);
 
-        sum = ewi_net_sum_join(sum, ewi_net_copy_sum(to + done, span->base + inside, part), done);
+        if (summed)
+            sum = ewi_net_sum_join(sum, ewi_net_copy_sum(to + done, span->base + inside, part), done);
+        else
+            memcpy(to + done, span->base + inside, part);
         done += part;
         if (done == bytes)
             return sum;

@@ -77,10 +77,11 @@ bool ewi_net_send_queue_push(struct net_span_pool *pool, struct net_send_queue *
 /* The bytes una .. to are the caller's again: una <= to <= end; una is the first byte held so far. */
 void ewi_net_send_queue_release(struct net_span_pool *pool, struct net_send_queue *queue,
                                 uint64_t una, uint64_t to);
-/* Copy [from, from + bytes), which lies in [una, end), and sum it: a partial sum as of sum.h. Reads in
- * order cost no search, nor do those of a second place that also go forward. */
+/* Copy [from, from + bytes), which lies in [una, end). summed: returns a partial sum as of sum.h, else 0.
+ * Reads in order cost no search, nor do those of a second place that also go forward. */
 uint32_t ewi_net_send_queue_copy(const struct net_span_pool *pool, struct net_send_queue *queue,
-                                 uint64_t una, uint64_t from, uint8_t *to, uint32_t bytes);
+                                 uint64_t una, uint64_t from, uint8_t *to, uint32_t bytes,
+                                 bool summed);
 
 /* For tests: EW_OK or EW_EPROTO. Walks the list. */
 int ewi_net_send_queue_check(const struct net_span_pool *pool, const struct net_send_queue *queue,

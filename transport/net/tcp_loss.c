@@ -26,10 +26,25 @@ static void look_back_no_more(struct net_conn *conn, struct net_trouble *trouble
     conn->aux_at = 0;
 }
 
-static void arm_undo(struct net_conn *conn, struct net_trouble *trouble, bool again)
+/* A tail loss probe under way is a copy too: what answers it does not say that the original arrived. */
+static void count_probe(struct ewi_net *net, const struct net_conn *conn, struct net_undo *undo)
+{
+    uint64_t sent_ns;
+    uint32_t bytes;
+
+    if ((conn->flags & NET_CONN_SACK) &&
+        ewi_net_tlp_copy(&conn->u.rack, &net->tcp.runs, &conn->runs, &sent_ns, &bytes))
+        ewi_net_undo_on_retransmit(undo, bytes, (conn->flags & NET_CONN_TIMES) != 0,
+                                   ewi_net_tcp_ms(sent_ns) + conn->ts_offset);
+}
+
+static void arm_undo(struct ewi_net *net, struct net_conn *conn, struct net_trouble *trouble,
+                     bool again)
 {
     ewi_net_undo_arm(&trouble->undo, &conn->cc, ewi_net_seq_wrap(conn->runs.una),
                      ewi_net_seq_wrap(conn->runs.nxt), again);
+    if (!again)
+        count_probe(net, conn, &trouble->undo);
     look_back_no_more(conn, trouble);
 }
 
@@ -59,7 +74,7 @@ static void enter(struct ewi_net *net, struct net_conn *conn, const struct net_a
         conn->recovery = NET_CWR;
         return;
     }
-    arm_undo(conn, trouble, false);
+    arm_undo(net, conn, trouble, false);
     if (!reduced_already) /* once per window of data, whatever the sign: RFC 3168 section 6.1.2 */
         reduce(conn, una_before);
     entry.ssthresh = conn->cc.ssthresh;
@@ -418,7 +433,7 @@ void ewi_net_conn_loss_timeout(struct ewi_net *net, struct net_conn *conn)
     conn->aux_at = 0;
     may_frto = trouble != NULL && !repeated && conn->recovery != NET_LOSS;
     if (trouble != NULL)
-        arm_undo(conn, trouble, conn->recovery == NET_LOSS && trouble->undo.armed);
+        arm_undo(net, conn, trouble, conn->recovery == NET_LOSS && trouble->undo.armed);
     ewi_net_cc_on_rto(&conn->cc, flight, repeated);
     ewi_net_rtt_on_timeout(&conn->rtt);
     if ((conn->flags & NET_CONN_SACK) && !may_frto)

@@ -405,8 +405,6 @@ static void fill_ack(struct turn *turn, struct net_tcp *tcp)
             tcp->sack[i] = (struct net_tcp_sack){blocks[i].left, blocks[i].right};
         ewi_net_conn_drop_trouble(turn->net, conn);
     }
-    conn->flags &= ~(uint32_t)(NET_CONN_ACK_NOW | NET_CONN_ACK_LATER);
-    conn->ack_at = 0;
     conn->acked_to = tcp->acknowledgment;
 }
 
@@ -445,6 +443,10 @@ static void fill(struct turn *turn, const struct next *next, struct net_tcp *tcp
     if (next->what == A_PROBE) /* RFC 9293 sections 3.8.4, 3.8.6.1: out of the window, so it is answered */
         tcp->sequence = ewi_net_seq_wrap(conn->runs.una - 1);
     fill_ack(turn, tcp);
+    if (next->what != A_PROBE) { /* which the peer drops before it looks at the ACK */
+        conn->flags &= ~(uint32_t)(NET_CONN_ACK_NOW | NET_CONN_ACK_LATER);
+        conn->ack_at = 0;
+    }
     ewi_net_conn_put_times(turn->net, conn, tcp);
     if (next->fin)
         tcp->flags |= NET_TCP_FIN;
@@ -473,7 +475,7 @@ static void write_frame(struct turn *turn, const struct next *next, struct net_f
     if (next->bytes != 0)
         sum = ewi_net_send_queue_copy(&turn->net->tcp.spans, &conn->queue, ewi_max_u64(
                                           conn->runs.una, NET_SEQ_FIRST + conn->iss + 1),
-                                      next->from, at + header, next->bytes);
+                                      next->from, at + header, next->bytes, !by_device);
     ewi_net_tcp_build(at, &tcp, (enum net_tcp_order)turn->settings->syn_order, turn->addresses,
                       by_device ? NET_SUM_BY_DEVICE : sum, next->bytes);
     /* RFC 3168 sections 6.1.4 to 6.1.6: not on what is sent again, nor on what has no text */
