@@ -182,6 +182,8 @@ static void *reopen(void *object)
     snprintf(said, sizeof(said), "the port was lost: %.480s", reason);
     if (code != 0)
         enter(fabric, EW_FABRIC_LOST, said);
+    else
+        fabric->attempts = 0; /* its listeners are put back in a moment */
     try_again(fabric);
     ewi_reactor_unlock(on->context->reactor);
     ewi_context_give(on->context);

@@ -119,7 +119,7 @@ PyObject *ewi_port_send_step(PyObject *self, PyObject *const *args, Py_ssize_t n
     }
     if (port->pending == NULL && !open_pending(port, args[0], PyObject_IsTrue(args[1]) == 1))
         return NULL;
-    code = ew_channel_send_step(port->channel, port->pending->parts, port->pending->count);
+    code = ew_channel_send_step(port->channel, port->pending->parts, port->pending->count, 0, NULL);
     if (code == EW_EAGAIN)
         Py_RETURN_FALSE;
     ewi_port_drop_pending(port); /* not suspended any more: there is nothing to cancel */

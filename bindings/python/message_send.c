@@ -12,16 +12,22 @@ static int64_t run_send_many(struct message_call *call, int64_t timeout_ns, cons
     return ew_channel_send_many(call->channel, call->data, call->size, timeout_ns, sigmask);
 }
 
-/* Wait with a send that found no room. A long message given up half way would start again, so its
- * wait is not repeatable; a signal suspends it and the next run goes on. */
-static int64_t wait_send(const struct port *port, struct message_call *call, bool repeatable,
-                         int64_t timeout_ns)
+/* One long message: the next run goes on where this one was. */
+static int64_t run_step(struct message_call *call, int64_t timeout_ns, const void *sigmask)
+{
+    int64_t code = ew_channel_send_step(call->channel, call->data, call->size, timeout_ns, sigmask);
+
+    return code == EW_EAGAIN ? EW_ETIMEOUT : code;
+}
+
+/* Wait with a send that found no room. */
+static int64_t wait_send(const struct port *port, struct message_call *call, int64_t timeout_ns)
 {
     int64_t result;
 
     call->channel = port->channel;
     call->spins = port->spins;
-    call->repeatable = repeatable;
+    call->repeatable = true;
     result = ewi_message_wait(call, ewi_message_until(timeout_ns));
     if (result == MESSAGE_RAISED || result == EW_ETIMEOUT)
         ew_channel_send_cancel(port->channel, call->data);
@@ -42,9 +48,11 @@ PyObject *ewi_port_send(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     code = ew_channel_send(port->channel, view.data, view.bytes, 0, NULL);
     if (code == EW_EAGAIN && arguments.timeout_ns != 0) {
         const ew_part part = {.data = view.data, .bytes = view.bytes};
-        struct message_call call = {.run = run_send_parts, .data = &part, .size = 1};
+        bool is_long = view.bytes > port->single_bytes_max;
+        struct message_call call = {
+            .run = is_long ? run_step : run_send_parts, .data = &part, .size = 1};
 
-        code = wait_send(port, &call, view.bytes <= port->single_bytes_max, arguments.timeout_ns);
+        code = wait_send(port, &call, arguments.timeout_ns);
     }
     ewi_message_view_close(&view);
     if (code != EW_OK)
@@ -83,10 +91,11 @@ PyObject *ewi_port_send_parts(PyObject *self, PyObject *const *args, Py_ssize_t 
         return NULL;
     code = ew_channel_send_parts(port->channel, batch.parts, batch.count, 0, NULL);
     if (code == EW_EAGAIN && arguments.timeout_ns != 0) {
+        bool is_long = batch.bytes > port->single_bytes_max;
         struct message_call call = {
-            .run = run_send_parts, .data = batch.parts, .size = batch.count};
+            .run = is_long ? run_step : run_send_parts, .data = batch.parts, .size = batch.count};
 
-        code = wait_send(port, &call, batch.bytes <= port->single_bytes_max, arguments.timeout_ns);
+        code = wait_send(port, &call, arguments.timeout_ns);
     }
     ewi_message_batch_close(&batch);
     if (code != EW_OK)
@@ -108,10 +117,14 @@ PyObject *ewi_port_send_many(PyObject *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     sent = ew_channel_send_many(port->channel, batch.parts, batch.count, 0, NULL);
     if (sent == EW_EAGAIN && arguments.timeout_ns != 0) {
-        struct message_call call = {.run = run_send_many, .data = batch.parts, .size = batch.count};
+        bool is_long = batch.parts[0].bytes > port->single_bytes_max; /* goes alone */
+        struct message_call call = {.run = is_long ? run_step : run_send_many,
+                                    .data = batch.parts,
+                                    .size = is_long ? 1 : batch.count};
 
-        sent = wait_send(port, &call, batch.parts[0].bytes <= port->single_bytes_max,
-                         arguments.timeout_ns);
+        sent = wait_send(port, &call, arguments.timeout_ns);
+        if (is_long && sent == EW_OK)
+            sent = 1;
     }
     ewi_message_batch_close(&batch);
     if (sent < 0)

@@ -160,11 +160,13 @@ int64_t ewi_message_wait(struct message_call *call, int64_t until_ns)
 {
     bool on_main = on_main_thread();
     bool masked = on_main && !(call->spins && call->repeatable);
-    int64_t slice_ns = call->spins ? WAIT_SLICE_SPIN_NS : WAIT_SLICE_NS;
+    int64_t slice_ns = !call->repeatable ? WAIT_SLICE_LONG_NS
+                       : call->spins     ? WAIT_SLICE_SPIN_NS
+                                         : WAIT_SLICE_NS;
 
     while (PyErr_CheckSignals() == 0) {
         int64_t left_ns = ewi_message_left(until_ns);
-        bool sliced = on_main && call->repeatable && (left_ns < 0 || left_ns > slice_ns);
+        bool sliced = on_main && (left_ns < 0 || left_ns > slice_ns);
         int64_t result;
 
         if (left_ns == 0)
@@ -172,7 +174,7 @@ int64_t ewi_message_wait(struct message_call *call, int64_t until_ns)
         result = run_once(call, sliced ? slice_ns : left_ns, masked);
         if (result != EW_EINTR && !(sliced && result == EW_ETIMEOUT))
             return result;
-        if (!call->spins && slice_ns < INT64_MAX / 2)
+        if (!(call->spins && call->repeatable) && slice_ns < INT64_MAX / 2)
             slice_ns *= 2; /* I2 */
     }
     return MESSAGE_RAISED;

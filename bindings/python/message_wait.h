@@ -12,9 +12,10 @@
  * Invariants I1  on the main thread every signal is blocked from the last look at tripped handlers
  *                until the call sleeps with the caller's own mask: none is missed.
  *            I2  the kernel gives a signal of the process to another thread while the main thread
- *                blocks it. So a wait of the main thread that may be repeated at no cost returns
- *                after WAIT_SLICE_NS, later after twice as long and so on, and looks again. One
- *                that spins is awake anyway: it blocks nothing and looks every WAIT_SLICE_SPIN_NS.
+ *                blocks it. So a wait of the main thread returns after WAIT_SLICE_NS, later after
+ *                twice as long and so on, and looks again; one whose repetition costs a copy begins
+ *                with WAIT_SLICE_LONG_NS. One that spins is awake anyway: if it is repeatable it
+ *                blocks nothing and looks every WAIT_SLICE_SPIN_NS.
  *            I3  Python code (signal handlers) runs with the caller's own mask in force, but for a
  *                signal that arrived between two system calls.
  * Ordering   none
@@ -34,6 +35,7 @@ enum {
     MESSAGE_LATER = -2001,  /* a message has begun, but it is long, or not all here */
     WAIT_SLICE_NS = 50 * 1000 * 1000,
     WAIT_SLICE_SPIN_NS = 10 * 1000 * 1000,
+    WAIT_SLICE_LONG_NS = 400 * 1000 * 1000,
     WAIT_FOREVER = -1,
 };
 
@@ -50,7 +52,7 @@ struct message_call {
     PyObject *object; /* that prepare made for run to fill */
     int fd;
     bool spins;      /* the wait never sleeps: it needs no mask, and looking at signals is cheap */
-    bool repeatable; /* giving up and calling again costs nothing */
+    bool repeatable; /* giving up and calling again costs nothing; else: what came is copied again */
 };
 
 /* None, int or float seconds. False: an exception is set. */

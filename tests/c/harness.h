@@ -62,7 +62,8 @@ extern struct harness {
         }                                                                                          \
     } while (0)
 
-/* Run the block for each seed: only N with --seed N, else a fixed list and one fresh seed. */
+/* Run the block for each seed: only N with --seed N, else a fixed list (of EW_TEST_SEEDS at most) and
+ * one fresh seed. */
 #define HARNESS_FOR_EACH_SEED(argc, argv, seed)                                                    \
     for (uint64_t seed; harness_next_seed((argc), (argv), &seed);)
 

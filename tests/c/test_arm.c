@@ -119,7 +119,7 @@ static void a_long_message_goes_in_steps(bool tcp)
         sent[i] = (uint8_t)(i * 7 + i / 256);
     while (!done) {
         if (code == EW_EAGAIN) {
-            code = ew_channel_send_step(pair.end[0], parts, 2);
+            code = ew_channel_send_step(pair.end[0], parts, 2, 0, NULL);
             steps++;
         }
         if (code == EW_EAGAIN) /* nobody else gets in between */
@@ -147,7 +147,7 @@ static void a_step_that_is_cancelled_has_sent_nothing(bool tcp)
 
     open_pair(&pair, tcp);
     for (int i = 0; i < 3; i++) {
-        CHECK_EQ(ew_channel_send_step(pair.end[0], &part, 1), EW_EAGAIN);
+        CHECK_EQ(ew_channel_send_step(pair.end[0], &part, 1, 0, NULL), EW_EAGAIN);
         ew_channel_send_cancel(pair.end[0], &part);
         ew_channel_send_cancel(pair.end[0], &part);
     }
@@ -160,7 +160,7 @@ static void a_step_that_is_cancelled_has_sent_nothing(bool tcp)
         if (code == EW_EEND)
             break;
     }
-    CHECK_EQ(ew_channel_send_step(pair.end[1], &part, 1), EW_EAGAIN);
+    CHECK_EQ(ew_channel_send_step(pair.end[1], &part, 1, 0, NULL), EW_EAGAIN);
     ew_channel_abort(pair.end[1]); /* with a send half done */
     free(data);
     close_pair(&pair);

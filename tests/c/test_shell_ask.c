@@ -113,9 +113,11 @@ static void link_and_limits_are_told(void)
     CHECK(says("{\"name\":\"rx_packets\",\"value\":") && says("\"name\":\"drives\""));
     CHECK(says("\"text\":\"packets given to the stack\""));
     wire_set_carrier(WIRE, false);
-    run_for(&duo, 300 * 1000 * 1000);
-    ask(&duo, 0, "port");
-    CHECK(says("\"carrier\":false"));
+    for (uint64_t end = ewi_now_ns() + WAIT_NS; strstr(answer, "\"carrier\":false") == NULL;) {
+        CHECK(ewi_now_ns() < end);
+        run_for(&duo, 10 * 1000 * 1000);
+        ask(&duo, 0, "port");
+    }
     duo_close(&duo);
 }
 

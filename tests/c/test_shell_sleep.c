@@ -1,7 +1,7 @@
 /* tests/c/test_shell_sleep.c - transport/shell: who sleeps where is woken (shell.h, I1 and I2). */
 #include "tests/c/shell_threads.h"
 
-enum { MS = 1000 * 1000 };
+enum { MS = 1000 * 1000, TRIES = 5 };
 
 static void pass(uint64_t ns)
 {
@@ -94,33 +94,45 @@ static void sleeper_is_woken_by_the_drive_of_another_thread(void)
     duo_close(&duo);
 }
 
-/* catches: a reactor that does not take the device when nobody has it */
-static void reactor_covers_for_sleepers_when_the_watcher_went(void)
+static uint64_t woken_when_the_watcher_went(struct duo *duo, ewi_stream opener, ewi_stream accepted,
+                                           bool says)
 {
-    struct duo duo = duo_open();
-    struct side *b = &duo.side[1];
-    struct reactor reactor = {0};
-    ewi_stream opener, accepted;
+    struct side *b = &duo->side[1];
     struct sleeper other;
     uint64_t sent_at;
 
+    CHECK(b->ops->stream_fd(b->stack, duo->accepted) >= 0);
+    start_sleeper(&other, duo, 1, accepted);
+    b->ops->ready(b->stack, duo->accepted); /* takes the device from the other */
+    CHECK_EQ(b->ops->stream_arm(b->stack, duo->accepted, ewi_now_ns()), 0);
+    if (says)
+        b->ops->ready(b->stack, duo->accepted); /* what who stops sleeping is to call */
+    pass(20 * MS); /* no tick is left */
+    sent_at = ewi_now_ns();
+    send_on(duo, 0, opener);
+    CHECK_EQ(pthread_join(other.thread, NULL), 0);
+    b->ops->ready(b->stack, duo->accepted);
+    return other.woken_at - sent_at;
+}
+
+/* The machine may be busy once.
+ * catches: a reactor that does not take the device when nobody has it */
+static void reactor_covers_for_sleepers_when_the_watcher_went(void)
+{
+    struct duo duo = duo_open();
+    struct reactor reactor = {0};
+    ewi_stream opener, accepted;
+
     connect_more(&duo, &opener, &accepted);
-    reactor_start(&reactor, b);
+    reactor_start(&reactor, &duo.side[1]);
     for (int says = 0; says < 2; says++) {
-        CHECK(b->ops->stream_fd(b->stack, duo.accepted) >= 0);
-        start_sleeper(&other, &duo, 1, accepted);
-        b->ops->ready(b->stack, duo.accepted); /* takes the device from the other */
-        CHECK_EQ(b->ops->stream_arm(b->stack, duo.accepted, ewi_now_ns()), 0);
-        if (says)
-            b->ops->ready(b->stack, duo.accepted); /* what who stops sleeping is to call */
-        pass(20 * MS); /* no tick is left */
-        sent_at = ewi_now_ns();
-        send_on(&duo, 0, opener);
-        CHECK_EQ(pthread_join(other.thread, NULL), 0);
-        printf("\n  after %.1f ms when the watcher %s", (double)(other.woken_at - sent_at) / MS,
+        uint64_t least = UINT64_MAX, limit = (uint64_t)(says ? 100 : 1000) * MS;
+
+        for (int i = 0; i < TRIES && least >= limit; i++)
+            least = ewi_min_u64(least, woken_when_the_watcher_went(&duo, opener, accepted, says));
+        printf("\n  after %.1f ms when the watcher %s", (double)least / MS,
                says ? "said that it went" : "just went");
-        CHECK(other.woken_at - sent_at < (uint64_t)(says ? 100 : 1000) * MS);
-        b->ops->ready(b->stack, duo.accepted);
+        CHECK(least < limit);
     }
     reactor_stop(&reactor);
     duo_close(&duo);
@@ -181,6 +193,21 @@ static void *sleep_for_room(void *context)
     return NULL;
 }
 
+/* False: there was room at once, an acknowledgment came late. */
+static bool falls_asleep(struct sleeper *sleeper)
+{
+    *sleeper = (struct sleeper){.duo = sleeper->duo, .stream = sleeper->stream};
+    CHECK_EQ(pthread_create(&sleeper->thread, NULL, sleep_for_room, sleeper), 0);
+    while (!is_asleep(sleeper->duo, 0, sleeper->stream)) {
+        if (atomic_load(&sleeper->is_done)) {
+            CHECK_EQ(pthread_join(sleeper->thread, NULL), 0);
+            return false;
+        }
+        pass(MS / 10);
+    }
+    return true;
+}
+
 /* catches: room that rings no bell, one that rings it for a reader */
 static void room_after_a_refused_send_wakes(void)
 {
@@ -188,8 +215,8 @@ static void room_after_a_refused_send_wakes(void)
     struct sleeper sleeper = {.duo = &duo, .stream = duo.opener};
 
     CHECK(fill(&duo) > sizeof(block));
-    CHECK_EQ(pthread_create(&sleeper.thread, NULL, sleep_for_room, &sleeper), 0);
-    until_asleep(&duo, 0, duo.opener);
+    while (!falls_asleep(&sleeper))
+        fill(&duo);
     while (!atomic_load(&sleeper.is_done)) {
         int64_t step = recv_once(&duo, 1, sink, sizeof(sink));
 
@@ -205,11 +232,14 @@ static void reader_sleeps_though_there_is_room(void)
 {
     struct duo duo = duo_open();
     struct side *a = &duo.side[0];
+    int64_t refused;
     int busy = 0;
 
     CHECK(a->ops->stream_fd(a->stack, duo.opener) >= 0);
     fill(&duo);
-    CHECK_EQ(send_bytes(&duo, 0, block, 1), -EAGAIN);
+    while ((refused = send_bytes(&duo, 0, block, 1)) == 1) /* an acknowledgment came late */
+        continue;
+    CHECK_EQ(refused, -EAGAIN);
     while (recv_once(&duo, 1, sink, sizeof(sink)) > 0)
         turn(&duo);
     until_ready(&duo, 0, STACK_WRITABLE);

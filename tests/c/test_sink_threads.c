@@ -256,7 +256,7 @@ static void a_receive_in_the_middle_of_a_message_ends_with_the_channel(void)
 
         open_tcp(i % 2 == 0 ? EW_WAIT_BLOCK : EW_WAIT_ADAPTIVE, -1);
         parts[0] = (ew_part){half, BYTES_MAX};
-        CHECK_EQ(ew_channel_send_step(pair.end[1], parts, 1), EW_EAGAIN); /* as much as there is room */
+        CHECK_EQ(ew_channel_send_step(pair.end[1], parts, 1, 0, NULL), EW_EAGAIN); /* as much as there is room */
         pthread_create(&receiver, NULL, receive_until_closed, pair.end[0]);
         usleep(1000 * (useconds_t)(i % 5));
         ew_channel_abort(pair.end[0]);

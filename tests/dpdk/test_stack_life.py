@@ -5,111 +5,31 @@ from __future__ import annotations
 import os
 import random
 import signal
-import tempfile
 import time
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from tests.dpdk import fixtures
-from tests.dpdk.stack import KINDS, StackPeer, Wire, settings, wire
-from tests.net.kernel import OURS, SOON, Event, Host, drain, exact, send_all
+from tests.dpdk import fixtures, in_memory
+from tests.dpdk.in_memory import THEIRS, Memory, exchange
+from tests.dpdk.stack import KINDS, StackPeer, Wire, wire
+from tests.net.kernel import OURS, SOON, drain, exact, send_all
 
 stack = fixtures.stack
 MEGABYTE = fixtures.MEGABYTE
 IDLE_SECONDS, IDLE_TRIES = 1.5, 3
 IDLE_MOST = 0.001  # of a processor
-THEIRS = {4: "10.9.0.3", 6: "fd09::3"}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """For sockets, whose paths are short."""
-    with tempfile.TemporaryDirectory(prefix="ew-") as name:
-        yield Path(name)
-
-
-class Memory:
-    """Two of our stacks on a wire in shared memory.
-
-    Their hardware addresses are given: who starts again with another one is not found before the
-    neighbour asks again, or detect=on announces it.
-    """
-
-    FORMS: ClassVar = {
-        "memif": ("memif:socket={},role=server", "memif:socket={},role=client"),
-        "vhost": ("vhost:path={}", "virtio_user:path={}"),
-        "vhost-client": ("virtio_user:path={},server=1", "vhost:path={},client=1"),
-    }
-
-    def __init__(self, stack: ExitStack, kind: str, folder: Path) -> None:
-        self.host = Host()
-        stack.callback(self.host.close)
-        self._stack, self._kind = stack, kind
-        self._forms = [form.format(folder / "wire") for form in self.FORMS[kind]]
-
-    def start(self, end: int) -> StackPeer:
-        text = settings(self._forms[end], f"mac=02:00:00:00:00:0{end + 2}")
-        if end == 1:
-            for family in (4, 6):
-                text = text.replace(OURS[family], THEIRS[family])
-        peer = StackPeer(self.host, text, seed=int.from_bytes(os.urandom(4), "little"))
-        self._stack.callback(peer.kill)
-        return peer
-
-    def start_both(self) -> list[StackPeer]:
-        """Start the server first; virtio_user as a server waits, as it opens, for its client."""
-        with ThreadPoolExecutor(2 if self._kind == "vhost-client" else 1) as pool:
-            return list(pool.map(self.start, (0, 1)))
-
-
-def exchange(server: StackPeer, client: StackPeer, address: str, size: int, port: int) -> None:
-    """Let the client send to the server, both of ours; what arrived is what was sent."""
-    listen(server, f"{address}:{port}")
-    sent = source(client, f"{address}:{port}", size)
-    got = server.end(int(server.wait("accepted")["id"]))
-    assert (got["received"], got["received_crc"]) == (size, sent["sent_crc"])
-    assert sent["sent"] == size
-
-
-def listen(server: StackPeer, address: str) -> None:
-    """Listen, and try again while the wire is being mended."""
-    end = time.monotonic() + SOON
-    while True:
-        server.tell(f"listen {address} sink")
-        said = server.wait("done")
-        if said["error"] != "ENETDOWN":
-            assert said["error"] == "", said
-            return
-        assert time.monotonic() < end, said
-        time.sleep(0.01)
-
-
-def source(client: StackPeer, address: str, size: int) -> Event:
-    """Send so much, and try again while the wire is being mended; return how it ended."""
-    end = time.monotonic() + SOON
-    while True:
-        client.tell(f"connect {address} source {size}")
-        said = client.wait("done")
-        if said["error"] == "":
-            said = client.wait("end", int(said["id"]))
-        if said["error"] != "ENETDOWN":
-            assert said["error"] == "", said
-            return said
-        assert time.monotonic() < end, said
-        time.sleep(0.01)
+folder = in_memory.folder
 
 
 # ------------------------------------------------------------------ killed
 
 
 @pytest.mark.parametrize(
-    ("kind", "end"), [("memif", 1), ("vhost", 1), ("vhost-client", 0), ("vhost-client", 1)]
+    ("kind", "end"),
+    [("memif", 1), ("vhost", 1), ("vhost-client", 0), ("vhost-client", 1), ("tso", 1)],
 )
 def test_who_was_killed_starts_again(kind: str, end: int, folder: Path) -> None:
     """On the same path, beside the one that lived."""
@@ -136,7 +56,7 @@ def test_both_were_killed_and_start_again(kind: str, folder: Path) -> None:
                 peer.kill()
 
 
-@pytest.mark.parametrize("kind", ["memif", "vhost"])
+@pytest.mark.parametrize("kind", ["memif", "vhost", "tso"])
 def test_a_server_that_was_killed_is_missed_until_it_is_back(kind: str, folder: Path) -> None:
     """Its client's driver joins once: another takes its place."""
     with ExitStack() as stack:
@@ -217,7 +137,7 @@ def test_an_idle_connection_costs_nothing(kind: str) -> None:
             assert exact(sock, 15) == b"and awake again"
 
 
-@pytest.mark.parametrize("kind", ["vhost"])
+@pytest.mark.parametrize("kind", ["vhost", "tso"])
 def test_an_idle_connection_in_memory_costs_nothing(kind: str, folder: Path) -> None:
     with ExitStack() as stack:
         memory = Memory(stack, kind, folder)

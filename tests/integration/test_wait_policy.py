@@ -163,8 +163,7 @@ def test_a_spin_is_paid_or_lost() -> None:
                 continue  # its last spin was lost: the budget was 0
             lost += 1
             assert after.spin_lost_seconds > before.spin_lost_seconds
-        stats = channel.stats()
-        assert stats.spins_lost <= stats.sleeps
+        stats = channel.stats()  # a message may still come between a lost spin and its sleep
         assert CAP_SECONDS[0] <= stats.spin_seconds_max <= CAP_SECONDS[1]
 
 

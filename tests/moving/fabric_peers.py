@@ -75,14 +75,20 @@ class Peer:
             rounds += 1
         return rounds
 
-    def cpu_shares(self, seconds: float, windows: int) -> list[float]:
-        """Do nothing, so often for so long; return the shares of a processor, of all threads."""
-        shares = []
+    def idle_share(self, seconds: float, enough: float, windows: int) -> float:
+        """Do nothing for so long, again until the share of a processor is below *enough*.
+
+        Returns the least share of all threads: what is done all the time is done in each window,
+        and what another machine's load adds to one is not ours.
+        """
+        least = 1.0
         for _ in range(windows):
             began, used = time.monotonic(), time.process_time()
             time.sleep(seconds)
-            shares.append((time.process_time() - used) / (time.monotonic() - began))
-        return shares
+            least = min(least, (time.process_time() - used) / (time.monotonic() - began))
+            if least < enough:
+                break
+        return least
 
 
 def _message(size: int) -> bytes:

@@ -5,7 +5,7 @@
 
 #include "tests/plugin/base.h"
 
-enum { ROUNDS = IS_SLOW ? 300 : 3000, LONG = 3 * 1024 * 1024, TURNS = IS_SLOW ? 6 : 20 };
+enum { ROUNDS = IS_SLOW ? 300 : 3000, LONG = 3 * 1024 * 1024, TURNS = IS_SLOW ? 6 : 20, LOOKS = 1000 };
 
 static void close_pair(struct pair *pair)
 {
@@ -150,6 +150,21 @@ static void a_sleeping_loop_hears_at_once(void)
                   poll(&wanted, 1, PATIENCE_MS) == 1);
         CHECK_EQ(got, number);
     }
+    close_pair(&pair);
+}
+
+/* catches: a look that arms for a fileno() which nobody has asked for; the reactor arms now and then */
+static void who_looks_without_waiting_arms_nothing(void)
+{
+    struct pair pair = open_fabric_pair(-1);
+    uint64_t arms, byte;
+    size_t length;
+
+    connect_pair(&pair, pair.info.fabric_address);
+    arms = arms_of(pair.client);
+    for (int look = 0; look < LOOKS; look++)
+        CHECK_EQ(ew_channel_recv(pair.end[0], &byte, sizeof(byte), &length, 0, NULL), EW_EAGAIN);
+    CHECK(arms_of(pair.client) - arms < LOOKS / 10);
     close_pair(&pair);
 }
 
@@ -343,6 +358,7 @@ int main(int argc, char **argv)
     EACH_KIND(long_messages_wait_for_room);
     EACH_KIND(an_event_loop_is_woken);
     EACH_KIND(a_sleeping_loop_hears_at_once);
+    EACH_KIND(who_looks_without_waiting_arms_nothing);
     RUN(a_kernel_socket_may_dial_the_fabric);
     RUN(changes_of_the_path_are_told);
     EACH_KIND(a_lost_port_loses_no_message);

@@ -268,8 +268,7 @@ static int sleep_fd(struct device *device)
 
 static int sleep_arm(struct device *device)
 {
-    return impair_deadline(device) <= device->now ? 1
-                                                      : device->inner_ops->sleep_arm(device->inner);
+    return impair_deadline(device) <= device->now ? 1 : device->inner_ops->sleep_arm(device->inner);
 }
 
 static void sleep_disarm(struct device *device)
@@ -385,8 +384,7 @@ uint64_t impair_deadline(const struct device *device)
     return in != NULL && in->at < at ? in->at : at;
 }
 
-void impair_counts(const struct device *device, struct impair_counts *out,
-                       struct impair_counts *in)
+void impair_counts(const struct device *device, struct impair_counts *out, struct impair_counts *in)
 {
     *out = device->out.counts;
     *in = device->in.counts;

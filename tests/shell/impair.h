@@ -46,7 +46,6 @@ int impair_wrap(const struct device_ops *inner_ops, struct device *inner,
 void impair_set_time(struct device *device, uint64_t now);
 /* When the next frame of either lane is due; UINT64_MAX: none waits. */
 uint64_t impair_deadline(const struct device *device);
-void impair_counts(const struct device *device, struct impair_counts *out,
-                       struct impair_counts *in);
+void impair_counts(const struct device *device, struct impair_counts *out, struct impair_counts *in);
 
 #endif

@@ -5,9 +5,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/virtio_net.h>
+#include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
+#include <rte_vhost.h>
 
 #include "transport/dpdk/eal.h"
+#include "transport/dpdk/memory.h"
 #include "transport/dpdk/port.h"
 #include "transport/dpdk/sockets.h"
 #include "transport/dpdk/wire.h"
@@ -68,7 +73,7 @@ static void describe(const struct device *device, struct rte_mbuf *mbuf, struct 
         .ref = mbuf,
         .bytes = mbuf->data_len,
         .room = rte_pktmbuf_tailroom(mbuf),
-        .charge = device->facts.packet_charge,
+        .charge = mbuf->buf_len + (uint32_t)sizeof(struct rte_mbuf),
         .flags = device->text.kind->quirks & DPDK_SUMS ? judge(device, mbuf->ol_flags) : 0,
     };
 }
@@ -93,6 +98,8 @@ static uint32_t receive(struct device *device, struct net_rx *packets, uint32_t 
         got = take_stash(device, mbufs, got);
     else
         got = ewi_dpdk_burst(device, mbufs, got);
+    if (device->small_pool != NULL)
+        got = ewi_dpdk_memory_sort(device, mbufs, got);
     for (uint16_t i = 0; i < got; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
         describe(device, mbufs[i], &packets[i]);
@@ -104,7 +111,8 @@ static uint32_t receive(struct device *device, struct net_rx *packets, uint32_t 
 
 static void give_back(struct device *device, void **refs, uint32_t count)
 {
-    (void)device;
+    if (device->small_pool != NULL)
+        ewi_dpdk_memory_count(device, (struct rte_mbuf **)refs, count);
     rte_pktmbuf_free_bulk((struct rte_mbuf **)refs, count);
 }
 
@@ -214,6 +222,27 @@ static const struct device_facts *facts(const struct device *device)
     return &device->facts;
 }
 
+/* What a vhost with tso=1 sends, its driver can only take with tso=1 of its own. */
+static bool peer_segments(struct device *device)
+{
+    const uint64_t both = UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4 | UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6;
+    uint64_t features;
+    int vid;
+
+    if (device->facts.tso_max == 0 || strcmp(device->text.kind->name, "vhost") != 0)
+        return true;
+    vid = rte_eth_vhost_get_vid_from_port_id(device->port);
+    if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features) != 0)
+        return false;
+    if ((features & both) == both)
+        return true;
+    if (device->refused != vid + 1)
+        RTE_LOG(ERR, USER1, "%s has tso=1, and the driver at its other end takes no large segments: give it "
+                "tso=1 as well, or take it out here\n", ewi_dpdk_text_value(&device->text, "path"));
+    device->refused = vid + 1;
+    return false;
+}
+
 static bool carrier(struct device *device)
 {
     struct timespec coarse;
@@ -234,7 +263,7 @@ static bool carrier(struct device *device)
                                                device->iface);
     else
         device->carrier = rte_eth_link_get_nowait(device->port, &link) == 0 &&
-                          link.link_status == RTE_ETH_LINK_UP;
+                          link.link_status == RTE_ETH_LINK_UP && peer_segments(device);
     return device->carrier;
 }
 

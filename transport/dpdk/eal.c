@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
 #include <rte_config.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -30,8 +32,9 @@ static struct {
     bool huge;
     uint8_t *held; /* huge pages that the first device is going to have */
     size_t held_bytes;
-    _Atomic pid_t owner; /* who started it, or is about to; 0: nobody */
+    _Atomic pid_t owner; /* the first process that wanted a device, for good; 0: none yet */
     unsigned devices; /* opened since the start */
+    sem_t stands, may_go; /* EAL's thread, while it is stopped */
     char why[DEVICE_REASON_BYTES];
     char cores[CORES_TEXT], memory[16]; /* EAL and syslog keep pointers to arguments */
 } eal = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -109,8 +112,9 @@ static bool hold(size_t bytes)
 /* All but so many bytes. */
 static void hold_less(size_t bytes)
 {
-    if (eal.held_bytes > bytes)
-        munmap(eal.held + bytes, eal.held_bytes - bytes);
+    if (eal.held_bytes <= bytes)
+        return;
+    munmap(eal.held + bytes, eal.held_bytes - bytes);
     eal.held_bytes = bytes;
 }
 
@@ -188,6 +192,8 @@ static int start(const struct dpdk_needs *needs, char *reason)
     if ((code = ewi_dpdk_log_open()) != 0)
         return ewi_dpdk_refuse(reason, code, "DPDK's log: %s", strerror(-code));
     list_cores();
+    sem_init(&eal.stands, 0, 0);
+    sem_init(&eal.may_go, 0, 0);
     eal.needs = *needs;
     snprintf(eal.memory, sizeof(eal.memory), "%u", (unsigned)(bytes >> 20));
     error = pthread_create(&thread, NULL, run, &code);
@@ -229,15 +235,15 @@ void ewi_dpdk_enter_again(sigset_t *before)
 /* Before the lock: a child made by fork may have it as it was in the middle of an open. */
 static int own(char *reason)
 {
-    pid_t nobody = 0;
+    pid_t owner = 0;
 
-    if (atomic_compare_exchange_strong_explicit(&eal.owner, &nobody, getpid(),
+    if (atomic_compare_exchange_strong_explicit(&eal.owner, &owner, getpid(),
                                                 memory_order_relaxed,    /* E1 */
                                                 memory_order_relaxed) || /* E1 */
-        nobody == getpid())
+        owner == getpid())
         return 0;
-    return ewi_dpdk_refuse(reason, -EPERM, "DPDK was started by process %d, this is a child of it by "
-                           "fork: start a new program (exec) instead", (int)nobody);
+    return ewi_dpdk_refuse(reason, -EPERM, "DPDK belongs to process %d, this is a child of it by fork: "
+                           "start a new program (exec) instead", (int)owner);
 }
 
 int ewi_dpdk_enter(const struct dpdk_needs *needs, sigset_t *before, char *reason)
@@ -248,11 +254,32 @@ int ewi_dpdk_enter(const struct dpdk_needs *needs, sigset_t *before, char *reaso
         return code;
     ewi_dpdk_enter_again(before);
     code = begin(needs, reason);
-    if (eal.state == NEVER)
-        atomic_store_explicit(&eal.owner, 0, memory_order_relaxed); /* E1: a child may try */
     if (code != 0)
         ewi_dpdk_leave(before);
     return code;
+}
+
+static void stand_still(void *unused)
+{
+    (void)unused;
+    sem_post(&eal.stands);
+    while (sem_wait(&eal.may_go) != 0)
+        continue;
+}
+
+bool ewi_dpdk_stop_thread(void)
+{
+    if (rte_eal_alarm_set(1, stand_still, NULL) != 0)
+        return false;
+    while (sem_wait(&eal.stands) != 0)
+        continue;
+    return true;
+}
+
+void ewi_dpdk_let_thread_go(bool stopped)
+{
+    if (stopped)
+        sem_post(&eal.may_go);
 }
 
 /* Drivers write to sockets whose peer is gone: what that raised is not for the caller. */

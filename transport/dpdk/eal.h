@@ -40,6 +40,13 @@ void ewi_dpdk_leave(const sigset_t *before);
 /* For close(): lock and block signals, without a start. */
 void ewi_dpdk_enter_again(sigset_t *before);
 
+/* Between enter and leave: EAL's thread stands still, outside of all drivers, until it is let go. A driver
+ * that is closed while its interrupt is being handled keeps the handler (rte_intr_callback_unregister says
+ * -EAGAIN, net_virtio does not ask again), which then looks at a device that is gone. False: it could not be
+ * asked to. */
+bool ewi_dpdk_stop_thread(void);
+void ewi_dpdk_let_thread_go(bool stopped);
+
 bool ewi_dpdk_has_huge_pages(void);
 /* Pages that were promised to the device that starts EAL are free for its pools from now on. */
 void ewi_dpdk_let_pages_go(void);

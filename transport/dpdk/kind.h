@@ -42,8 +42,8 @@ enum dpdk_quirks {
     DPDK_TRUST = 1u << 3,     /* NET_PORT_RX_TRUST */
     DPDK_REMOTE = 1u << 4,    /* the other end is a program */
     DPDK_UMEM = 1u << 5,      /* the driver copies what is sent into buffers of the receive pool */
-    DPDK_JOINS_ONCE = 1u << 7, /* as a client; when its server has ended, it stays alone */
     DPDK_UNMAPS = 1u << 6,    /* it unmaps rings from EAL's thread: ewi_dpdk_memif_enter */
+    DPDK_JOINS_ONCE = 1u << 7, /* as a client; when its server has ended, it stays alone */
 };
 
 struct dpdk_kind {

@@ -17,6 +17,7 @@
 #include "transport/dpdk/device.h"
 #include "transport/dpdk/eal.h"
 #include "transport/dpdk/log.h"
+#include "transport/dpdk/memory.h"
 #include "transport/dpdk/port.h"
 #include "transport/dpdk/sockets.h"
 #include "transport/dpdk/stale.h"
@@ -24,22 +25,16 @@
 #include "transport/dpdk/wrap.h"
 
 enum {
-    LINK_BYTES = 18, /* Ethernet with a VLAN tag */
-    ROOM_MIN = 2048,
-    ROOM_UNIT = 1024, /* network cards count buffers in KiB */
-    XDP_ROOM = 4096 - 64 - 128, /* a page, less a mempool's and an mbuf's header */
     MTU_MIN = 576,
     MTU_DEFAULT = 1500,
     PACKETS_MIN = 1024,
     PACKETS_MAX = 1 << 20,
-    SLACK = 2 * DEVICE_BURST, /* in hand while a burst runs, and armed */
 };
 
 struct plan { /* what open() has worked out before DPDK is asked */
     struct device *device;
     const struct device_options *options;
-    uint32_t rx_buffers, tx_buffers;
-    uint16_t rx_room, tx_room;
+    struct dpdk_memory memory;
     uint16_t iface_mtu;
     struct dpdk_before before;
     char *reason;
@@ -93,38 +88,6 @@ static int plan_mtu(struct plan *plan)
     return 0;
 }
 
-static uint16_t round_up(uint32_t bytes, uint32_t unit)
-{
-    return (uint16_t)((bytes + unit - 1) / unit * unit);
-}
-
-static void plan_memory(struct plan *plan)
-{
-    struct device_facts *facts = &plan->device->facts;
-    const struct dpdk_kind *kind = plan->device->text.kind;
-    uint32_t frame = facts->mtu + (uint32_t)LINK_BYTES;
-    uint16_t room = frame > ROOM_MIN ? round_up(frame, ROOM_UNIT) : (uint16_t)ROOM_MIN;
-
-    facts->frame_bytes = frame;
-    plan->tx_room = (uint16_t)(room + RTE_PKTMBUF_HEADROOM);
-    plan->rx_room = plan->tx_room;
-    plan->tx_buffers = kind->tx_ring + (uint32_t)SLACK;
-    plan->rx_buffers = plan->options->packets + kind->rx_ring + (uint32_t)SLACK;
-    if (is_kind(plan->device, "af_packet")) { /* the driver copies a slot of its ring unchecked */
-        for (room = ROOM_MIN; room < frame + 128;)
-            room = (uint16_t)(room * 2);
-        plan->rx_room = (uint16_t)(room + RTE_PKTMBUF_HEADROOM);
-    }
-    if (has(plan->device, DPDK_UMEM)) {
-        /* One object fills a page, to the byte. The driver registers so many objects as one area without
-         * gaps; where a page has a rest, the area ends before the last objects, and the kernel drops what
-         * is in them: a connection hung for good when it came to one. */
-        plan->rx_room = XDP_ROOM;
-        plan->rx_buffers += kind->rx_ring + kind->tx_ring; /* the fill ring is twice as long */
-    }
-    facts->packet_charge = plan->rx_room + (uint32_t)sizeof(struct rte_mbuf);
-}
-
 static int plan_packets(struct plan *plan)
 {
     uint32_t packets = plan->options->packets;
@@ -148,7 +111,7 @@ static int plan_all(struct plan *plan)
         (has(device, DPDK_ON_IFACE) && (code = plan_iface(plan, iface)) != 0) ||
         (code = plan_mtu(plan)) != 0)
         return code;
-    plan_memory(plan);
+    plan->memory = ewi_dpdk_memory_plan(&device->text, plan->options->packets, &device->facts);
     return 0;
 }
 
@@ -160,18 +123,19 @@ static void write_arguments(const struct plan *plan, char *out)
     const struct dpdk_text *text = &device->text;
     const char *path = ewi_dpdk_text_value(text, "path"), *id = ewi_dpdk_text_value(text, "id");
     const char *queue = ewi_dpdk_text_value(text, "queue");
-    unsigned room = (unsigned)(plan->rx_room - RTE_PKTMBUF_HEADROOM);
+    unsigned room = (unsigned)(plan->memory.rx_room - RTE_PKTMBUF_HEADROOM);
+    int tso = ewi_dpdk_text_flag(text, "tso");
 
     if (is_kind(device, "memif"))
         snprintf(out, DPDK_DEVARGS_BYTES, "id=%s,role=%s,bsize=%u,rsize=10,socket-abstract=no,socket=%s",
                  id != NULL ? id : "0", ewi_dpdk_text_value(text, "role"), room,
                  ewi_dpdk_text_value(text, "socket"));
     else if (is_kind(device, "virtio_user"))
-        snprintf(out, DPDK_DEVARGS_BYTES, "queues=1,queue_size=%u,server=%d,path=%s",
-                 text->kind->rx_ring, ewi_dpdk_text_flag(text, "server"), path);
+        snprintf(out, DPDK_DEVARGS_BYTES, "queues=1,queue_size=%u,packed_vq=1,mrg_rxbuf=0,server=%d,"
+                 "path=%s", plan->memory.rx_ring, ewi_dpdk_text_flag(text, "server"), path);
     else if (is_kind(device, "vhost"))
-        snprintf(out, DPDK_DEVARGS_BYTES, "queues=1,client=%d,tso=0,linear-buffer=1,legacy-ol-flags=0,"
-                 "iface=%s", ewi_dpdk_text_flag(text, "client"), path);
+        snprintf(out, DPDK_DEVARGS_BYTES, "queues=1,client=%d,tso=%d,linear-buffer=1,ext-buffer=%d,"
+                 "legacy-ol-flags=0,iface=%s", ewi_dpdk_text_flag(text, "client"), tso, tso, path);
     else if (is_kind(device, "af_packet"))
         snprintf(out, DPDK_DEVARGS_BYTES, "iface=%s,qpairs=1,blocksz=65536,framesz=%u,framecnt=%u",
                  device->facts.name, room, text->kind->rx_ring);
@@ -263,46 +227,6 @@ static int probe_virtual(struct plan *plan)
     return refuse_driver(plan, code, "the driver refuses");
 }
 
-/* As rte_pktmbuf_pool_create_by_ops, but objects are not spread over memory channels: the padding would
- * push a frame of AF_XDP over the end of its page. */
-static struct rte_mempool *create_pool(const char *name, uint32_t buffers, uint16_t room)
-{
-    struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
-    struct rte_mempool *pool =
-        rte_mempool_create_empty(name, buffers, (unsigned)sizeof(struct rte_mbuf) + room, 0,
-                                 sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_SPREAD);
-
-    if (pool == NULL)
-        return NULL;
-    if (rte_mempool_set_ops_byname(pool, "ring_sp_sc", NULL) != 0)
-        goto fail;
-    rte_pktmbuf_pool_init(pool, &private);
-    if (rte_mempool_populate_default(pool) < 0)
-        goto fail;
-    rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
-    return pool;
-fail:
-    rte_mempool_free(pool);
-    return NULL;
-}
-
-static int make_pool(struct plan *plan, const char *what, uint32_t buffers, uint16_t room,
-                     struct rte_mempool **out)
-{
-    char name[RTE_MEMPOOL_NAMESIZE];
-
-    snprintf(name, sizeof(name), "ew%s%u", what, ewi_dpdk_next_number());
-    *out = create_pool(name, buffers, room);
-    if (*out != NULL)
-        return 0;
-    return ewi_dpdk_refuse(plan->reason, -ENOMEM, "no memory for %u buffers of %u bytes: %s",
-                           buffers, room,
-                           ewi_dpdk_has_huge_pages()
-                               ? "raise sysctl vm.nr_hugepages, or ask for fewer packets"
-                               : "small pages are fixed at the start: open the largest device first, "
-                                 "or ask for fewer packets");
-}
-
 static int probe(struct plan *plan)
 {
     struct device *device = plan->device;
@@ -311,11 +235,11 @@ static int probe(struct plan *plan)
     if (is_kind(device, "ring")) {
         snprintf(device->facts.name, sizeof(device->facts.name), "%s",
                  ewi_dpdk_text_value(&device->text, "name"));
-        return ewi_dpdk_wire_open(device, plan->rx_buffers, plan->rx_room, plan->reason);
+        return ewi_dpdk_wire_open(device, plan->memory.rx_buffers, plan->memory.rx_room,
+                                  plan->reason);
     }
     ewi_dpdk_let_pages_go(); /* these are what they were held for */
-    if ((code = make_pool(plan, "rx", plan->rx_buffers, plan->rx_room, &device->rx_pool)) != 0 ||
-        (code = make_pool(plan, "tx", plan->tx_buffers, plan->tx_room, &device->tx_pool)) != 0)
+    if ((code = ewi_dpdk_memory_make(device, &plan->memory, plan->reason)) != 0)
         return code;
     return is_kind(device, "pci") ? probe_pci(plan) : probe_virtual(plan);
 }
@@ -353,6 +277,28 @@ static void choose_offloads(struct device *device, const struct rte_eth_dev_info
         device->facts.caps |= NET_PORT_RX_TRUST;
 }
 
+/* net_vhost does not say what it can; whether its peer can as well, it knows when that is there: carrier(). */
+static int choose_segmentation(struct plan *plan, const struct rte_eth_dev_info *info,
+                               struct rte_eth_conf *conf)
+{
+    struct device *device = plan->device;
+
+    if (device->facts.tso_max == 0)
+        return 0;
+    if (is_kind(device, "virtio_user")) {
+        if ((info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO) == 0 ||
+            (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_TCP_LRO) == 0)
+            return ewi_dpdk_refuse(plan->reason, -ENOTSUP, "tso=1: the other end of %s cuts no segments: "
+                                   "give it tso=1 as well, or take it out here",
+                                   ewi_dpdk_text_value(&device->text, "path"));
+        conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+        conf->rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TCP_LRO;
+    }
+    device->facts.caps |= NET_PORT_TX_TSO;
+    snprintf(device->facts.why, sizeof(device->facts.why), "checksums are not computed on this wire");
+    return 0;
+}
+
 static uint32_t least(uint32_t one, uint32_t other)
 {
     return one < other ? one : other;
@@ -364,16 +310,18 @@ static int configure(struct plan *plan)
     struct rte_eth_dev_info info;
     struct rte_eth_conf conf;
     const unsigned node = (unsigned)SOCKET_ID_ANY;
-    uint16_t rx = device->text.kind->rx_ring, tx = device->text.kind->tx_ring;
+    uint16_t rx = plan->memory.rx_ring, tx = plan->memory.tx_ring;
     int code;
 
     memset(&conf, 0, sizeof(conf));
     if ((code = rte_eth_dev_info_get(device->port, &info)) != 0)
         return refuse_driver(plan, code, "no information");
     choose_offloads(device, &info, &conf);
+    if ((code = choose_segmentation(plan, &info, &conf)) != 0)
+        return code;
     conf.rxmode.mtu = device->facts.mtu;
     if (!is_kind(device, "pci")) /* others say 1500 and mean what their buffers hold */
-        conf.rxmode.mtu = least(device->facts.mtu, least(info.max_mtu, info.max_rx_pktlen - LINK_BYTES));
+        conf.rxmode.mtu = least(device->facts.mtu, least(info.max_mtu, info.max_rx_pktlen - DPDK_LINK_BYTES));
     conf.intr_conf.rxq = device->text.kind->sleep == DPDK_SLEEP_QUEUE;
     conf.intr_conf.lsc = info.dev_flags != NULL && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
     if ((code = rte_eth_dev_configure(device->port, 1, 1, &conf)) != 0)
@@ -503,8 +451,11 @@ static void close_umem(struct device *device)
 
 static void take_down(struct device *device)
 {
+    bool stopped;
+
     ewi_dpdk_umem_watch(device->umem);
     ewi_dpdk_sleep_disarm(device);
+    stopped = is_kind(device, "virtio_user") && ewi_dpdk_stop_thread();
     if (device->stash_next < device->stashed)
         rte_pktmbuf_free_bulk(device->stash + device->stash_next,
                               (unsigned)(device->stashed - device->stash_next));
@@ -518,6 +469,7 @@ static void take_down(struct device *device)
         (void)rte_eal_hotplug_remove("pci", device->text.value[0]);
     else if (device->vdev[0] != '\0')
         (void)rte_eal_hotplug_remove("vdev", device->vdev);
+    ewi_dpdk_let_thread_go(stopped);
     close_umem(device);
     ewi_dpdk_sleep_close(device);
     if (device->membership >= 0)
@@ -525,8 +477,7 @@ static void take_down(struct device *device)
     if (device->wire != NULL) {
         ewi_dpdk_wire_close(device);
     } else {
-        rte_mempool_free(device->rx_pool);
-        rte_mempool_free(device->tx_pool);
+        ewi_dpdk_memory_free(device);
     }
     free(device);
 }
@@ -545,8 +496,7 @@ int ewi_dpdk_open(const struct device_options *options, struct device **out)
         code = plan_all(&plan);
     if (code == 0) {
         needs.pci = is_kind(plan.device, "pci");
-        needs.bytes = (uint64_t)plan.rx_buffers * (plan.rx_room + sizeof(struct rte_mbuf) + 64u) +
-                      (uint64_t)plan.tx_buffers * (plan.tx_room + sizeof(struct rte_mbuf) + 64u);
+        needs.bytes = ewi_dpdk_memory_bytes(&plan.memory);
         code = ewi_dpdk_enter(&needs, &before, options->reason);
     }
     if (code != 0) {

@@ -1,12 +1,13 @@
 /* transport/dpdk/port.h - one DPDK port with one queue each way, as struct device_ops want it.
  *
  * Purpose    What the files of this folder share about an open device.
- * Shape      open.c    memory, driver, queues, start, and all of it backwards
+ * Shape      open.c    driver, queues, start, and all of it backwards
+ *            memory.c  its buffers
  *            device.c  bursts: packets in, frames out
  *            sleep.c   the descriptor
  *            sockets.c the driver's sockets, which it does not tell
- * Owner      open() allocates, close() frees. Pools are of DPDK's memory, single producer and single
- *            consumer: only whoever holds the caller's guard touches them.
+ * Owner      open() allocates, close() frees. Pools are of DPDK's memory: only whoever holds the caller's
+ *            guard touches them.
  * Threads    as device.h; DPDK's own threads touch only what is said to be atomic
  * Trust      as device.h
  * Errors     as device.h
@@ -44,6 +45,8 @@ struct device {
     bool has_port, is_started;
     char vdev[48]; /* "": not a virtual device */
     struct rte_mempool *rx_pool, *tx_pool; /* may be the same */
+    struct rte_mempool *small_pool;        /* of one with tso=1: memory.h */
+    uint32_t large_kept;
     struct dpdk_wire *wire;
     struct xsk_umem *umem; /* of an AF_XDP device */
     struct rte_mbuf *stash[DPDK_STASH]; /* received by sleep_arm */
@@ -54,6 +57,7 @@ struct device {
     int iface;      /* the kernel's number of its interface; 0: it has none */
     int membership; /* ours: asks an interface for multicast */
     bool carrier;
+    int refused; /* a vhost's peer, its number and 1, of which it was said why it has no carrier */
     uint64_t carrier_at;
     _Atomic bool link_news;
 };

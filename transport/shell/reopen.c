@@ -69,6 +69,12 @@ static const struct device_ops none = {
 
 /* ---- the change ---- */
 
+static bool is_replaceable(const struct ewi_stack *stack)
+{
+    return stack->is_down && stack->opener != NULL && stack->ops->is_lost != NULL &&
+           stack->ops->is_lost(stack->device);
+}
+
 /* 0: it is to be replaced. 1: no need. */
 static int judge(struct ewi_stack *stack, char *reason)
 {
@@ -77,13 +83,14 @@ static int judge(struct ewi_stack *stack, char *reason)
     if (!stack->is_down && stack->away_since == 0)
         return 1;
     if (stack->is_reopening)
-        return ewi_shell_refuse(reason, -EBUSY, "%s is being opened by another thread", stack->facts.name);
-    if (!stack->is_down || stack->opener == NULL || stack->ops->is_lost == NULL || !stack->ops->is_lost(stack->device))
+        return ewi_shell_refuse(reason, -EBUSY, "%s is being opened by another thread",
+                                stack->facts.name);
+    if (!is_replaceable(stack))
         return ewi_shell_refuse(reason, -EAGAIN, "%s is there and has no carrier: it is waited for",
-                      stack->facts.name);
+                                stack->facts.name);
     if (stack->packets_kept != 0)
         return ewi_shell_refuse(reason, -EBUSY, "%s is gone; %u packets of it are not read yet",
-                      stack->facts.name, stack->packets_kept);
+                                stack->facts.name, stack->packets_kept);
     return 0;
 }
 

@@ -52,6 +52,8 @@ static const struct stack_ops *load(const char *path)
         give_up("%s is no stack plug-in: it has no symbol ewi_stack_plugin", path);
     if (plugin->abi != STACK_ABI)
         give_up("%s speaks version %u of the interface, this program %d", path, plugin->abi, STACK_ABI);
+    if (plugin->ops->bytes < sizeof(struct stack_ops))
+        give_up("%s is older than this program: build both from the same source", path);
     return plugin->ops;
 }
 
