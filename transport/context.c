@@ -59,6 +59,7 @@ static void destroy(ew_context *context)
     ewi_tombs_free(&context->tombs);
     if (context->reactor != NULL) {
         ewi_cover_close(&context->cover);
+        ewi_burst_close(&context->bursts);
         ewi_silence_close(context);
         for (int i = 0; i < CONTEXT_STACKS; i++)
             ewi_context_stack_stop(&context->stacks[i]);
@@ -390,6 +391,8 @@ static int start(ew_context *context, const ew_context_options *options)
         code = ewi_reactor_acquire(&context->reactor);
     if (code == EW_OK)
         code = ewi_cover_open(&context->cover, context->reactor);
+    if (code == EW_OK)
+        code = ewi_burst_open(&context->bursts, context->reactor);
     if (code == EW_OK)
         code = ewi_silence_open(context);
     if (code == EW_OK)

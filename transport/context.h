@@ -20,6 +20,7 @@
 #include "shm/region.h"
 #include "transport/context_stack.h"
 #include "transport/reactor.h"
+#include "transport/stream/burst.h"
 #include "transport/stream/cover.h"
 #include "transport/stream/silence.h"
 #include "transport/tombs.h"
@@ -70,6 +71,7 @@ struct ew_context {
     struct context_stack stacks[CONTEXT_STACKS];
     struct fabric *fabric; /* NULL: none is configured */
     struct stream_cover_list cover;
+    struct stream_burst_list bursts;
     struct stream_silence silence;
     struct control_socket *control; /* NULL: nobody looks in */
     struct tombs tombs;             /* under the reactor's lock */

@@ -7,11 +7,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "transport/process.h"
 
-enum { REACTOR_EVENTS = 64, REACTOR_GONE_MAX = 256, NS_PER_MS = 1000 * 1000 };
+enum { REACTOR_EVENTS = 64, REACTOR_GONE_MAX = 256, TIMER_SLACK_NS = 1000 };
+
+static const uint64_t NS_PER_MS = 1000 * 1000, NS_PER_S = 1000 * 1000 * 1000;
 
 struct source {
     source_fn *fn;
@@ -27,7 +32,9 @@ struct reactor {
     pthread_mutex_t mutex;
     pthread_t thread;
     int epoll_fd, wake_fd;
+    _Atomic uint32_t added; /* sources, ever: A1, A2 */
     bool stop;
+    bool only_ms; /* the kernel's epoll takes no shorter times; of the thread */
     bool orphan; /* released by its own thread, which cleans up at its end */
     struct source **timed; /* sources with a deadline, unordered: few */
     size_t timed_count, timed_room;
@@ -88,6 +95,7 @@ static void run_events(struct reactor *reactor, const struct epoll_event *events
 {
     uint64_t now = ewi_now_ns();
 
+    (void)atomic_load_explicit(&reactor->added, memory_order_acquire); /* A2, pairs with A1 */
     for (int i = 0; i < count; i++) {
         struct source *source = events[i].data.ptr;
         uint64_t ignored;
@@ -112,15 +120,34 @@ static void free_gone(struct reactor *reactor)
     reactor->gone_count = 0;
 }
 
-static int timeout_ms(uint64_t deadline_ns)
+/* 0: at once; else at most a minute. */
+static uint64_t time_left(uint64_t deadline_ns)
 {
     uint64_t now = ewi_now_ns();
 
+    return deadline_ns <= now ? 0 : ewi_min_u64(deadline_ns - now, 60 * NS_PER_S);
+}
+
+static int wait_for_events(struct reactor *reactor, struct epoll_event *events, uint64_t deadline_ns)
+{
+    uint64_t left = time_left(deadline_ns);
+
     if (deadline_ns == EWI_NEVER)
-        return -1;
-    if (deadline_ns <= now)
-        return 0;
-    return (int)ewi_min_u64((deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS, 60 * 1000);
+        return epoll_wait(reactor->epoll_fd, events, REACTOR_EVENTS, -1);
+#ifdef SYS_epoll_pwait2
+    if (!reactor->only_ms) { /* since Linux 5.11; glibc has it since 2.35 */
+        const struct timespec wait = {.tv_sec = (time_t)(left / NS_PER_S),
+                                      .tv_nsec = (long)(left % NS_PER_S)};
+        long count = syscall(SYS_epoll_pwait2, reactor->epoll_fd, events, REACTOR_EVENTS, &wait, NULL,
+                             (size_t)0);
+
+        if (count >= 0 || errno == EINTR)
+            return (int)count;
+        reactor->only_ms = true; /* ENOSYS, or EPERM from a container that does not know it */
+    }
+#endif
+    return epoll_wait(reactor->epoll_fd, events, REACTOR_EVENTS,
+                      (int)((left + NS_PER_MS - 1) / NS_PER_MS));
 }
 
 static void destroy(struct reactor *reactor)
@@ -138,14 +165,15 @@ static void *run(void *argument)
     struct reactor *reactor = argument;
     struct epoll_event events[REACTOR_EVENTS];
 
+    (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0); /* else a deadline is 50 us late */
     pthread_mutex_lock(&reactor->mutex);
     while (!reactor->stop) {
-        int count, timeout;
+        uint64_t deadline = next_deadline(reactor);
+        int count;
 
-        reactor->sleeping_until = next_deadline(reactor);
-        timeout = timeout_ms(reactor->sleeping_until);
+        reactor->sleeping_until = deadline;
         pthread_mutex_unlock(&reactor->mutex);
-        count = epoll_wait(reactor->epoll_fd, events, REACTOR_EVENTS, timeout);
+        count = wait_for_events(reactor, events, deadline);
         pthread_mutex_lock(&reactor->mutex);
         reactor->sleeping_until = 0;
         run_events(reactor, events, count);
@@ -296,6 +324,7 @@ int ewi_reactor_add(struct reactor *reactor, int fd, uint32_t events, source_fn 
                               .timed_index = SIZE_MAX};
     *out = source; /* before an event can come */
     event.data.ptr = source;
+    atomic_fetch_add_explicit(&reactor->added, 1, memory_order_release); /* A1, pairs with A2 */
     if (fd >= 0 && epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         int code = -errno;
 

@@ -10,7 +10,8 @@
  * Errors     EW_EMEMORY, -errno
  * Invariants I1  after remove has returned the callback of a source neither runs nor will run.
  *            I2  idle is free: without work or deadline the thread sleeps without a time limit.
- * Ordering   the reactor's mutex
+ * Ordering   the reactor's mutex; add does not take it, so A1 release increment of `added` before the
+ *            kernel is told of a source  pairs with  A2 acquire load before the events are looked at.
  * Source     epoll(7); design, section 5 (Who drives)
  */
 #ifndef EWI_TRANSPORT_REACTOR_H

@@ -243,14 +243,14 @@ EW_API int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, 
                            const void *sigmask);
 EW_API int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t parts_count,
                                  int64_t timeout_ns, const void *sigmask);
-/* After EW_EINTR from send_parts the thread either calls it again with the same `parts` (the send
- * goes on where it was) or calls this (nothing was sent). Does nothing if there is nothing to do.
- * ew_channel_send of a message longer than one record does not look at signals. */
+/* After EW_EINTR the thread either calls send_parts again with the same `parts` (it goes on where it was)
+ * or this (nothing was sent). ew_channel_send of more than one record does not look at signals. */
 EW_API void ew_channel_send_cancel(ew_channel *channel, const ew_part *parts);
-/* For event loops: never waits. EW_EAGAIN: the message is not all sent, a long one may have been
- * begun. When there is room (ew_channel_arm) the same thread calls again with the same parts, or
- * gives it up with ew_channel_send_cancel; no other message is sent in between. */
-EW_API int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count);
+/* As send_parts, in steps; an event loop does not wait (timeout_ns 0). EW_EAGAIN: the time is up, a long
+ * message may have been begun. When there is room (ew_channel_arm) the same thread calls again with the
+ * same parts, or gives it up with ew_channel_send_cancel; no other message is sent in between. */
+EW_API int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count,
+                                int64_t timeout_ns, const void *sigmask);
 /* One message per part: waits for room for the first, sends as many as fit; returns how many. */
 EW_API int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_t count,
                                     int64_t timeout_ns, const void *sigmask);

@@ -2,6 +2,7 @@
  * included, so that the very functions can be called without the locks that hide what they order. */
 #include "tests/c/order_base.h"
 #include "tests/c/pair_base.h"
+#include "transport/stream/burst.c"
 #include "transport/stream/link.c"
 #include "transport/stream/pump.c"
 
@@ -192,6 +193,40 @@ static void an_ack_leaves_after_what_the_application_did(void)
     publish_beside(acknowledge);
 }
 
+/* ---- who finds that the reactor was asked is sent for: B1, B2 ---- */
+
+static struct stream_burst_list bursts;
+
+static void hold(void)
+{
+    plain = 1;
+    CHECK(ewi_burst_holds(channel, 1));
+    tell_left_is_done();
+}
+
+static void send_what_is_held(void)
+{
+    await_left();
+    on_time(&bursts, 0, 1);
+    CHECK_EQ(plain, 1);
+}
+
+/* catches: B1 or B2 relaxed */
+static void what_is_held_is_seen_by_the_reactor_that_was_asked_before(void)
+{
+    open_driven();
+    take_over();
+    stream->burst = (struct stream_burst){.possible = true, .cost_ns = BURST_COST_NS_MAX, .listed = true};
+    stream->burst.position = channel->writer.position;
+    stream->burst.rung = channel->writer.position;
+    atomic_init(&stream->burst.in_a_row, BURST_DIRECT);
+    atomic_init(&stream->burst.asked, true);
+    bursts.first = stream;
+    beside(hold, send_what_is_held);
+    stream->burst.listed = false;
+    close_driven();
+}
+
 /* ---- who finds the lock taken is driven for: D1, D2 ---- */
 
 enum { RIGHT_HAS_THE_LOCK = 1, LEFT_HAS_RUNG = 2 };
@@ -274,6 +309,7 @@ int main(int argc, char **argv)
     RUN(a_record_is_written_over_after_the_link_let_go_of_it);
     RUN(what_came_before_close_is_seen_by_a_sender);
     RUN(the_inbox_is_written_again_after_it_was_read);
+    RUN(what_is_held_is_seen_by_the_reactor_that_was_asked_before);
     RUN(an_ack_leaves_after_what_the_application_did);
     RUN(what_was_done_before_a_bell_is_seen_by_the_poller);
     RUN(what_was_done_before_a_bell_is_seen_by_who_drives);

@@ -221,16 +221,17 @@ bool ewi_channel_fits_now(ew_channel *channel, uint64_t total)
            ewi_ring_bytes_free(&channel->writer);
 }
 
-/* by_steps: the caller calls again when there is room, as after a signal. */
+/* by_steps: the caller calls again, as after a signal. */
 static int send_long(ew_channel *channel, struct cursor *cursor, uint64_t total, uint64_t left,
                      struct wait wait, bool by_steps)
 {
     int code = send_fragments(channel, cursor, total, &left, wait);
+    bool later = code == EW_EINTR || (by_steps && (code == EW_EAGAIN || code == EW_ETIMEOUT));
 
     suspend(channel, NULL);
     if (code == EW_OK || left == total)
         return code;
-    if (code == EW_EINTR || (by_steps && code == EW_EAGAIN)) { /* or ew_channel_send_cancel */
+    if (later) { /* or ew_channel_send_cancel */
         suspend(channel, cursor->parts);
         channel->suspended.parts_count = cursor->parts_count;
         channel->suspended.part = cursor->part;
@@ -275,9 +276,11 @@ static int send_parts(ew_channel *channel, const ew_part *parts, size_t parts_co
     if (__builtin_expect(ewi_context_is_forked(channel->context), 0))
         return ewi_context_forked_error(); /* before a lock that nobody in a child gives back */
     if (parts != NULL && suspended(channel) == parts) { /* our thread holds the lock */
-        if (by_steps && !ewi_freeze_try_reclaim(channel, FREEZE_SEND))
+        bool may_wait = !by_steps || wait.deadline_ns != 0;
+
+        if (!may_wait && !ewi_freeze_try_reclaim(channel, FREEZE_SEND))
             return EW_EAGAIN; /* its end makes fileno() readable */
-        if (!by_steps)
+        if (may_wait)
             ewi_freeze_reclaim(channel, FREEZE_SEND);
         EWI_ASSERT(channel->suspended.parts_count == parts_count);
         cursor.part = channel->suspended.part;
@@ -316,9 +319,13 @@ int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t part
     return send_parts(channel, parts, parts_count, ewi_wait_from(timeout_ns, sigmask), false);
 }
 
-int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count)
+int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_t parts_count,
+                         int64_t timeout_ns, const void *sigmask)
 {
-    return send_parts(channel, parts, parts_count, (struct wait){.deadline_ns = 0}, true);
+    struct wait wait = ewi_wait_from(timeout_ns, sigmask);
+    int code = send_parts(channel, parts, parts_count, wait, true);
+
+    return code == EW_ETIMEOUT ? EW_EAGAIN : code;
 }
 
 bool ewi_channel_is_suspended_here(const ew_channel *channel)
@@ -425,6 +432,7 @@ int ew_channel_send_eof(ew_channel *channel)
         EWI_ASSERT(code == EW_OK); /* shm/ring.h I3 */
         channel->eof_sent = true;
         channel->ops->committed(channel);
+        channel->ops->settle(channel); /* no more follows that it could wait for */
     }
     ewi_lock_give(&channel->send_lock);
     return code;
@@ -465,6 +473,7 @@ int ew_channel_flush(ew_channel *channel, int64_t timeout_ns, const void *sigmas
     code = ewi_channel_take(channel, &channel->drain_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "flush");
+    channel->ops->settle(channel);
     code = await_consumed(channel, position, wait);
     ewi_lock_give(&channel->drain_lock);
     return code;

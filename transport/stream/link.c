@@ -74,7 +74,7 @@ static void ring(ew_channel *channel, uint32_t bells)
     }
 }
 
-static void ring_as_application(ew_channel *channel, uint32_t bells)
+static void note_driven(ew_channel *channel)
 {
     struct stream_link *link = link_of(channel);
     uint32_t driven = atomic_load_explicit(&link->driven, memory_order_relaxed);
@@ -82,22 +82,38 @@ static void ring_as_application(ew_channel *channel, uint32_t bells)
     atomic_store_explicit(&link->driven, driven + 1, memory_order_relaxed); /* a hint for the tick */
     if (__builtin_expect(atomic_load_explicit(&link->cover, memory_order_relaxed) != COVER_TICK, 0))
         ewi_cover_activate(channel);
+}
+
+static void ring_as_application(ew_channel *channel, uint32_t bells)
+{
+    note_driven(channel);
     ring(channel, bells);
 }
 
 static void committed(ew_channel *channel)
 {
+    struct stream_link *link = link_of(channel);
+    uint64_t began = link->burst.possible ? ewi_now_ns() : 0;
+
+    if (ewi_burst_holds(channel, began)) {
+        note_driven(channel);
+        return;
+    }
     ring_as_application(channel, BELL_OUT);
+    if (link->burst.possible)
+        ewi_burst_rung(channel, began, ewi_now_ns());
 }
 
 static void drive(ew_channel *channel)
 {
+    ewi_burst_over(channel);
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
 /* A message that the reactor had stored was taken without a drive: the ACK is due soon. */
 static void published(ew_channel *channel)
 {
+    ewi_burst_over(channel); /* who answers what it receives is waited for */
     if (atomic_load_explicit(&link_of(channel)->cover, memory_order_relaxed) != COVER_TICK)
         ewi_cover_activate(channel);
 }
@@ -106,6 +122,7 @@ static void published(ew_channel *channel)
 static void settle(ew_channel *channel)
 {
     atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
+    ewi_burst_over(channel);
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
@@ -242,10 +259,13 @@ static void seen(void *channel, const struct pollfd *fds, nfds_t count)
         note_progress(channel);
 }
 
-/* The end of a lost stream stays readable: only another link is worth a wake-up, and that is noted. */
+/* With fileno() in use. The end of a lost stream stays readable: only another link is worth a wake-up, and
+ * that is noted. */
 static void rearm(ew_channel *channel)
 {
     settle(channel);
+    if (ewi_channel_note_fd(channel) < 0)
+        return;
     ewi_channel_quieten(channel);
     for (int looks = 0; arm(channel); looks++) {
         if (looks == ARM_LOOKS) {
@@ -307,10 +327,16 @@ static void hang_up(ew_channel *channel, bool clean)
     ewi_lock_give(&link->drive_lock);
 }
 
+/* The reactor has nothing more to do for it. */
+static void forget(struct stream_link *link)
+{
+    ewi_cover_forget(link);
+    ewi_burst_forget(link);
+}
+
 /* All but the stream. */
 static void release_rest(struct stream_link *link)
 {
-    ewi_cover_forget(link);
     ewi_process_close_fd(link->wake_fd);
     ewi_region_release(&ewi_os_default, &link->memory);
 }
@@ -320,7 +346,7 @@ static void release(ew_channel *channel, struct channel_link *of)
     struct stream_link *link = &of->stream;
 
     (void)channel;
-    ewi_cover_forget(link);
+    forget(link);
     ewi_stream_finish(link->on, link->stream, link->user, !link->clean);
     release_rest(link);
 }
@@ -329,6 +355,7 @@ static void retire(ew_channel *channel, struct channel_link *of)
 {
     struct stream_link *link = &of->stream;
 
+    forget(link);
     release_rest(link);
     ewi_retire_stream(channel, link->on, link->stream, link->user);
 }
@@ -416,6 +443,7 @@ int ewi_stream_link_prepare(ew_channel *channel, struct channel_link *of,
     link->staging = link->memory.base;
     memcpy(link->staging, parts->early, parts->early_bytes);
     link->staged_to = parts->early_bytes;
+    link->burst.possible = link->ops->stream_arm == NULL; /* burst.h I2 */
     return EW_OK;
 }
 

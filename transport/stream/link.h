@@ -29,6 +29,7 @@
 #include "shm/ring.h"
 #include "transport/session/session.h"
 #include "transport/context_stack.h"
+#include "transport/stream/burst.h"
 #include "transport/stream/sink.h"
 #include "transport/stream/user.h"
 #include "transport/stream/window.h"
@@ -61,6 +62,7 @@ struct stream_link {
     _Atomic uint32_t driven; /* counts drives by applications */
     uint32_t driven_seen;    /* by the tick */
     uint32_t watched;        /* what the stack reports to the reactor */
+    struct stream_burst burst;
     struct stream_user *user; /* who the stack's events are for */
 
     struct context_stack *on;
