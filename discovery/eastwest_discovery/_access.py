@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ._errors import BadFile
 from ._keys import is_key, toml
-from ._names import namespace_problem, service_problem
+from .names import namespace_problem, service_problem
 
 CLIENTS_MAX = 10_000
 _FIELDS = {"name", "key", "publish", "read"}

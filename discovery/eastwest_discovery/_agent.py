@@ -5,25 +5,31 @@ the replies and lets time pass with ``turn``; times are seconds of its monotonic
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from . import _log as log
-from ._errors import DiscoveryError
+from ._errors import DiscoveryError, NotAllowed, Unavailable
 from ._journal import Journal
-from ._link import Link, Poll, Put, Request, Watched
+from ._link import POLL_PAUSE_SECONDS, Link, Poll, Put, Request, Watched
 from ._provider import Cursor, Update
 from ._record import Key, Record
 from ._union import INSTANCES_MAX, Union, View
-from ._wire import Answer, Held, Page
+from ._wire import Answer, Held, Page, is_backwards
 
 WATCHES_MAX = 128  # services that are polled for at the same time; the least asked for goes
 IDLE_SECONDS = 600.0  # what nobody has asked for that long is no longer polled for
+IDLE_ALL_SECONDS = 30.0  # and so long if it is a whole namespace, which is much to be told
 SAVE_SECONDS = 1.0  # at most so often to disk when something changes,
 CONFIRM_SECONDS = 60.0  # and so often, for the ages, when nothing does
 REFUSED_SECONDS = 15.0  # a poll that the server refuses is tried again after that
 
+SNAPSHOT_RECORDS_MAX = 4 * INSTANCES_MAX  # told for one snapshot, those that changed meanwhile too
+STARTED = "it has just started and does not know everybody yet; ask again soon"
 NO_ANSWER = "an answer that belongs to another question; is it a registry?"
+BACKWARDS = "its revision went back, and it did not start over; is it a registry?"
+NO_END = "a snapshot without an end; is it a registry?"
+TOO_MANY = f"more than {INSTANCES_MAX} instances, or an answer out of order"
 
 
 @dataclass(slots=True)
@@ -32,6 +38,7 @@ class _Pages:
 
     records: dict[Key, Record]
     cursor: Cursor
+    told: int = 0
 
 
 @dataclass(slots=True)
@@ -69,13 +76,29 @@ class Watch:
 class Agent:
     """Everything that one client process wants of several servers, and knows from them.
 
-    Threads: one at a time; ``Watch.view`` and ``Watch.used`` by any.
+    Threads: one at a time; ``Watch.view``, ``Watch.used`` and ``states`` by any.
+
+    Attributes:
+        news: rises with everything that somebody may wait for.
     """
 
-    def __init__(self, sources: Sequence[str], rng: random.Random) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str],
+        rng: random.Random,
+        superseded: Callable[[Key, int], object] = lambda *_: None,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            superseded: told of a publication of ours whose key a server has in a newer version.
+        """
         self.links = {source: Link() for source in sources}
         self.watches: dict[Watched, Watch] = {}
+        self.news = 0
         self._rng = rng
+        self._turns: dict[Watched, float] = {}  # when time alone may change something of a watch
+        self._superseded = superseded
 
     # ------------------------------------------------------------------ what is wanted
 
@@ -89,6 +112,7 @@ class Agent:
             found = self.watches[watched] = Watch(union, Journal(self._rng.randbytes(8)), now)
             for link in self.links.values():
                 link.watch(watched, now)
+            self._turns[watched] = now + idle_seconds(watched)
         found.used = now
         return found
 
@@ -96,6 +120,15 @@ class Agent:
         """Keep *record* alive at every server."""
         for link in self.links.values():
             link.publish(record, now)
+
+    def published(self, key: Key) -> Record | None:
+        """Return what is kept alive of a key."""
+        return next(iter(self.links.values())).record(key)
+
+    def take_back(self, record: Record, before: Record | None, now: float) -> None:
+        """Have *before* again instead of *record*, which was refused."""
+        for link in self.links.values():
+            link.take_back(record, before, now)
 
     def withdraw(self, key: Key, now: float) -> None:
         """Withdraw it from every server. Idempotent."""
@@ -120,7 +153,9 @@ class Agent:
             for record, age in known:
                 watch.union.remember(record, now - age, now)
             watch.is_loaded = True
-            self._look(watch, now)
+            self._look(watched, now)
+            if self.is_answered(watch):  # else it helps nobody who waits, and waking takes long
+                self.news += 1
 
     # ------------------------------------------------------------------ what happens
 
@@ -142,15 +177,17 @@ class Agent:
         request, reply = link.answered(answer.number, now), answer.reply
         if request is None:
             return
+        self.news += 1
         if isinstance(request, Poll):
             self._polled(source, request, reply, now)
         elif isinstance(reply, DiscoveryError):
-            link.refused(request, reply, now)
-            log.warning("registry_refused", server=source, detail=reply)
+            if link.refused(request, reply, now):
+                log.warning("registry_refused", server=source, detail=reply)
         elif isinstance(reply, Held):
             link.accepted(request, now, self._rng.random())
             if reply.is_superseded and isinstance(request, Put):
                 _warn_of_newer(source, request.record, reply.version)
+                self._superseded(request.record.key, reply.version)
         else:
             self.failed(source, NO_ANSWER, now)
 
@@ -158,22 +195,23 @@ class Agent:
         """Note that a server cannot be asked, and why."""
         link = self.links[source]
         link.failed(problem, now, self._rng.random())
-        for watch in self.watches.values():
+        self.news += 1
+        for watched, watch in self.watches.items():
             watch.union.lost(source, now, heard=link.heard)
             watch.pages.pop(source, None)
             watch.heard_from.add(source)
-            self._look(watch, now)
+            self._look(watched, now)
 
     def turn(self, now: float) -> float | None:
         """Let time pass; return when there is something to do if nothing is heard."""
-        times: list[float | None] = []
-        for watched, watch in list(self.watches.items()):
-            if now - watch.used >= IDLE_SECONDS:
-                self._unwatch(watched)
-                continue
-            times += [self._look(watch, now), watch.used + IDLE_SECONDS]
-        times += (link.next() for link in self.links.values())
-        return min((each for each in times if each is not None), default=None)
+        if min(self._turns.values(), default=now + 1.0) <= now:
+            for watched in [each for each, at in self._turns.items() if at <= now]:
+                if now - self.watches[watched].used >= idle_seconds(watched):
+                    self._unwatch(watched)
+                else:
+                    self._look(watched, now)
+        times = [link.next() for link in self.links.values()]
+        return min((*self._turns.values(), *(at for at in times if at is not None)), default=None)
 
     # ------------------------------------------------------------------ what is known
 
@@ -184,13 +222,37 @@ class Agent:
         is_known = any(not each.is_stale for each in watch.view.entries)
         return is_known or watch.heard_from >= self.links.keys()
 
+    def states(self, watch: Watch | None) -> dict[str, str]:
+        """Return what keeps each server from answering completely, "" for nothing. By any thread.
+
+        Args:
+            watch: of the service that is asked for; None: does it answer at all?
+        """
+        return {source: self._state(source, watch) for source in self.links}
+
+    def _state(self, source: str, watch: Watch | None) -> str:
+        link = self.links[source]
+        if link.problem or watch is None:
+            return link.problem
+        if refusal := watch.refusals.get(source):
+            return str(refusal)
+        if source not in watch.heard_from:
+            return "no answer yet"
+        return "" if watch.union.is_complete(source) else STARTED
+
     def problems(self, watch: Watch | None = None) -> str:
-        """Return what is wrong with each server, for an error."""
+        """Return the state of each server, or why it does not answer the question of a watch."""
         refusals = watch.refusals if watch else {}
+        good = "has not answered this yet" if watch else "answers"
         return "; ".join(
-            f"{source}: {link.problem or refusals.get(source) or 'has just started'}"
+            f"{source}: {link.problem or refusals.get(source) or good}"
             for source, link in self.links.items()
         )
+
+    def refusal(self, watch: Watch) -> type[DiscoveryError]:
+        """Return the error of a question that no server answers."""
+        is_refused = any(isinstance(each, NotAllowed) for each in watch.refusals.values())
+        return NotAllowed if is_refused else Unavailable
 
     def verdict(self, key: Key) -> tuple[bool, DiscoveryError | None]:
         """Return how a publication stands: whether every server that is up has decided.
@@ -207,6 +269,15 @@ class Agent:
         text = "; ".join(f"{source}: {each}" for source, each in errors.items())
         return is_decided, type(first)(text)
 
+    def lacking(self, key: Key) -> dict[str, str]:
+        """Return why each server has not accepted a publication, "" if it has."""
+        found: dict[str, str] = {}
+        for source, link in self.links.items():
+            outcome = link.outcome(key)
+            waits = link.problem or "no answer yet"
+            found[source] = "" if outcome is True else str(outcome) if outcome else waits
+        return found
+
     def accepted(self, key: Key) -> int:
         """Return how many servers have accepted a publication."""
         return sum(link.outcome(key) is True for link in self.links.values())
@@ -218,36 +289,45 @@ class Agent:
     ) -> None:
         link, watch = self.links[source], self.watches[request.watched]
         if isinstance(reply, DiscoveryError):
+            if str(reply) != str(watch.refusals.get(source)):
+                log.warning("registry_refused", server=source, detail=reply)
             watch.refusals[source] = reply
             watch.union.lost(source, now)
             link.polled(request, now, pause=REFUSED_SECONDS)
-        elif isinstance(reply, Held) or not _take(watch, source, reply, now):
-            self.failed(source, NO_ANSWER, now)
+        elif problem := NO_ANSWER if isinstance(reply, Held) else _take(watch, source, reply, now):
+            self.failed(source, problem, now)
             return
         else:
             watch.refusals.pop(source, None)
-            if reply.more:
-                link.polled(request, now, pause=0.0)
-            else:
-                link.polled(request, now)
+            is_partial = source in watch.pages
+            link.polled(request, now, pause=0.0 if is_partial else POLL_PAUSE_SECONDS)
         if source not in watch.pages:
             watch.heard_from.add(source)
-        self._look(watch, now)
+        self._look(request.watched, now)
 
-    def _look(self, watch: Watch, now: float) -> float | None:
-        """Bring the view up to date; return when it changes by itself."""
+    def _look(self, watched: Watched, now: float) -> None:
+        """Bring a view up to date, and note when to look at it if nothing is heard."""
+        watch = self.watches[watched]
         following = watch.union.turn(now)
+        idle = watch.used + idle_seconds(watched)
+        self._turns[watched] = idle if following is None else min(following, idle)
         if watch.version != watch.union.version:
             watch.version = watch.union.version
             changes, watch.view = watch.union.changes(), watch.union.view()
             watch.is_changed = watch.is_changed or bool(changes)
             watch.journal.note(changes, is_complete=watch.view.complete)
-        return following
+            self.news += 1
 
     def _unwatch(self, watched: Watched) -> None:
         del self.watches[watched]
+        self._turns.pop(watched, None)
         for link in self.links.values():
             link.unwatch(watched)
+
+
+def idle_seconds(watched: Watched) -> float:
+    """Return how long something is followed that nobody asks for."""
+    return IDLE_SECONDS if watched[1] else IDLE_ALL_SECONDS
 
 
 def _cursor(watch: Watch, source: str) -> Cursor:
@@ -255,25 +335,39 @@ def _cursor(watch: Watch, source: str) -> Cursor:
     return pages.cursor if pages is not None else watch.union.cursor(source)
 
 
-def _take(watch: Watch, source: str, page: Page, now: float) -> bool:
-    """Take a page; the pages of a snapshot count when all are there. Return whether it was good."""
+def _take(watch: Watch, source: str, page: Page, now: float) -> str:
+    """Take a page; the pages of a snapshot count when all are there. Return what is wrong."""
+    before = _cursor(watch, source)
     update, pages = page.update, watch.pages.pop(source, None)
-    asked = watch.union.cursor(source)
+    if page.more and not (update.records or update.gone):
+        return NO_END
+    if not update.snapshot and is_backwards(before, update.cursor):
+        return BACKWARDS
     if update.snapshot:
-        pages = _Pages({}, b"")
+        pages = _Pages({}, b"", pages.told if pages else 0)
     if pages is None:
-        return watch.union.apply(source, asked, update, now)
+        return _apply(watch, source, update, now)
+    pages.told += len(update.records) + len(update.gone)
     pages.records.update((each.key, each) for each in update.records)
     for key in update.gone:
         pages.records.pop(key, None)
-    if len(pages.records) > INSTANCES_MAX:
-        return False
+    if pages.told > SNAPSHOT_RECORDS_MAX:
+        return NO_END
     if page.more:
         pages.cursor = update.cursor
         watch.pages[source] = pages
-        return True
+        return ""
     whole = Update(tuple(pages.records.values()), (), update.cursor, True, update.complete)
-    return watch.union.apply(source, asked, whole, now)
+    return _apply(watch, source, whole, now)
+
+
+def _apply(watch: Watch, source: str, update: Update, now: float) -> str:
+    union = watch.union
+    if strange := [each.key for each in update.records if not union.is_asked_for(each)]:
+        fix = f"not asked for, {len(strange)} in one answer; is it a registry?"
+        log.warning("record_ignored", server=source, record=strange[0], detail=fix)
+    is_taken = union.apply(source, union.cursor(source), update, now)
+    return "" if is_taken else TOO_MANY
 
 
 def _warn_of_newer(source: str, record: Record, version: int) -> None:

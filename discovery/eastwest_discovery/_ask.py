@@ -2,7 +2,9 @@
 
 import math
 import os
+import threading
 import time
+from contextlib import suppress
 
 import zmq
 from google.protobuf.message import DecodeError
@@ -10,19 +12,16 @@ from zmq.utils.monitor import recv_monitor_message
 
 from . import registry_pb2 as pb
 from ._errors import BadRecord, DiscoveryError, LimitReached, NotAllowed, Unavailable
+from ._handshake import EVENTS, NO_HANDSHAKE, NOT_KNOWN, Ends
 from ._keys import KeyPair
-from ._registry import NUMBER_BYTES, PROTOCOL
+from ._protocol import NUMBER_BYTES, PROTOCOL
 
 ANSWER_BYTES_MAX = 1 << 20
+END_SECONDS = 1.0  # how long close() waits for a name that is being asked for
 _ERRORS: dict[int, type[DiscoveryError]] = {
     pb.BAD_REQUEST: BadRecord,
     pb.NOT_ALLOWED: NotAllowed,
     pb.LIMIT_REACHED: LimitReached,
-}
-_SAYS_NO = zmq.EVENT_HANDSHAKE_FAILED_AUTH
-_FAILED: dict[int, str] = {
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it speaks no ZeroMQ, or only with keys",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "it has another key than we think, or no keys, or we none",
 }
 
 
@@ -39,6 +38,7 @@ class Asker:
             keys: ours, if the server wants them; then also its public one, *server_key*.
         """
         self.endpoint = endpoint
+        self._ends = Ends(keys.public, server_key) if keys and server_key else Ends()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
@@ -48,7 +48,7 @@ class Asker:
             self._socket.curve_secretkey = keys.secret.encode()
             self._socket.curve_publickey = keys.public.encode()
             self._socket.curve_serverkey = server_key.encode()
-        self._monitor = self._socket.get_monitor_socket(_SAYS_NO | sum(_FAILED))
+        self._monitor = self._socket.get_monitor_socket(EVENTS)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -62,8 +62,13 @@ class Asker:
         self.close()
 
     def close(self) -> None:
-        """Give the sockets back. Idempotent."""
-        self._context.destroy(linger=0)
+        """Give the sockets back. Idempotent; a name server that hangs is not waited for."""
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close(0)
+        end = threading.Thread(target=self._context.term, daemon=True)
+        end.start()
+        end.join(END_SECONDS)
 
     def ask(self, request: pb.Request, timeout: float) -> pb.Answer:
         """Return the answer to *request*, whose protocol version is filled in.
@@ -75,27 +80,28 @@ class Asker:
         """
         request.protocol = PROTOCOL
         number = os.urandom(NUMBER_BYTES)
-        self._socket.send_multipart([number, request.SerializeToString()])
+        with suppress(zmq.Again):  # a handshake that failed took the way with it: see the monitor
+            self._socket.send_multipart([number, request.SerializeToString()], zmq.DONTWAIT)
         deadline = time.monotonic() + timeout
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
-        why = "nothing came back"
+        why = ""
         while (left := deadline - time.monotonic()) > 0:
             ready = dict(poller.poll(math.ceil(left * 1000)))
             if self._monitor in ready:
                 seen = recv_monitor_message(self._monitor)["event"]
-                if seen == _SAYS_NO:
-                    raise NotAllowed(
-                        f"{self.endpoint}: the server does not know our key; "
-                        "add it to its file of permissions, and send it SIGHUP"
-                    )
-                why = _FAILED.get(seen, why)
+                problem = self._ends.problem(seen)
+                if seen == NOT_KNOWN:
+                    raise NotAllowed(f"{self.endpoint}: {problem}")
+                why = problem if seen in NO_HANDSHAKE else why or problem
             if self._socket in ready:
                 frames = self._socket.recv_multipart()
                 if len(frames) == 2 and frames[0] == number:
                     return self._understood(frames[1])
-        raise Unavailable(f"{self.endpoint}: no answer within {timeout:g} s: {why}")
+        raise Unavailable(
+            f"{self.endpoint}: no answer within {timeout:g} s: {why or 'it is silent'}"
+        )
 
     def _understood(self, body: bytes) -> pb.Answer:
         try:

@@ -10,7 +10,7 @@ is not met by everybody at full speed.
 from dataclasses import dataclass, replace
 
 FIRST_SECONDS = 0.5  # ceiling of the first wait
-LAST_SECONDS = 15.0  # and of the last: a server that is back is found within one ttl
+LAST_SECONDS = 10.0  # and of the last: a server that starts is not believed about absence for 15
 LASTING_SECONDS = 10.0  # a success that long starts over
 
 

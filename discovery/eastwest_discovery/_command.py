@@ -6,6 +6,7 @@ Exit codes: 0 yes, 1 no, 2 usage, 4 unreachable or refused, 130 Ctrl-C.
 import argparse
 import json
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from . import _access, _ask, _keys, _log, _metrics
 from ._errors import BadAddress, BadFile, DiscoveryError, NotAllowed, Unavailable
@@ -20,6 +22,7 @@ from ._leases import Limits
 from ._record import TTL_DEFAULT, TTL_MAX
 from ._server import Server
 
+P = TypeVar("P", bound=argparse.ArgumentParser)
 PORT = 7400
 OK, NO, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 4, 130
 EXITS = """\
@@ -41,7 +44,7 @@ class UsageError(DiscoveryError):
     """A mistake in the arguments."""
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(commands: "argparse._SubParsersAction[P]") -> None:
     """Add the three commands to a parser; each sets ``run``, a function of the arguments."""
     raw = argparse.RawDescriptionHelpFormatter
     one = commands.add_parser(
@@ -74,7 +77,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME=NUMBER",
         help="one of " + ", ".join(f"{f.name}={f.default}" for f in fields(Limits)),
     )
-    one.add_argument("--json", action="store_true", help="one JSON object for each event")
+    _add_json(one, "one JSON object for each event")
     one.set_defaults(run=serve)
 
     one = commands.add_parser(
@@ -85,24 +88,34 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     about = "the server's public key; one that begins with '-' is written --server-key=KEY"
     one.add_argument("--server-key", metavar="KEY", help=about)
     one.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS", help="(default: 2)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_json(one, "print one JSON object")
     one.set_defaults(run=status)
 
     one = commands.add_parser(
         "keygen", help="make a pair of keys", epilog=EXITS, formatter_class=raw
     )
     one.add_argument("file", metavar="FILE", help="a new file; gets mode 0600")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_json(one, "print one JSON object")
     one.set_defaults(run=keygen)
+
+
+def _add_json(parser: argparse.ArgumentParser, about: str) -> None:
+    """SUPPRESS: ``eastwest`` has the option before the command as well."""
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=about)
+
+
+def _is_json(args: argparse.Namespace) -> bool:
+    return bool(getattr(args, "json", False))
 
 
 def serve(args: argparse.Namespace) -> int:
     """Run a server until SIGTERM or SIGINT."""
-    _log_to_stderr(as_json=args.json)
+    _log_to_stderr(as_json=_is_json(args))
     keys = _keys.read(args.key) if args.key else None
     access = _access.load(args.access) if args.access else None
     if not 0 <= args.settle <= TTL_MAX:
         raise UsageError(f"--settle {args.settle:g}: want seconds, 0..{TTL_MAX}")
+    _allow_connections()
     server = Server(
         args.listen or [f"127.0.0.1:{PORT}"],
         keys=keys,
@@ -132,7 +145,7 @@ def serve(args: argparse.Namespace) -> int:
         shown: dict[str, object] = {"listening": list(server.endpoints)}
         if args.metrics:
             shown["metrics"] = stack.enter_context(_metrics.serving(args.metrics, server.numbers))
-        if args.json:
+        if _is_json(args):
             print(json.dumps(shown), flush=True)
         else:
             print(f"listening at {', '.join(server.endpoints)}", flush=True)
@@ -155,7 +168,7 @@ def status(args: argparse.Namespace) -> int:
         server_key=args.server_key,
         timeout=args.timeout,
     )
-    if args.json:
+    if _is_json(args):
         print(json.dumps({"server": host, **numbers}))
     else:
         width = max(map(len, numbers))
@@ -167,7 +180,7 @@ def keygen(args: argparse.Namespace) -> int:
     """Make a pair of keys and show the public one."""
     pair = _keys.generate()
     _keys.write(args.file, pair)
-    if args.json:
+    if _is_json(args):
         print(json.dumps({"file": args.file, "public": pair.public}))
         return OK
     print(f"wrote {args.file}; its public key is\n{pair.public}\n")
@@ -201,6 +214,15 @@ def exit_code(error: DiscoveryError) -> int:
     if isinstance(error, Unavailable | NotAllowed):
         return UNREACHABLE
     return USAGE if isinstance(error, BadAddress | UsageError) else NO
+
+
+def _allow_connections() -> None:
+    """Have as many descriptors as the hard limit allows: every connection takes one.
+
+    At the limit ZeroMQ keeps a CPU busy with connections that it cannot accept.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class _Json(logging.Formatter):

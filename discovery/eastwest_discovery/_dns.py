@@ -63,6 +63,9 @@ class Dns:
         """Do nothing, as for ``publish``."""
         self._tell_once(key)
 
+    def problem_of(self, key: Key) -> None:
+        """Return None: who publishes in DNS is the cluster."""
+
     def poll(self, namespace: str, service: str, cursor: Cursor, timeout: float) -> Update:
         """Return what the name has; see Provider. Changes come as snapshots.
 
@@ -183,13 +186,13 @@ class Dns:
         try:
             answer = self._answer(asked)
         except (dns.exception.DNSException, OSError) as error:
-            with self._changed:
+            with _log.later(), self._changed:
                 if not name.failures:
                     _log.warning("dns_fail", dns_name=asked, detail=error)
                 name.failed(str(error), time.monotonic(), random.random())
                 self._changed.notify_all()
             return
-        with self._changed:
+        with _log.later(), self._changed:
             name.answered(answer, next(self._generations), time.monotonic(), time.time())
             if not name.is_whole:
                 _log.warning("dns_many", dns_name=asked, taken=len(name.records))

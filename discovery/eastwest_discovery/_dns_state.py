@@ -6,11 +6,12 @@ process, and never taken for a real one. The real id comes with the hello.
 """
 
 import hashlib
-import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ._errors import BadAddress
+from ._backoff import Backoff
+from ._dns_pattern import Pattern as Pattern
+from ._dns_pattern import parse_dns_url as parse_dns_url
 from ._record import TTL_MAX, WEIGHT_DEFAULT, Record
 
 TTL_FLOOR = 5.0  # seconds: a name is not asked more often, whatever its ttl
@@ -18,45 +19,6 @@ RETRY_FIRST_SECONDS = 1.0  # the longest first wait after a failure
 RETRY_LAST_SECONDS = 30.0
 PLACES_MAX = 1000  # of one name; more are not taken
 ADDRESSES_OF_PLACE_MAX = 16  # a record's limit
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """How the name of a service is made: ``{service}.apps.svc.cluster.local:7400``.
-
-    With a port, A and AAAA records are asked for; without, SRV records, which tell it.
-    """
-
-    name: str
-    port: int  # 0: none
-
-    def of(self, namespace: str, service: str) -> str:
-        """Return the name to ask for."""
-        return self.name.format(namespace=namespace, service=service)
-
-
-def parse_dns_url(url: str) -> Pattern:
-    """Return the pattern of ``dns:PATTERN``.
-
-    Raises:
-        BadAddress: it is none.
-    """
-    scheme, mark, pattern = url.partition(":")
-    name, colon, port = pattern.partition(":")
-    if scheme != "dns" or not mark or not name or not name.isascii() or "/" in name:
-        raise BadAddress(f"{url!r}: want dns:NAME:PORT, as in dns:{{service}}.example.org:7400")
-    if colon and not (port.isdecimal() and 0 < int(port[:6]) < 65536):
-        raise BadAddress(f"{url!r}: port {port!r}, want 1..65535, or none for SRV records")
-    try:
-        fields = [each for _, each, form, how in string.Formatter().parse(name) if each is not None]
-        is_plain = not any(form or how for _, _, form, how in string.Formatter().parse(name))
-    except ValueError as error:
-        raise BadAddress(f"{url!r}: {error}") from None
-    if "service" not in fields or not set(fields) <= {"service", "namespace"} or not is_plain:
-        raise BadAddress(
-            f"{url!r}: want {{service}} in the name, and at most {{namespace}} besides"
-        )
-    return Pattern(name, int(port) if port else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +100,18 @@ class Name:
     problem: str = ""
     due: float = 0.0
     wanted_at: float = 0.0
-    failures: int = 0
+    failures: int = 0  # since the last answer
     asked: int = 0  # answers and failures so far
     _places: tuple[Place, ...] = field(default=())
+    _version: int = -1
 
     def answered(self, answer: Answer, generation: int, now: float, wall_seconds: float) -> None:
         """An answer came, perhaps that there is nothing.
 
         Args:
             generation: larger than any before; taken if the answer is another one.
-            wall_seconds: since 1970: the version of the records, if the answer is another one.
+            wall_seconds: since 1970: the version of the records, if the answer is another one;
+                one more than before if that clock was set back.
         """
         places = merged(answer.places)
         ttl = max(TTL_FLOOR, answer.ttl)
@@ -156,8 +120,9 @@ class Name:
         self.due = now + (min(ttl, float(TTL_MAX)) if places else TTL_FLOOR)
         if self.generation and places == self._places:
             return
+        self._version = max(int(wall_seconds), self._version + 1)  # the clock may be set back
         self.records = records_of(
-            self.namespace, self.service, places[:PLACES_MAX], ttl, int(wall_seconds)
+            self.namespace, self.service, places[:PLACES_MAX], ttl, self._version
         )
         self._places = places
         self.is_whole = len(places) <= PLACES_MAX
@@ -169,11 +134,12 @@ class Name:
         Args:
             random: drawn evenly from [0, 1).
         """
-        ceiling = min(RETRY_LAST_SECONDS, RETRY_FIRST_SECONDS * 2.0 ** min(self.failures, 32))
+        backoff = Backoff(RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS, self.failures)
+        _, wait = backoff.failed(now, random)
         self.asked += 1
         self.failures += 1
         self.problem = problem
-        self.due = now + ceiling * (1.0 - random)
+        self.due = now + wait
 
 
 def check_question(namespace: str, service: str) -> None:

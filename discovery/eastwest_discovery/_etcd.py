@@ -9,6 +9,7 @@ members are asked; why not a client library: docs/adr/0020-etcd-gateway.md.
 
 import threading
 import time
+from collections.abc import Callable
 
 from . import _etcd_wire as wire
 from . import _log
@@ -36,14 +37,23 @@ class _Watch:
 class Etcd:
     """A provider over an etcd cluster, 3.4 or later.
 
+    Args:
+        superseded: told by a thread, which it must not hold up, that etcd has the key of what we
+            publish in a newer version: that one counts.
+
     Raises:
         BadAddress: the URL, or a file that it names, cannot be used.
     """
 
-    def __init__(self, address: str | EtcdAddress) -> None:
+    def __init__(
+        self,
+        address: str | EtcdAddress,
+        *,
+        superseded: Callable[[Key, int], object] = lambda *_: None,
+    ) -> None:
         self._address = parse_etcd_url(address) if isinstance(address, str) else address
         self._gateway = Gateway(self._address)
-        self._keeper = Keeper(self._gateway, self._address.prefix)
+        self._keeper = Keeper(self._gateway, self._address.prefix, superseded)
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str, Position], _Watch] = {}  # by question and position
         self._busy: set[_Watch] = set()
@@ -75,6 +85,10 @@ class Etcd:
     def withdraw(self, key: Key) -> None:
         """Withdraw what was published here; if etcd cannot be asked, it runs out."""
         self._keeper.withdraw(key)
+
+    def problem_of(self, key: Key) -> str:
+        """Return what keeps a record of ours from being in etcd, "" for nothing."""
+        return self._keeper.problem_of(key)
 
     def poll(self, namespace: str, service: str, cursor: Cursor, timeout: float) -> Update:
         """Return what has changed after *cursor*; see Provider.

@@ -7,6 +7,7 @@ cert=FILE key=FILE  our certificate and its key, for clusters that ask for one
 user=NAME           with password-file=FILE, whose first line is the password
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -55,12 +56,25 @@ def shown(endpoint: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def check_etcd_url(url: str) -> None:
+    """Check a URL without reading the password file that it names.
+
+    Raises:
+        BadAddress: not such a URL.
+    """
+    _parse(url, lambda _: "unread")
+
+
 def parse_etcd_url(url: str) -> EtcdAddress:
     """Return the address that *url* tells.
 
     Raises:
         BadAddress: not such a URL, or its password file cannot be read.
     """
+    return _parse(url, _first_line)
+
+
+def _parse(url: str, password_in: Callable[[str], str]) -> EtcdAddress:
     parts = urlsplit(url)
     if parts.scheme != "etcd" or "@" in parts.netloc or parts.fragment:
         raise BadAddress(f"{url!r}: want etcd://h1:2379,h2/prefix, the user in ?user=NAME")
@@ -70,7 +84,7 @@ def parse_etcd_url(url: str) -> EtcdAddress:
     known: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "password-file":
-            known["password"] = _first_line(value)
+            known["password"] = password_in(value)
         elif name in _FILES:
             known[_FILES[name]] = value
         else:

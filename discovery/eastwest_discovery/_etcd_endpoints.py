@@ -4,15 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ._backoff import Backoff
+
 Endpoint: TypeAlias = tuple[str, int]
 
 FIRST_SECONDS = 0.25  # the longest first wait after a failure
 LAST_SECONDS = 10.0  # and the longest of all
 
+_FRESH = Backoff(FIRST_SECONDS, LAST_SECONDS)
+
 
 @dataclass(slots=True)
 class _State:
-    failures: int = 0
+    backoff: Backoff = _FRESH
     until: float = 0.0  # not before this time, unless nobody else is left
     problem: str = ""
 
@@ -47,13 +51,12 @@ class Endpoints:
     def failed(self, endpoint: Endpoint, now: float, problem: str) -> None:
         """It did not, for a reason that may pass."""
         state = self._states[endpoint]
-        ceiling = min(LAST_SECONDS, FIRST_SECONDS * 2.0 ** min(state.failures, 32))
-        state.until = now + ceiling * (1.0 - self._random())
-        state.failures += 1
+        state.backoff, wait = state.backoff.failed(now, self._random())
+        state.until = now + wait
         state.problem = problem
         if self._good == endpoint:
             self._good = None
 
     def problems(self) -> dict[Endpoint, str]:
         """Return what went wrong with each member that does not work."""
-        return {each: state.problem for each, state in self._states.items() if state.failures}
+        return {each: state.problem for each, state in self._states.items() if state.problem}

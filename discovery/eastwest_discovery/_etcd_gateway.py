@@ -92,6 +92,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._idle: list[tuple[Endpoint, http.client.HTTPConnection]] = []
         self._token = ""
+        self._is_closed = False
 
     def ask(
         self, path: str, question: Mapping[str, Any], *, at: Endpoint | None = None
@@ -128,8 +129,9 @@ class Gateway:
             self._endpoints.failed(endpoint, time.monotonic(), problem)
 
     def close(self) -> None:
-        """Close the connections that wait to be used again."""
+        """Close the connections that wait to be used again; none will from now on."""
         with self._lock:
+            self._is_closed = True
             idle, self._idle = self._idle, []
         for _, connection in idle:
             connection.close()
@@ -275,7 +277,8 @@ class Gateway:
     def _put_idle(self, endpoint: Endpoint, connection: http.client.HTTPConnection) -> None:
         with self._lock:
             self._idle.append((endpoint, connection))
-            surplus = self._idle.pop(0)[1] if len(self._idle) > IDLE_MAX else None
+            is_full = len(self._idle) > IDLE_MAX or self._is_closed
+            surplus = self._idle.pop(0)[1] if is_full else None
         if surplus:
             surplus.close()
 

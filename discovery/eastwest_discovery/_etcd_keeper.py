@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Callable
 
 from . import _etcd_wire as wire
 from . import _log
@@ -18,8 +19,11 @@ LEAVE_SECONDS = 3.0  # that withdraw and close wait; then the record runs out
 class Keeper:
     """The records that are published here. Every method may be called from any thread."""
 
-    def __init__(self, gateway: Gateway, prefix: str) -> None:
+    def __init__(
+        self, gateway: Gateway, prefix: str, superseded: Callable[[Key, int], object]
+    ) -> None:
         self._gateway = gateway
+        self._superseded = superseded
         self._prefix = prefix
         self._changed = threading.Condition()
         self._tenancies: dict[Key, Tenancy] = {}
@@ -64,6 +68,16 @@ class Keeper:
         with self._changed:
             tenancies = [each for each in self._tenancies.values() if each.key == key]
             self._leave(tenancies)
+
+    def problem_of(self, key: Key) -> str:
+        """Return what keeps a record of ours from being there, "" for nothing."""
+        with self._changed:
+            tenancy = self._tenancies.get(key)
+            if tenancy is None or tenancy.leaving:
+                return "not published"
+            if tenancy.superseded >= 0:
+                return f"version {tenancy.superseded} of another owner is there"
+            return "" if tenancy.is_settled else str(tenancy.error or "no answer yet")
 
     def close(self) -> None:
         """Withdraw everything, wait a little, end the thread."""
@@ -132,6 +146,7 @@ class Keeper:
                 tenancy.looked(answer, time.monotonic())
                 if tenancy.superseded > before:
                     _warn_superseded(tenancy.wanted, tenancy.superseded)
+                    self._superseded(tenancy.key, tenancy.superseded)
             else:
                 tenancy.done(ask, answer)
             if was_put and tenancy.put is None and not tenancy.leaving:

@@ -16,6 +16,7 @@ compares with has changed.
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ._backoff import Backoff
 from ._errors import DiscoveryError
 from ._record import Key, Record, newer
 
@@ -225,9 +226,9 @@ class Tenancy:
         """
         self.error = error
         last = min(RETRY_LAST_SECONDS, self.wanted.ttl / 6)
-        ceiling = min(last, RETRY_FIRST_SECONDS * 2.0 ** min(self._failures, 32))
+        _, wait = Backoff(RETRY_FIRST_SECONDS, last, self._failures).failed(now, random)
         self._failures += 1
-        self._retry_at = now + ceiling * (1.0 - random)
+        self._retry_at = now + wait
         self._seen = None
 
     def _succeeded(self) -> None:

@@ -45,8 +45,8 @@ class Journal:
         self._revision += 1
         self._is_complete = is_complete
         for key, record in changes.items():
-            _, before = self._changes.pop(key, (0, record))
-            self._gone += (record is None) - (before is None and record is not before)
+            before = self._changes.pop(key, None)
+            self._gone += (record is None) - (before is not None and before[1] is None)
             self._changes[key] = self._revision, record
         if self._gone > GONE_MAX:
             self._forget()

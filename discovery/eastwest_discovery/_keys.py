@@ -111,5 +111,5 @@ def toml(path: str | Path, *, private: bool = False) -> dict[str, object]:
         raise BadFile(f"file {path} has more than {FILE_BYTES_MAX} bytes, the limit")
     try:
         return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFile(f"file {path} is not TOML: {error}") from None

@@ -268,9 +268,10 @@ class Leases:
         fresh = _after(log, position.revision) if log is not None else []
         records: list[bytes] = []
         gone: list[Key] = []
-        size = 0
+        size, revision = 0, position.revision
         for entry in fresh:
             if size >= PAGE_BYTES or len(records) + len(gone) >= PAGE_RECORDS:
+                position = position._replace(revision=revision)
                 return Changes(tuple(records), tuple(gone), position, snapshot, more=True)
             if entry.encoded:
                 records.append(entry.encoded)
@@ -278,7 +279,7 @@ class Leases:
             elif entry.revision > position.base:
                 gone.append(Key(entry.namespace, entry.service, entry.instance))
                 size += len(entry.service) + len(entry.instance)
-            position = position._replace(revision=entry.revision)
+            revision = entry.revision
         end = Position(self.boot, self.revision, self.revision)
         return Changes(tuple(records), tuple(gone), end, snapshot, more=False)
 
@@ -300,9 +301,13 @@ class Leases:
         return self._time
 
     def count_scopes(self) -> tuple[int, int]:
-        """Return how many namespaces and how many services are known, dead ones included."""
-        namespaces = sum(not service for _, service in self._logs)
-        return namespaces, len(self._logs) - namespaces
+        """Return how many namespaces and how many services are known, dead ones included.
+
+        May be called by any thread: the copy is made at one go.
+        """
+        scopes = list(self._logs)
+        namespaces = sum(not service for _, service in scopes)
+        return namespaces, len(scopes) - namespaces
 
     # ----------------------------------------------------------- details
 

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ._backoff import Backoff
-from ._errors import DiscoveryError, LimitReached
+from ._errors import DiscoveryError, LimitReached, NotAllowed
 from ._record import Key, Record, newer
 
 ANSWER_SECONDS = 3.0  # a request without an answer for that long: the server is lost
 POLL_SECONDS = 15.0  # a long poll; a server that hangs is noticed 3 seconds later
 POLL_PAUSE_SECONDS = 0.05  # between two polls of a service: what comes together is told together
 RENEWALS_PER_TTL = 3
-OUTSTANDING_MAX = 64  # publications on their way; a server drops what it cannot queue
+OUTSTANDING_MAX = (
+    64  # publications and withdrawals on their way; a server drops what it cannot queue
+)
 
 Watched: TypeAlias = tuple[str, str]  # namespace, service
 
@@ -67,6 +69,13 @@ class _Lease:
 
 
 @dataclass(slots=True)
+class _Withdrawal:
+    delete: Delete
+    until: float  # the lease has run out then, whoever has heard of it
+    is_sent: bool = False
+
+
+@dataclass(slots=True)
 class Link:
     """The state of one server.
 
@@ -88,7 +97,7 @@ class Link:
     _number: int = 0
     _sent: dict[int, _Sent] = field(default_factory=dict)
     _leases: dict[Key, _Lease] = field(default_factory=dict)
-    _deletes: dict[Key, tuple[Delete, float]] = field(default_factory=dict)  # and until when
+    _deletes: dict[Key, _Withdrawal] = field(default_factory=dict)
     _polls: dict[Watched, float | None] = field(default_factory=dict)  # when; None: on its way
 
     # ------------------------------------------------------------------ what is wanted
@@ -101,6 +110,19 @@ class Link:
         self._deletes.pop(record.key, None)
         self._leases[record.key] = _Lease(record, now)
 
+    def take_back(self, record: Record, before: Record | None, now: float) -> None:
+        """Have *before* again instead of *record*, which was refused; None: withdraw it."""
+        lease = self._leases.get(record.key)
+        if before is None:
+            self.withdraw(record.key, now)
+        elif lease is not None and lease.record is record:
+            self._leases[record.key] = _Lease(before, now)
+
+    def record(self, key: Key) -> Record | None:
+        """Return what is kept alive of a key."""
+        lease = self._leases.get(key)
+        return lease.record if lease is not None else None
+
     def published(self) -> list[Key]:
         """Return what is kept alive."""
         return list(self._leases)
@@ -110,7 +132,7 @@ class Link:
         lease = self._leases.pop(key, None)
         if lease is not None:
             delete = Delete(key, lease.record.version, lease.record.ttl)
-            self._deletes[key] = delete, now + lease.record.ttl
+            self._deletes[key] = _Withdrawal(delete, now + lease.record.ttl)
 
     def watch(self, watched: Watched, now: float) -> None:
         """Ask for what is new of a service, on and on."""
@@ -143,13 +165,15 @@ class Link:
         """Return what to send now, each with its number; nothing without a socket."""
         if not self.is_open:
             return
-        for key, (delete, until) in list(self._deletes.items()):
-            if until <= now:
-                del self._deletes[key]
-            elif not self._is_on_its_way(delete):
-                yield self._send(delete, now, ANSWER_SECONDS)
+        self._deletes = {key: each for key, each in self._deletes.items() if each.until > now}
+        for each in self._deletes.values():
+            if self._is_full:
+                break
+            if not each.is_sent:
+                each.is_sent = True
+                yield self._send(each.delete, now, ANSWER_SECONDS)
         for lease in self._leases.values():
-            if len(self._sent) >= OUTSTANDING_MAX + len(self._polls):
+            if self._is_full:
                 break
             if lease.at is not None and lease.at <= now:
                 lease.at = None
@@ -166,7 +190,7 @@ class Link:
             has_work = bool(self._leases or self._deletes or self._polls)
             return self.retry_at if has_work else None
         times = [each.deadline for each in self._sent.values()]
-        if len(self._sent) < OUTSTANDING_MAX + len(self._polls):
+        if not self._is_full:
             times += (each.at for each in self._leases.values() if each.at is not None)
         times += (at for at in self._polls.values() if at is not None)
         return min(times, default=None)
@@ -211,25 +235,25 @@ class Link:
         Args:
             random: from [0, 1), so that not all renew together for ever.
         """
-        if isinstance(request, Delete):
-            self._deletes.pop(request.key, None)
-            return
-        lease = self._leases.get(request.record.key)
-        if lease is not None and lease.record is request.record:
+        lease = self._settled(request)
+        if lease is not None:
             third = lease.record.ttl / RENEWALS_PER_TTL
             lease.at = now + third * (1.0 - 0.1 * random)
             lease.is_accepted, lease.error = True, None
 
-    def refused(self, request: Put | Delete, error: DiscoveryError, now: float) -> None:
-        """Note that the server said no; no room is tried again after a third of the ttl."""
-        if isinstance(request, Delete):
-            self._deletes.pop(request.key, None)
-            return
-        lease = self._leases.get(request.record.key)
-        if lease is not None and lease.record is request.record:
-            is_for_now = isinstance(error, LimitReached)
-            lease.at = now + lease.record.ttl / RENEWALS_PER_TTL if is_for_now else None
-            lease.is_accepted, lease.error = False, error
+    def refused(self, request: Put | Delete, error: DiscoveryError, now: float) -> bool:
+        """Note that the server said no; return whether that is news.
+
+        Rights and room may come (again): those are asked for after a third of the ttl.
+        """
+        lease = self._settled(request)
+        if lease is None:
+            return isinstance(request, Delete)
+        is_for_now = isinstance(error, LimitReached | NotAllowed)
+        is_news = str(lease.error) != str(error)
+        lease.at = now + lease.record.ttl / RENEWALS_PER_TTL if is_for_now else None
+        lease.is_accepted, lease.error = False, error
+        return is_news
 
     def polled(self, request: Poll, now: float, *, pause: float = POLL_PAUSE_SECONDS) -> None:
         """Note the answer to a poll: the next one follows after a pause, seconds."""
@@ -247,6 +271,8 @@ class Link:
         self._sent.clear()
         for lease in self._leases.values():
             lease.at, lease.is_accepted, lease.error = now, False, None
+        for each in self._deletes.values():
+            each.is_sent = False
         self._polls = dict.fromkeys(self._polls, now)
         return wait
 
@@ -257,5 +283,17 @@ class Link:
         self._sent[self._number] = _Sent(request, now + seconds)
         return self._number, request
 
-    def _is_on_its_way(self, request: Request) -> bool:
-        return any(each.request is request for each in self._sent.values())
+    @property
+    def _is_full(self) -> bool:
+        """Whether as much is on its way as a server keeps."""
+        return len(self._sent) >= OUTSTANDING_MAX + len(self._polls)
+
+    def _settled(self, request: Put | Delete) -> _Lease | None:
+        """Return the lease that an answer is about; a withdrawal is done. Late answers: None."""
+        if isinstance(request, Delete):
+            withdrawal = self._deletes.get(request.key)
+            if withdrawal is not None and withdrawal.delete is request:
+                del self._deletes[request.key]
+            return None
+        lease = self._leases.get(request.record.key)
+        return lease if lease is not None and lease.record is request.record else None

@@ -13,8 +13,9 @@ lost          WARNING  answers found no way to slow or dead clients, likewise: f
 registry_lost WARNING  a server of a client does not answer: server, detail
 registry_answers INFO  it answers (again): server
 registry_refused WARNING it refused what we asked: server, detail
+follow_end    WARNING  a thread of a client ended too early: source, detail
 publish_waits WARNING  no server could be reached, it is sent when one is: record, detail
-record_ignored WARNING what a server told is no record: detail
+record_ignored WARNING what a server told is no record, or not asked for: detail, server, record
 cache_ignored WARNING  the file of a client's cache is not used: file, detail
 cache_not_saved WARNING it could not be written, once until it can: file, detail
 cache_saved_again INFO file
@@ -26,44 +27,11 @@ dns_no_publish WARNING once: who publishes in DNS is the cluster, not this proce
 dns_fail      WARNING  a name could not be asked, once until it works again: dns_name, detail
 dns_many      WARNING  a name has more places than are taken: dns_name, taken
 
-No level is set and a ``NullHandler`` is added; a record carries the fields as
-``record.eastwest``, a dict with ``event`` in it, for handlers that write JSON.
+Nothing is written unless the program asks for it; see ``events.py``.
 """
 
-import logging
+from .events import Events, later
 
-log = logging.getLogger("eastwest_discovery")
-log.addHandler(logging.NullHandler())
-
-
-def event(level: int, name: str, **fields: object) -> None:
-    """Log one event."""
-    if log.isEnabledFor(level):
-        line = " ".join([name, *(f"{key}={_shown(value)}" for key, value in fields.items())])
-        log.log(level, "%s", line, extra={"eastwest": {"event": name, **fields}}, stacklevel=3)
-
-
-def info(name: str, **fields: object) -> None:
-    """Log one event at level INFO."""
-    event(logging.INFO, name, **fields)
-
-
-def warning(name: str, **fields: object) -> None:
-    """Log one event at level WARNING."""
-    event(logging.WARNING, name, **fields)
-
-
-def error(name: str, **fields: object) -> None:
-    """Log one event at level ERROR."""
-    event(logging.ERROR, name, **fields)
-
-
-def _shown(value: object) -> str:
-    """Return a value on one line, in quotes if it would not be one word."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    if text and text.isprintable() and not set(text) & set(' "=\\'):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped) + '"'
+_events = Events("eastwest_discovery")
+log, info, warning, error = _events.logger, _events.info, _events.warning, _events.error
+__all__ = ["error", "info", "later", "log", "warning"]

@@ -46,6 +46,7 @@ class Provider(Protocol):
 
         Raises:
             Unavailable: nobody could be asked.
+            NotAllowed: we may not read this.
         """
 
     def close(self) -> None:

@@ -10,14 +10,14 @@ from types import MappingProxyType
 
 from google.protobuf.message import DecodeError
 
-from . import _names as names
+from . import names
 from . import record_pb2 as pb
 from ._errors import BadRecord
 
 RECORD_BYTES_MAX = 4096
 VERSION_MAX = 2**64 - 1
 WEIGHT_MAX = 65535
-WEIGHT_DEFAULT = 100
+WEIGHT_DEFAULT = 1
 TTL_MAX = 3600  # seconds
 TTL_DEFAULT = 15  # seconds
 

@@ -14,12 +14,11 @@ from ._access import Access, Everything, Grant
 from ._errors import BadRecord, DiscoveryError, LimitReached, NotAllowed
 from ._leases import Changes, Held, Leases, Limits, Position, Scope
 from ._log import info, warning
-from ._names import instance_problem, namespace_problem, service_problem
+from ._protocol import PROTOCOL
 from ._record import TTL_DEFAULT, TTL_MAX, Key, parse
 from ._waiting import Poll, Waiting
+from .names import instance_problem, namespace_problem, service_problem
 
-PROTOCOL = 1
-NUMBER_BYTES = 8
 REQUEST_BYTES_MAX = 8192
 WAIT_SECONDS_MAX = 25.0
 CACHED_MAX = 256  # answers to polls
@@ -97,7 +96,7 @@ class Registry:
         client = route if key is None else key
         try:
             if grant is None:
-                raise NotAllowed(f"key {key} is not known to this server (any more)")
+                raise NotAllowed(_unknown(key))
             if what == "put":
                 return self._put(grant, client, request.put.record)
             if what == "withdraw":
@@ -130,15 +129,9 @@ class Registry:
             yield poll.route, poll.number, self._changes(poll.scope, poll.position)
 
     def set_access(self, access: Access) -> list[tuple[bytes, bytes, bytes]]:
-        """Change the permissions; return letters to waiting polls, which must ask again."""
+        """Change the permissions; return letters to waiting polls, so that all ask again."""
         self._access = access
-        text = "the permissions of this server were changed; ask again"
-        return [
-            (poll.route, poll.number, self._problem(pb.NOT_ALLOWED, text))
-            if not self._may_still(poll)
-            else (poll.route, poll.number, self._changes(poll.scope, poll.position))
-            for poll in self._waiting.take_all()
-        ]
+        return [(poll.route, poll.number, self._again(poll)) for poll in self._waiting.take_all()]
 
     def knock(self, address: str, key: str) -> None:
         """Count a connection with an unknown key, and log it unless it was logged just now."""
@@ -230,7 +223,7 @@ class Registry:
         boot = asked.boot if asked.boot == self.leases.boot else b""  # any other is as good
         position = Position(boot, asked.revision, asked.base)
         wait = min(asked.wait_ms / 1000, WAIT_SECONDS_MAX)
-        if wait and not self.leases.poll(*scope, position):
+        if wait and boot and not self.leases.poll(*scope, position):
             route, number = sender
             self._waiting.add(Poll(client, route, number, scope, position, self._now + wait))
             return None
@@ -243,9 +236,15 @@ class Registry:
         self._waiting.add(poll)  # the change was before it came
         return False
 
-    def _may_still(self, poll: Poll) -> bool:
-        grant = self._grant(poll.client if isinstance(poll.client, str) else None)
-        return grant is not None and grant.may_read(*poll.scope)
+    def _again(self, poll: Poll) -> bytes:
+        """Return the answer to a poll that waited while the permissions were changed."""
+        key = poll.client if isinstance(poll.client, str) else None
+        grant = self._grant(key)
+        if grant is None:
+            return self._problem(pb.NOT_ALLOWED, _unknown(key))
+        if not grant.may_read(*poll.scope):
+            return self._problem(pb.NOT_ALLOWED, _lacks(grant, "read", *poll.scope))
+        return self._changes(poll.scope, poll.position)
 
     # ----------------------------------------------------------- answers
 
@@ -295,6 +294,13 @@ def _encoded(changes: Changes) -> pb.Changes:
         base=changes.position.base,
         snapshot=changes.snapshot,
         more=changes.more,
+    )
+
+
+def _unknown(key: str | None) -> str:
+    return (
+        f"key {key} is not known to this server (any more); add it to the server's file of "
+        "permissions, and send the server SIGHUP"
     )
 
 

@@ -3,8 +3,9 @@
 With keys (CURVE) each connection proves its public key, and only those of the permissions get in
 (ZAP); without, only loopback addresses may be bound. What a client can make us keep is bounded:
 requests of 8 KiB, 256 of them waiting to be read and 256 answers of 64 KiB waiting to be sent for
-each connection (further ones are dropped: clients ask again); connections that show no life end
-after 30 seconds.
+each connection (further ones are dropped: clients ask again); connections of hosts that show no
+life end after 30 seconds. That is left to the kernel: ZeroMQ's own heartbeats cost half a CPU with
+10,000 connections, each one that is answered walks through the timers of all.
 """
 
 import ipaddress
@@ -21,15 +22,15 @@ from ._access import Access
 from ._errors import BadAddress
 from ._keys import KeyPair
 from ._leases import Limits
+from ._protocol import BOOT_BYTES, NUMBER_BYTES
 from ._record import TTL_DEFAULT
-from ._registry import NUMBER_BYTES, REQUEST_BYTES_MAX, TOLD_SECONDS, Registry
+from ._registry import REQUEST_BYTES_MAX, TOLD_SECONDS, Registry
 
-BOOT_BYTES = 8
 TURN_MS = 250  # at least so often: the leases take more than a second for a stall
 BATCH = 256  # requests of one turn
 QUEUE_MESSAGES = 256  # of each connection and direction; ZeroMQ may call half of it full
 HANDSHAKE_MS = 10_000
-HEARTBEAT_MS = 10_000
+PROBE_S, PROBES = 10, 2  # of a connection that has been silent for as long
 SILENCE_MS = 30_000
 BACKLOG = 1024
 ZAP = "inproc://zeromq.zap.01"  # RFC 27 of ZeroMQ
@@ -138,8 +139,11 @@ class Server:
             (zmq.RCVHWM, QUEUE_MESSAGES),
             (zmq.SNDHWM, QUEUE_MESSAGES),
             (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
-            (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
-            (zmq.HEARTBEAT_TIMEOUT, SILENCE_MS),
+            (zmq.TCP_KEEPALIVE, 1),
+            (zmq.TCP_KEEPALIVE_IDLE, PROBE_S),
+            (zmq.TCP_KEEPALIVE_INTVL, PROBE_S),
+            (zmq.TCP_KEEPALIVE_CNT, PROBES),
+            (zmq.TCP_MAXRT, SILENCE_MS),  # for what was sent and not acknowledged
             (zmq.BACKLOG, BACKLOG),
         ):
             router.setsockopt(option, value)

@@ -71,13 +71,18 @@ class View:
     asked: int = 0
 
 
+def oldest(views: Iterable[View], now: float) -> float:
+    """Return the age of the oldest entry, seconds; 0 without any."""
+    return max((each.age(now) for view in views for each in view.entries), default=0.0)
+
+
 @dataclass(slots=True)
 class _Server:
     """The word of one server."""
 
     cursor: Cursor = b""
     records: dict[Key, Record] = field(default_factory=dict)
-    gone: set[Key] = field(default_factory=set)  # said so; what is in records is back
+    gone: set[Key] = field(default_factory=set)  # said so
     is_asked: bool = False  # has answered, and can be asked
     is_complete: bool = False
     heard: float = 0.0
@@ -125,6 +130,11 @@ class Union:
 
     # ------------------------------------------------------------------ what happens
 
+    def is_complete(self, source: str) -> bool:
+        """Whether *source* can be asked, and what it does not have is not there."""
+        server = self._servers[source]
+        return server.is_asked and server.is_complete
+
     def cursor(self, source: str) -> Cursor:
         """Return the cursor to ask *source* with."""
         return self._servers[source].cursor
@@ -141,7 +151,7 @@ class Union:
         server = self._servers[source]
         if asked != server.cursor or not (asked or update.snapshot):
             return False
-        records = {each.key: each for each in update.records if self._is_asked_for(each)}
+        records = {each.key: each for each in update.records if self.is_asked_for(each)}
         held = 0 if update.snapshot else len(server.records)
         if held + len(records) > INSTANCES_MAX:
             return False
@@ -172,7 +182,7 @@ class Union:
     def remember(self, record: Record, confirmed: float, now: float) -> None:
         """Add what is known from before as stale, unless something newer is known."""
         key = record.key
-        if self._is_asked_for(record) and key not in self._tombstones:
+        if self.is_asked_for(record) and key not in self._tombstones:
             self._settle({key}, now, Entry(record, (), min(confirmed, now)))
 
     def turn(self, now: float) -> float | None:
@@ -209,7 +219,8 @@ class Union:
 
     # ------------------------------------------------------------------ one server's word
 
-    def _is_asked_for(self, record: Record) -> bool:
+    def is_asked_for(self, record: Record) -> bool:
+        """Whether *record* is of what this is the union of."""
         return record.namespace == self.namespace and self.service in ("", record.service)
 
     def _replace(self, server: _Server, records: dict[Key, Record]) -> set[Key]:
@@ -225,12 +236,13 @@ class Union:
         for key, record in self._shared(records).items():
             held = server.records.get(key)
             server.records[key] = record if held is None else newer(record, held)
+            server.gone.discard(key)
         left = set(gone) - records.keys()
         for key in left:
             held = server.records.pop(key, None)
             if held is not None:
                 self._bury(held, now)
-            if key in self._entries and len(server.gone) < INSTANCES_MAX:
+            if len(server.gone) < INSTANCES_MAX:  # even of what only others will have
                 server.gone.add(key)
         return records.keys() | left
 

@@ -14,15 +14,14 @@ from . import _log as log
 from . import registry_pb2 as pb
 from ._errors import BadRecord, DiscoveryError, LimitReached, NotAllowed
 from ._link import Delete, Poll, Put, Request
+from ._protocol import BOOT_BYTES, PROTOCOL
 from ._provider import Cursor, Update
 from ._record import Key, Record, decode
 
-PROTOCOL = 1
 REPLY_BYTES_MAX = 8 << 20  # a page of records is far smaller
-BOOT_BYTES = 8
 
 _NUMBER = struct.Struct("!Q")
-_POSITION = struct.Struct("!QQ")  # revision, base; behind the boot id
+_POSITION = struct.Struct(f"!{BOOT_BYTES}sQQ")  # boot id, revision, base: a cursor
 _ERRORS: dict[int, type[DiscoveryError]] = {
     pb.NOT_ALLOWED: NotAllowed,
     pb.LIMIT_REACHED: LimitReached,
@@ -92,19 +91,34 @@ def answer(frames: Sequence[bytes]) -> Answer:
     message = pb.Answer()
     try:
         message.ParseFromString(frames[1])
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):  # the second: protobuf's pure Python
         raise BadAnswer(f"{len(frames[1])} bytes, from {frames[1][:16].hex()}") from None
     if message.protocol != PROTOCOL:
         raise BadAnswer(f"protocol {message.protocol}, we speak {PROTOCOL}; update the older side")
     return Answer(_NUMBER.unpack(frames[0])[0], message.boot, _reply(message))
 
 
+def is_backwards(before: Cursor, after: Cursor) -> bool:
+    """Whether a server that gave *before* cannot give *after* unless it starts over."""
+    then, now = _position(before), _position(after)
+    if then is None or now is None:
+        return then is not None
+    return now[0] != then[0] or now[1] < then[1] or now[2] < then[2]
+
+
+def _position(cursor: Cursor) -> tuple[bytes, int, int] | None:
+    """Return boot id, revision and base; None: it is of another source, or the start."""
+    if len(cursor) != _POSITION.size:
+        return None
+    boot, revision, base = _POSITION.unpack(cursor)
+    return boot, revision, base
+
+
 def _fill(poll: "pb.Poll", what: Poll, cursor: Cursor) -> None:
     poll.namespace, poll.service = what.watched
     poll.wait_ms = int(what.wait * 1000)
-    if len(cursor) == BOOT_BYTES + _POSITION.size:
-        poll.boot = cursor[:BOOT_BYTES]
-        poll.revision, poll.base = _POSITION.unpack_from(cursor, BOOT_BYTES)
+    if position := _position(cursor):
+        poll.boot, poll.revision, poll.base = position
 
 
 def _reply(message: "pb.Answer") -> Held | Page | DiscoveryError:
@@ -119,7 +133,7 @@ def _reply(message: "pb.Answer") -> Held | Page | DiscoveryError:
         update = Update(
             tuple(_records(changes.records)),
             tuple(Key(each.namespace, each.service, each.instance) for each in changes.gone),
-            message.boot + _POSITION.pack(changes.revision, changes.base),
+            _POSITION.pack(message.boot, changes.revision, changes.base),
             changes.snapshot,
             message.complete,
         )

@@ -4,15 +4,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import _log as log
+from ._agent import Watch
 from ._cache import Cache
-from ._errors import BadAddress, DiscoveryError, Unavailable
+from ._errors import BadAddress, DiscoveryError
 from ._keys import is_key
 from ._provider import Cursor, Update
 from ._record import Key, Record
-from ._union import View
+from ._union import View, oldest
 from ._zmq_thread import Curve, Worker
 from ._zmq_url import servers_of
 
@@ -35,13 +38,22 @@ class Zmq:
       can be asked finds its peers as stale entries.
     """
 
-    def __init__(self, url: str, *, keys: Curve | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        keys: Curve | None = None,
+        cache: Path | None = None,
+        superseded: Callable[[Key, int], object] = lambda *_: None,
+    ) -> None:
         """Ask nobody yet: the first question or publication starts the thread.
 
         Args:
             url: ``zmq://HOST:PORT,...``, at most 16 servers.
             keys: of CURVE; None for servers without keys.
             cache: a folder of this user, made at need; None keeps nothing on disk.
+            superseded: told by the thread, which it must not hold up, that a server has the key
+                of what we publish in a newer version: that one counts.
 
         Raises:
             BadAddress: the URL or the keys are not usable.
@@ -51,7 +63,8 @@ class Zmq:
         _check_keys(keys, len(self._servers))
         self._keys = keys
         self._cache = cache
-        self._workers: dict[int, Worker] = {}  # of this process, by its number
+        self._superseded = superseded
+        self._workers: dict[int, Worker] = {}  # of this process and those it was forked from
         self._closed_in: set[int] = set()
 
     @property
@@ -69,11 +82,12 @@ class Zmq:
 
         Raises:
             DiscoveryError: every server that answered refused it, or ``close`` was called. It is
-                not published.
+                not published; an earlier version that was still is.
         """
         worker = self._worker()
         deadline = time.monotonic() + ASK_SECONDS
-        with worker.changed:
+        with log.later(), worker.changed:
+            before = worker.agent.published(record.key)
             worker.agent.publish(record, time.monotonic())
             worker.wake()
             is_decided, error = worker.agent.verdict(record.key)
@@ -81,7 +95,8 @@ class Zmq:
                 worker.changed.wait(left)
                 is_decided, error = worker.agent.verdict(record.key)
             if error is not None:
-                worker.agent.withdraw(record.key, time.monotonic())
+                worker.agent.take_back(record, before, time.monotonic())
+                worker.wake()
                 raise error
             if worker.agent.accepted(record.key) == 0:
                 problems = worker.agent.problems()
@@ -105,12 +120,26 @@ class Zmq:
 
         Reads one dictionary, never waits. Entries that are stale come last.
         """
-        worker = self._workers.get(os.getpid())
+        worker = self._workers.get(_here.number)
         watch = worker.agent.watches.get((namespace, service)) if worker is not None else None
         if watch is None:
             return None
         watch.used = time.monotonic()
         return watch.view
+
+    def look(self, namespace: str, service: str, timeout: float) -> View:
+        """Return what is known, which is followed from now on.
+
+        Waits at most *timeout* seconds, and only until a server has it or all have spoken.
+        """
+        worker = self._worker()
+        with worker.changed:
+            return self._answered(worker, namespace, service, timeout).view
+
+    def states(self, namespace: str, service: str) -> dict[str, str]:
+        """Return what keeps each server from answering completely, "" for nothing. Never waits."""
+        agent = self._worker().agent
+        return agent.states(agent.watches.get((namespace, service)))
 
     def poll(self, namespace: str, service: str, cursor: Cursor, timeout: float) -> Update:
         """Return what has changed after *cursor*, waiting up to *timeout* seconds for it.
@@ -122,23 +151,32 @@ class Zmq:
 
         Raises:
             Unavailable: no server can be asked, and nothing is known from before.
+            NotAllowed: likewise, as our key may not read this at one server at least.
         """
         worker = self._worker()
         now = time.monotonic()
         with worker.changed:
-            watch = worker.agent.watch((namespace, service), now)
-            if not worker.agent.is_answered(watch):
-                worker.wake()
-                until = now + max(timeout, ASK_SECONDS)
-                self._wait(worker, until, lambda: worker.agent.is_answered(watch))
+            watch = self._answered(worker, namespace, service, max(timeout, ASK_SECONDS))
             if cursor == watch.journal.cursor:
                 self._wait(worker, now + timeout, lambda: watch.journal.cursor != cursor)
             if watch.view.asked == 0 and not watch.view.entries:
-                raise Unavailable(
+                raise worker.agent.refusal(watch)(
                     f"nobody could be asked for {namespace}/{service or '*'}: "
                     f"{worker.agent.problems(watch)}"
                 )
             return watch.journal.since(cursor, watch.view)
+
+    def published(self, key: Key) -> dict[str, str]:
+        """Return what keeps each server from having what is published here, "" for nothing."""
+        worker = self._worker()
+        with worker.changed:
+            return worker.agent.lacking(key)
+
+    def age_seconds(self) -> float:
+        """Return how long ago the oldest thing that is known was confirmed; 0: all is fresh."""
+        worker = self._workers.get(_here.number)
+        watches = list(worker.agent.watches.values()) if worker is not None else []
+        return oldest((each.view for each in watches), time.monotonic())
 
     def problems(self) -> str:
         """Return the state of every server, for people."""
@@ -150,34 +188,33 @@ class Zmq:
         """Withdraw what was published here and end the thread. Idempotent.
 
         Waits at most CLOSE_SECONDS for servers; where one does not hear of it the lease runs out.
+        A thread that hangs in a name server or a disk is waited for END_SECONDS.
         """
-        pid = os.getpid()
-        self._closed_in.add(pid)
-        worker = self._workers.pop(pid, None)
+        with _here.lock:
+            self._closed_in.add(_here.number)
+            worker = self._workers.pop(_here.number, None)
         if worker is None:
             return
         with worker.changed:
             worker.agent.withdraw_all(time.monotonic())
             worker.wake()
             until = time.monotonic() + CLOSE_SECONDS
-            self._wait(worker, until, lambda: not worker.agent.is_withdrawing)
+            with suppress(DiscoveryError):  # the thread has ended: it can withdraw nothing
+                self._wait(worker, until, lambda: not worker.agent.is_withdrawing)
         worker.stop()
 
     # ------------------------------------------------------------------ inside
 
     def _worker(self) -> Worker:
         """Return the thread of this process, begun at first use."""
-        pid = os.getpid()
-        if pid in self._closed_in:
-            raise DiscoveryError(f"{self._source} was closed")
-        worker = self._workers.get(pid)
-        if worker is None:
-            worker = self._begin(pid)
-        return worker
+        worker = self._workers.get(_here.number)
+        return worker if worker is not None else self._begin()
 
-    def _begin(self, pid: int) -> Worker:
-        with _locks.setdefault(pid, threading.Lock()):  # another one in a child: nobody holds it
-            worker = self._workers.get(pid)
+    def _begin(self) -> Worker:
+        with _here.lock:
+            if _here.number in self._closed_in:
+                raise DiscoveryError(f"{self._source} was closed")
+            worker = self._workers.get(_here.number)
             if worker is None:
                 cache = Cache(self._cache, self._source) if self._cache is not None else None
                 known = {
@@ -185,20 +222,47 @@ class Zmq:
                     for old in self._workers.values()
                     for watched, watch in list(old.agent.watches.items())
                 }
-                worker = Worker(self._servers, self._keys, cache, known)
-                self._workers[pid] = worker
+                worker = Worker(self._servers, self._keys, cache, known, self._superseded)
+                self._workers[_here.number] = worker
         return worker
+
+    def _answered(self, worker: Worker, namespace: str, service: str, timeout: float) -> Watch:
+        """Follow a service, with the lock held; a new one is waited for."""
+        now = time.monotonic()
+        watch = worker.agent.watch((namespace, service), now)
+        if not worker.agent.is_answered(watch):
+            worker.wake()
+            self._wait(worker, now + timeout, lambda: worker.agent.is_answered(watch))
+        return watch
 
     @staticmethod
     def _wait(worker: Worker, until: float, is_over: Callable[[], bool]) -> None:
         """Wait for news with the lock held, until *is_over* or the time *until* or the end."""
         while not is_over() and (left := until - time.monotonic()) > 0:
             if worker.is_over:
-                raise DiscoveryError("closed while it waited")
+                raise DiscoveryError(
+                    "the client was closed, or its thread has ended, while it waited"
+                )
             worker.changed.wait(left)
 
 
-_locks: dict[int, threading.Lock] = {}  # by process
+@dataclass(slots=True)
+class _Process:
+    """This process. A number of our own: a child may get the process id of an ancestor."""
+
+    number: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_here = _Process()
+
+
+def _forked() -> None:
+    _here.number += 1
+    _here.lock = threading.Lock()  # the parent's may be held by a thread that is not here
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _check_keys(keys: Curve | None, servers: int) -> None:

@@ -1,15 +1,14 @@
 """The thread of a client: its sockets, its clock and its disk. What to do, ``_agent.py`` decides.
 
-The lock guards the agent; sockets and files are of the thread alone, which holds the lock neither
-while it waits nor while it reads or writes a file. A caller that changes something wakes it.
+The lock guards the agent; sockets and files are of the thread alone, which does not hold the lock
+while it waits, or reads or writes a file or a log. A caller that changes something wakes it.
 """
 
 import os
 import random
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,17 +20,14 @@ from . import _wire as wire
 from ._agent import Agent, Watch
 from ._cache import Cache
 from ._errors import DiscoveryError
+from ._handshake import EVENTS, Ends
 from ._link import Watched
+from ._record import Key
 from ._union import View
 
+CONNECT_SECONDS = 3.0  # until an attempt that hears nothing has failed
+END_SECONDS = 1.0  # how long stop() waits for the thread, which may wait for a name or a disk
 BURST_MAX = 256  # messages taken from one server before the others are looked at
-_LOST: Mapping[int, str] = {
-    zmq.EVENT_CLOSED: "cannot connect (refused, or nobody there)",
-    zmq.EVENT_DISCONNECTED: "the connection was lost",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "no handshake: does only one side use CURVE keys?",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "no handshake: is the key of the server the right one?",
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the server does not know our key",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +61,27 @@ class Worker:
         keys: Curve | None,
         cache: Cache | None,
         known: Mapping[Watched, View],
+        superseded: Callable[[Key, int], object],
     ) -> None:
         """Begin.
 
         Args:
             known: from before, of a parent process: taken as stale.
+            superseded: called by the thread, with the lock held; see ``Agent``.
         """
         self._known = known
-        self.agent = Agent(sources, random.Random(os.urandom(16)))
+        self.agent = Agent(sources, random.Random(os.urandom(16)), superseded)
         self.changed = threading.Condition()
-        self._keys = dict(zip(sources, keys.servers * len(sources), strict=False)) if keys else {}
+        self._ends = dict(zip(sources, _ends(keys, len(sources)), strict=False))
         self._curve = keys
         self._cache = cache
         self._sockets: dict[str, _Socket] = {}
-        self._context = zmq.Context()
+        self._affinities = {source: 1 << number for number, source in enumerate(sources)}
+        self._context = zmq.Context(io_threads=len(sources))  # each asks for one name: may hang
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller = zmq.Poller()
+        self._poller.register(self._wake, zmq.POLLIN)
+        self._told = 0
         self.is_over = False
         self._thread = threading.Thread(target=self._run, name="eastwest-discovery", daemon=True)
         self._thread.start()
@@ -90,13 +92,18 @@ class Worker:
             os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
-        """End the thread; what is known is saved."""
+        """End the thread; what is known is saved.
+
+        Where it hangs (a name server, a disk) it ends later, by itself.
+        """
+        self._end()
+        self._thread.join(END_SECONDS)
+
+    def _end(self) -> None:
         with self.changed:
             self.wake()
             self.is_over = True
             self.changed.notify_all()
-        self._thread.join()
-        os.close(self._wake)
 
     # ------------------------------------------------------------------ the thread
 
@@ -108,46 +115,55 @@ class Worker:
                 self._turn()
             self._save(is_last=True)
         finally:
+            self._end()  # also when it died: nobody shall wait for it
             for source in list(self._sockets):
                 self._close(source)
             self._context.destroy(linger=0)
+            os.close(self._wake)  # nobody writes to it any more, as it is over
 
     def _turn(self) -> None:
         """One round: the disk, what is due, wait, what has come."""
         self._load()
         self._save()
-        with self.changed:
+        with log.later(), self.changed:
             now = time.monotonic()
             self._fail_overdue(now)
             self._open_sockets(now)
             for source in list(self._sockets):
                 self._send_due(source, now)
             following = self._next(now)
-            self.changed.notify_all()
-        self._wait(following)
-        with self.changed:
-            with suppress(BlockingIOError):
+            self._tell()
+        ready = self._wait(following)
+        with log.later(), self.changed:
+            if self._wake in ready:
                 os.eventfd_read(self._wake)
-            for source in list(self._sockets):
-                self._receive(source)
-                self._look_at_connection(source)
+            for source, each in list(self._sockets.items()):
+                if each.dealer in ready:
+                    self._receive(source)
+                if each.monitor in ready:
+                    self._look_at_connection(source)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Wake who waits for news, if there is any. With the lock held."""
+        if self._told != self.agent.news:
+            self._told = self.agent.news
             self.changed.notify_all()
 
     def _next(self, now: float) -> float:
         """Return the seconds until something is to be done."""
+        times = [self.agent.turn(now)]
         watches = self.agent.watches.values()
-        times = [self.agent.turn(now), *(each.save_at() for each in watches)]
-        if not all(each.is_loaded for each in self.agent.watches.values()):
+        if not all(each.is_loaded for each in watches):
             return 0.0
+        if self._cache is not None:
+            times += (each.save_at() for each in watches)
         return min((each for each in times if each is not None), default=now + 3600.0) - now
 
-    def _wait(self, seconds: float) -> None:
-        poller = zmq.Poller()
-        poller.register(self._wake, zmq.POLLIN)
-        for each in self._sockets.values():
-            poller.register(each.dealer, zmq.POLLIN)
-            poller.register(each.monitor, zmq.POLLIN)
-        poller.poll(max(0, int(seconds * 1000) + 1) if seconds > 0 else 0)
+    def _wait(self, seconds: float) -> set[object]:
+        """Wait so long for anything; return what can be read."""
+        milliseconds = max(0, int(seconds * 1000) + 1) if seconds > 0 else 0
+        return {each for each, _ in self._poller.poll(milliseconds)}
 
     # ------------------------------------------------------------------ sockets
 
@@ -169,24 +185,29 @@ class Worker:
         dealer = self._context.socket(zmq.DEALER)
         try:
             dealer.linger = 0
+            dealer.affinity = self._affinities[source]
             dealer.reconnect_ivl = -1  # our own back-off
-            dealer.connect_timeout = 3000
+            dealer.connect_timeout = int(CONNECT_SECONDS * 1000)
             dealer.ipv6 = True
             dealer.maxmsgsize = wire.REPLY_BYTES_MAX
             if self._curve is not None:
                 dealer.curve_publickey = self._curve.public.encode()
                 dealer.curve_secretkey = self._curve.secret.encode()
-                dealer.curve_serverkey = self._keys[source].encode()
-            monitor = dealer.get_monitor_socket(sum(_LOST))
+                dealer.curve_serverkey = self._ends[source].server.encode()
+            monitor = dealer.get_monitor_socket(EVENTS)
             dealer.connect(f"tcp://{source}")
         except zmq.ZMQError:
             dealer.disable_monitor()
             dealer.close(0)
             raise
+        for each in (dealer, monitor):
+            self._poller.register(each, zmq.POLLIN)
         return _Socket(dealer, monitor)
 
     def _close(self, source: str) -> None:
         each = self._sockets.pop(source)
+        for socket in (each.dealer, each.monitor):
+            self._poller.unregister(socket)
         each.dealer.disable_monitor()
         each.monitor.close(0)
         each.dealer.close(0)
@@ -240,8 +261,7 @@ class Worker:
                 )
             except zmq.Again:
                 return
-            problem = _LOST[event["event"]]
-            self._fail(source, problem, time.monotonic())
+            self._fail(source, self._ends[source].problem(event["event"]), time.monotonic())
 
     # ------------------------------------------------------------------ the disk
 
@@ -254,9 +274,9 @@ class Worker:
                 now = time.monotonic()
                 view = self._known[watched]
                 known += ((each.record, each.age(now)) for each in view.entries)
-            with self.changed:
+            with log.later(), self.changed:
                 self.agent.remember(watched, known, time.monotonic())
-                self.changed.notify_all()
+                self._tell()
 
     def _save(self, *, is_last: bool = False) -> None:
         if self._cache is None:
@@ -271,6 +291,13 @@ class Worker:
         for watched, watch in views:
             known = [(each.record, each.age(now)) for each in watch.view.entries]
             self._cache.save(*watched, known, time.time())
+
+
+def _ends(keys: Curve | None, servers: int) -> tuple[Ends, ...]:
+    if keys is None:
+        return (Ends(),) * servers
+    several = keys.servers if len(keys.servers) > 1 else keys.servers * servers
+    return tuple(Ends(keys.public, each) for each in several)
 
 
 def _is_due(watch: Watch, now: float, is_last: bool) -> bool:

@@ -20,15 +20,18 @@ with eastwest.connect("pricing") as channel:      # use
 #   _connect.py         policy: wait for the name, plan, dial, say why not
 #   _dial.py            tries candidates, keeps a verdict for each
 #   _select.py          which instance, which path, in which order
+#   _health.py          who is behind the others for a while; _tries.py: what a dial says about it
 #   _keeper.py          moves channels to a better path when one appears; _better.py: is there one?
-#   _find.py            asks every provider
-#   _providers/         local (runtime directories), static (a TOML file)
+#   _find.py            asks every provider; _publish.py tells them what listens here
+#   _providers/         local (runtime directories), static (a TOML file), remote (dns, zmq, etcd:
+#                       by the package eastwest_discovery); _registries.py opens them
 #   _rundir.py          which runtime directories
 #   _parallel.py        several at once, in threads
 #   _explain.py         explanations of a channel and of a listener
 #   _fabric.py          the port on a fabric network: settings, state, verdicts
 #
-#   _config.py          Config; _config_file.py reads, _config_checks.py, _config_fabric.py judge
+#   _config.py          Config; _config_file.py reads, _config_checks.py, _config_fabric.py and
+#                       _config_registry.py judge
 #   _names.py  _addresses.py  _facts.py     what is written and said: checked here
 #   _values.py  _native_values.py           frozen values
 #   _log.py  _note.py   what is logged, and what a channel keeps for tools that look in

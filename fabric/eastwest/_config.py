@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from . import _config_checks as checks
 from . import _config_fabric as fabric_checks
+from . import _config_registry as registry_checks
 from ._config_checks import Access
 from ._config_file import Setting, read_environment, read_file
 from ._errors import ConfigurationError
@@ -35,8 +36,15 @@ class Config:
             first it may write. Empty: $RUNTIME_DIRECTORY, /run/eastwest,
             $XDG_RUNTIME_DIR/eastwest. What is named here must exist.
         namespace: one DNS label; names of other namespaces are never found.
-        registry: where names are looked up besides this host: "local:" (only here),
-            "static:FILE".
+        registry: where names are looked up besides this host, and published where that can be:
+            "local:" (only here), "static:FILE", "dns:PATTERN", "zmq://HOST:PORT,...",
+            "etcd://HOST,.../PREFIX"; docs/guide/discovery.md. At most 16.
+        registry_key: file of our pair of keys for registry servers that have keys, by "eastwest
+            discovery keygen"; nobody else may be allowed to read it.
+        registry_server_keys: the public key of each server of "zmq://", in the order of registry,
+            or one that all have; needed with registry_key.
+        registry_cache: folder where what registries said is kept for a restart while none of them
+            answers; "none" keeps nothing. None: $XDG_CACHE_HOME/eastwest or ~/.cache/eastwest.
         bind: "ADDR:PORT" or "[ADDR]:PORT" for peers on other hosts, port 0 for any; None opens
             no port.
         security: of TCP paths; "none" must be written down to bind beyond loopback.
@@ -77,6 +85,9 @@ class Config:
     runtime_dirs: tuple[str, ...] = ()
     namespace: str = "default"
     registry: tuple[str, ...] = ("local:",)
+    registry_key: str | None = None
+    registry_server_keys: tuple[str, ...] = ()
+    registry_cache: str | None = None
     bind: str | None = None
     security: Literal["none"] | None = None
     allow: tuple[str, ...] = ("uid:self",)
@@ -115,10 +126,19 @@ class Config:
         except ConfigurationError as error:
             raise ConfigurationError(f"{self._where('bind')}: {error}") from None
         self._check_fabric()
+        self._check_registry()
         try:
             checks.check_cap(self.stream_bytes_max, self.outbox_bytes, self.inbox_bytes)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self._where('stream_bytes_max')}: {error}") from None
+
+    def _check_registry(self) -> None:
+        file, keys = self.registry_key, self.registry_server_keys
+        try:
+            registry_checks.check_keys(self.registry, file, keys)
+        except ConfigurationError as error:
+            name = "registry_server_keys" if keys else "registry_key"
+            raise ConfigurationError(f"{self._where(name)}: {error}") from None
 
     def _check_fabric(self) -> None:
         rest = {name: getattr(self, name) for name in _CHECKS if name.startswith("fabric_")}
@@ -193,7 +213,10 @@ class Config:
 _CHECKS: dict[str, Callable[[Any], object]] = {
     "runtime_dirs": checks.directories,
     "namespace": checks.namespace,
-    "registry": checks.registry,
+    "registry": registry_checks.registry,
+    "registry_key": checks.optional(registry_checks.key_file),
+    "registry_server_keys": registry_checks.server_keys,
+    "registry_cache": checks.optional(registry_checks.cache),
     "bind": checks.bind,
     "security": checks.security,
     "allow": checks.allow,

@@ -18,8 +18,6 @@ from ._values import PATHS, Path
 
 ID_MAX = (1 << 32) - 2  # the largest is (uid_t)-1, "no change" in chown(2)
 T = TypeVar("T")
-LATER = ("dns", "zmq", "etcd", "k8s")
-"""Registries of the design that this version does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,29 +161,15 @@ def check_cap(stream_bytes_max: int | None, outbox_bytes: int, inbox_bytes: int)
         )
 
 
-def registry(value: object) -> tuple[str, ...]:
-    found = texts(value)
+def distinct(value: object, check: Callable[[str], str], most: int, what: str) -> tuple[str, ...]:
+    """Return the texts of a list as *check* has them: at most so many, none twice."""
+    found = tuple(map(check, texts(value)))
+    if len(found) > most:
+        raise ConfigurationError(f"{len(found)} {what}; want {most} at most")
     for each in found:
-        scheme, colon, rest = each.partition(":")
-        if scheme in LATER and colon:
-            raise ConfigurationError(
-                f"{each!r}: {scheme} is not in this version; use local: and static:FILE"
-            )
-        if not colon or scheme not in ("local", "static"):
-            raise ConfigurationError(
-                unknown("registry", each, ("local:", "static:FILE"))
-                + "; write local: or static:FILE"
-            )
-        if scheme == "local" and rest:
-            raise ConfigurationError(f"{each!r}: write 'local:'; its directories are runtime_dirs")
-        if scheme == "static" and not rest:
-            raise ConfigurationError(f"{each!r}: want the name of a file, as in static:/etc/e.toml")
-    return tuple(map(_absolute, found))
-
-
-def _absolute(url: str) -> str:
-    scheme, _, rest = url.partition(":")
-    return f"static:{os.path.abspath(rest)}" if scheme == "static" else url
+        if found.count(each) > 1:
+            raise ConfigurationError(f"{each!r} is given twice")
+    return found
 
 
 def paths(value: object) -> tuple[Path, ...]:

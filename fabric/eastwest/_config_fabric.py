@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from ._config_checks import text, texts
+from ._config_checks import distinct, text
 from ._errors import ConfigurationError
 
 ADDRESSES_MAX = 8  # FABRIC_ADDRESSES_MAX, transport/fabric.h
@@ -34,13 +34,7 @@ def device(value: object) -> str:
 
 
 def addresses(value: object) -> tuple[str, ...]:
-    found = tuple(map(_interface, texts(value)))
-    if len(found) > ADDRESSES_MAX:
-        raise ConfigurationError(f"{len(found)} addresses; want {ADDRESSES_MAX} at most")
-    for each in found:
-        if found.count(each) > 1:
-            raise ConfigurationError(f"{each!r} is given twice")
-    return found
+    return distinct(value, _interface, ADDRESSES_MAX, "addresses")
 
 
 def _interface(value: str) -> str:

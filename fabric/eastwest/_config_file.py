@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._config_checks import unknown
+from ._config_registry import split
 from ._errors import ConfigurationError
 
 FILE_BYTES_MAX = 1 << 20
@@ -22,6 +23,9 @@ VARIABLES = {  # variable -> field of Config, and whether it is a comma-separate
     "EASTWEST_BIND": ("bind", False),
     "EASTWEST_SECURITY": ("security", False),
     "EASTWEST_REGISTRY": ("registry", True),
+    "EASTWEST_REGISTRY_KEY": ("registry_key", False),
+    "EASTWEST_REGISTRY_SERVER_KEYS": ("registry_server_keys", True),
+    "EASTWEST_REGISTRY_CACHE": ("registry_cache", False),
     "EASTWEST_WAIT": ("wait", False),
     "EASTWEST_NAMESPACE": ("namespace", False),
     "EASTWEST_PAGES": ("pages", False),
@@ -68,6 +72,8 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
 
 
 def _value(name: str, text: str, is_list: bool) -> Any:
+    if name == "registry":
+        return split(text)
     if name == "runtime_dirs":  # one directory, whatever is in its name
         return (text,)
     if name in NUMBERS and text.isascii() and text.isdecimal():

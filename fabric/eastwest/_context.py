@@ -10,10 +10,12 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import final
 
-from . import _exit, _log, _native, _native_rundir, _rundir
+from . import _exit, _log, _native, _native_rundir, _registries, _rundir
 from ._addresses import is_unspecified, path_of
 from ._better import Better
 from ._channel import Channel, adopt
@@ -21,7 +23,7 @@ from ._closing import Closing
 from ._config import Config
 from ._config_checks import bind as check_bind
 from ._config_checks import check_exposure
-from ._connect import Connector, Request, probe
+from ._connect import Connector, Request, ejections_now, probe
 from ._errors import (
     ClosedHere,
     ConfigurationError,
@@ -34,15 +36,17 @@ from ._explain import off_paths
 from ._fabric import Fabric, given
 from ._facts import WEIGHT, Facts, compose
 from ._find import Finder
+from ._health import Health
 from ._keeper import Keeper, Ways
 from ._listener import Listener
 from ._names import check_labels, check_protocol, check_service
 from ._native_values import Answer
-from ._providers import Local, Provider, Static
+from ._providers import Local, Provider
 from ._providers._base import Record
 from ._providers._local import SocketNames
+from ._publish import Publisher
 from ._select import Candidate, Pick, order, ways
-from ._values import ContextStats, Explanation, Instance
+from ._values import ContextStats, Explanation, Instance, Registry
 
 PROBE_SECONDS = 1.0
 MAX_CHANNELS_MAX = 1 << 20
@@ -66,11 +70,13 @@ class Context(Closing):
         self._network = (self.config.fabric_network or "") if given(self.config) else ""
         self._handle: _native.ContextHandle | None = None
         self._finder: Finder | None = None
+        self._publisher = Publisher(())
         self._keeper: Keeper | None = None
         self._closed = False
         self._rng = random.Random()
+        self._health = Health(rng=self._rng)
         self._is_control_logged = False
-        self._listeners: dict[Listener, Record] = {}
+        self._listeners: set[Listener] = set()
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
     # ------------------------------------------------------------------ connecting
@@ -96,7 +102,8 @@ class Context(Closing):
         Raises:
             ServiceNotFound: nothing that fits appeared until the timeout.
             Refused: an instance answered no, and no other one could be had.
-            Unreachable: it is published, and nobody answers there.
+            Unreachable: it is published, and nobody answers there; or it is not known here, and
+                a registry that may know it could not be asked.
             ConfigurationError: an argument or a setting is not in order.
             OutOfMemory: the memory budget is used up.
         """
@@ -123,7 +130,7 @@ class Context(Closing):
             at, expected = candidate.address, candidate.instance.id
             return adopt(handle.connect(at, service, protocol, expected, seconds), self)
 
-        connector = Connector(finder, attempt, Channel.abort, self._rng, given_up)
+        connector = Connector(finder, attempt, Channel.abort, self._rng, given_up, self._health)
         limit = _native.FOREVER_SECONDS if timeout is None else max(0.0, timeout)
         began = time.monotonic()
         try:
@@ -146,13 +153,22 @@ class Context(Closing):
             self._keeper.watch(channel)
 
     def instances(self, service: str) -> tuple[Instance, ...]:
-        """Return what discovery knows now, best first; those that drain are the last."""
+        """Return what discovery knows now, in the order of a connect; those that drain are last."""
         request = self._request(service, None, "nearest")
         _, finder = self._open()
-        found = finder.look_up(service, PROBE_SECONDS).instances
+        found = finder.look_up(service, PROBE_SECONDS, is_choosy=True).instances
         rng = random.Random(0)
-        good = order(found, zone=request.zone, pick="nearest", rng=rng)
+        behind = ejections_now(self._health)
+        good = order(found, zone=request.zone, pick="nearest", rng=rng, ejections=behind)
         return (*good, *(each for each in found if not each.weight))
+
+    def everything(self) -> tuple[Instance, ...]:
+        """Return all instances of all services that can be listed. For tools; DNS lists none."""
+        return self._open()[1].look_up("", PROBE_SECONDS, is_choosy=True).instances
+
+    def registries(self, service: str) -> tuple[Registry, ...]:
+        """Return how each registry beyond this host stands with a service. For tools."""
+        return self._open()[1].states(service)
 
     def address_of(self, service: str, instance: str, path: str) -> str:
         """Return where an instance is reached on a path. For ``Channel.switch``.
@@ -192,7 +208,7 @@ class Context(Closing):
         """
         request = self._request(service, None, "nearest")
         handle, finder = self._open()
-        return probe(finder, handle.query, request, self._rng)
+        return probe(finder, handle.query, request, self._rng, self._health)
 
     def query(self, address: str, service: str = "", *, timeout: float = PROBE_SECONDS) -> Answer:
         """Ask who listens at an address; opens no channel. For tools.
@@ -225,6 +241,9 @@ class Context(Closing):
     ) -> Listener:
         """Publish one instance of *service* and accept channels to it.
 
+        Waits for registries, a second at most with registry servers, ten with etcd; those that
+        cannot be reached are told later.
+
         Args:
             protocol: application protocol name; a peer must give the same, at most 63 bytes.
             labels: what ``connect(where=)`` matches, at most 1024 bytes in all.
@@ -233,7 +252,35 @@ class Context(Closing):
 
         Raises:
             ConfigurationError: an argument or a setting is not in order, the address is in use,
-                or there is neither a runtime directory nor an address.
+                there is neither a runtime directory nor an address, or a registry refused it.
+        """
+        listener, publish = self.listen_unpublished(
+            service, protocol=protocol, labels=labels, bind=bind, max_channels=max_channels
+        )
+        try:
+            publish()
+        except EastwestError:
+            listener.close()
+            raise
+        return listener
+
+    @property
+    def may_wait_to_publish(self) -> bool:
+        """Whether a registry beyond this host is told of listeners. Not for applications."""
+        return self._open()[1] is not None and self._publisher.may_wait
+
+    def listen_unpublished(
+        self,
+        service: str,
+        *,
+        protocol: str,
+        labels: Mapping[str, str] | None,
+        bind: str | None,
+        max_channels: int,
+    ) -> tuple[Listener, Callable[[], None]]:
+        """Listen, and return what publishes it, which may wait, or raise: then close it.
+
+        Not for applications.
         """
         check_service(service)
         check_protocol(protocol)
@@ -253,13 +300,10 @@ class Context(Closing):
         off = off_paths(self.config.paths, directory, search.problems, address)
         instance = _published(service, native, facts)
         listener = Listener(native, instance, protocol, off, self, self._withdraw)
-        self._publish(listener, Record(instance, protocol, self.config.namespace))
-        _log.info("listen", service=service, instance=instance.id, addresses=instance.addresses)
-        has_port = any(path_of(each) == "dpdk" for each in instance.addresses)
-        if fabric and not has_port and handle.fabric().state != "absent":
-            listener.publish_later(lambda: self._republish(listener, native, facts))
+        with self._lock:
+            self._listeners.add(listener)
         self._log_control(handle)
-        return listener
+        return listener, partial(self._publish, listener, native)
 
     def _bind(self, bind: str | None) -> str | None:
         """Return the address to bind, checked, or None."""
@@ -286,34 +330,44 @@ class Context(Closing):
             "set EASTWEST_BIND=ADDR:PORT"
         )
 
-    def _publish(self, listener: Listener, record: Record) -> None:
-        finder = self._open()[1]
-        with self._lock:
-            self._listeners[listener] = record
-        for provider in finder.providers:
-            provider.publish(record)
+    def _publish(self, listener: Listener, native: _native.ListenerHandle) -> None:
+        instance = listener.instance
+        record = Record(instance, listener.protocol, self.config.namespace)
+        self._publisher.publish(listener, record)
+        _log.info(
+            "listen",
+            service=listener.service,
+            instance=instance.id,
+            addresses=instance.addresses,
+        )
+        has_port = any(path_of(each) == "dpdk" for each in instance.addresses)
+        if self._network and not has_port and self.fabric().state != "absent":
+            listener.publish_later(lambda: self._republish(listener, native))
 
-    def _republish(
-        self, listener: Listener, native: _native.ListenerHandle, facts: Facts
-    ) -> Instance | None:
+    def _republish(self, listener: Listener, native: _native.ListenerHandle) -> Instance | None:
         """Tell the port on the fabric that a listener has got meanwhile; None: not yet."""
         if not native.info().fabric_address:
             return None
-        with self._lock:  # nobody withdraws it meanwhile
-            if listener not in self._listeners:
-                return None
-            instance = _published(listener.service, native, facts)
-            self._publish(listener, Record(instance, listener.protocol, self.config.namespace))
+        instance = _published(listener.service, native, _facts_of(listener.instance))
+        return instance if self._publisher.change(listener, instance) else None
+
+    def draining(self, listener: Listener, native: _native.ListenerHandle) -> Instance:
+        """Tell registries that a listener is going away. Not for applications."""
+        facts = replace(_facts_of(listener.instance), weight=0)
+        instance = _published(listener.service, native, facts)
+        self._publisher.change(listener, instance)
         return instance
+
+    def published(self, listener: Listener) -> tuple[str, ...]:
+        """Return which registries have a listener, a sentence for each. Not for applications."""
+        return self._publisher.published(listener)
 
     def _withdraw(self, listener: Listener) -> None:
         if os.getpid() != self._pid:
             return
         with self._lock:
-            record = self._listeners.pop(listener, None)
-        if record is not None and self._finder is not None:
-            for provider in self._finder.providers:
-                provider.withdraw(record)
+            self._listeners.discard(listener)
+        self._publisher.withdraw(listener)
 
     # ------------------------------------------------------------------ life
 
@@ -362,22 +416,25 @@ class Context(Closing):
             if self._closed:
                 raise ClosedHere("the context is closed")
             if self._handle is None or self._finder is None:
-                self._handle = _native.ContextHandle(self.config, self._control_dir())
-                self._finder = self._make_finder(self._handle)
+                others = _registries.open_all(self.config, os.environ)
+                try:
+                    self._handle = _native.ContextHandle(self.config, self._control_dir())
+                except EastwestError:
+                    for each in others:
+                        each.close()
+                    raise
+                self._finder = self._make_finder(self._handle, others)
+                self._publisher = Publisher(self._finder.providers)
                 _exit.close_at_exit(self)
             return self._handle, self._finder
 
-    def _make_finder(self, handle: _native.ContextHandle) -> Finder:
+    def _make_finder(self, handle: _native.ContextHandle, others: tuple[Provider, ...]) -> Finder:
         names = SocketNames(_native_rundir.rundir_prefix, _native_rundir.is_socket_name)
         local = Local(self.config.namespace, self._searchable, handle.query, names)
         better = Better(local.address_of, self._ways_to, handle.fabric, self.config.paths)
         find = Ways(self._ways_to, better if better.may_be else None)
         self._keeper = Keeper(handle, find, patience=self.config.grace / 4)
-        providers: list[Provider] = [local]
-        for url in self.config.registry:
-            scheme, _, rest = url.partition(":")
-            if scheme == "static":
-                providers.append(Static(rest))
+        providers = (local, *others)
         return Finder(providers, self._searchable, self.config.namespace, handle.fabric)
 
     def _log_control(self, handle: _native.ContextHandle) -> None:
@@ -406,13 +463,17 @@ def _published(service: str, native: _native.ListenerHandle, facts: Facts) -> In
     """Return the instance of a new listener, and let it tell the port that it got."""
     info = native.info()
     tcp, dpdk = info.tcp_address, info.fabric_address
-    if tcp or dpdk:
-        told = "" if tcp and is_unspecified(tcp) else tcp
-        native.set_facts(compose(Facts(facts.labels, facts.zone, WEIGHT, told, dpdk)))
+    told = "" if tcp and is_unspecified(tcp) else tcp
+    if told or dpdk or facts.weight != WEIGHT:
+        native.set_facts(compose(replace(facts, tcp=told, dpdk=dpdk)))
     addresses = tuple(each for each in (info.local_address, dpdk, tcp) if each)
     return Instance(
-        service, info.instance, facts.labels, facts.zone, WEIGHT, addresses, False, "self"
+        service, info.instance, facts.labels, facts.zone, facts.weight, addresses, False, "self"
     )
+
+
+def _facts_of(instance: Instance) -> Facts:
+    return Facts(instance.labels, instance.zone, instance.weight)
 
 
 def _close_all(channels: list[Channel], linger: float) -> None:

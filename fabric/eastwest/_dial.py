@@ -2,8 +2,9 @@
 
 Local ones are tried one after the other in the calling thread: a hello on this host takes 100 us.
 From the first remote one on, starts are staggered by 250 ms and the first success wins
-(RFC 8305 section 5). An instance that refused is not asked again at its other addresses. What a
-channel is, is the caller's business. Imports no native module.
+(RFC 8305 section 5). An instance that refused is not asked again at its other addresses. What came
+of each try is told to the health of the context (``_tries.py``). What a channel is, is the caller's
+business. Imports no native module.
 """
 
 import time
@@ -12,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from ._errors import EastwestError
+from ._health import Health
 from ._parallel import Race
-from ._select import Candidate, failure, is_refusal, success
+from ._select import Candidate, failure, is_refusal, not_needed, success
+from ._tries import Tries
 from ._values import Instance, Verdict
 
 STAGGER_SECONDS = 0.25  # RFC 8305 section 8, Connection Attempt Delay
@@ -38,6 +41,7 @@ class Dialler(Generic[C]):
         discard: frees a channel that came too late.
         deadline: on ``time.monotonic``, for all attempts together.
         stagger: seconds between starts of remote attempts.
+        health: of the instances; None: nobody keeps it.
     """
 
     def __init__(
@@ -46,11 +50,13 @@ class Dialler(Generic[C]):
         discard: Callable[[C], None],
         deadline: float,
         stagger: float = STAGGER_SECONDS,
+        health: Health | None = None,
     ) -> None:
         self._attempt = attempt
         self._discard = discard
         self._deadline = deadline
         self._stagger = stagger
+        self._tries = Tries(Health() if health is None else health)
         self._refused: list[tuple[Instance, Verdict]] = []
         self._rejected: list[Verdict] = []
 
@@ -60,6 +66,13 @@ class Dialler(Generic[C]):
         Raises:
             EastwestError: one that every candidate would run into, such as OutOfMemory.
         """
+        try:
+            return self._in_order(candidates)
+        finally:
+            instances = {id(each.instance) for each in candidates}
+            self._tries.report(time.monotonic(), len(instances))
+
+    def _in_order(self, candidates: Sequence[Candidate]) -> Dialled[C]:
         local = 0
         while local < len(candidates) and candidates[local].path == "shm":
             found = self._one(candidates[local], more=local + 1 < len(candidates))
@@ -78,14 +91,28 @@ class Dialler(Generic[C]):
         began = time.monotonic()
         seconds = max(0.0, self._deadline - began)
         try:
-            channel = self._attempt(candidate, min(seconds, LOCAL_SECONDS_MAX) if more else seconds)
+            channel = self._try(candidate, min(seconds, LOCAL_SECONDS_MAX) if more else seconds)
         except EastwestError as error:
             self._failed(candidate, error, time.monotonic() - began)
             return None
         return channel, success(candidate, time.monotonic() - began)
 
+    def _try(self, candidate: Candidate, seconds: float) -> C:
+        began = time.monotonic()
+        one = self._tries.begin(candidate, began)
+        try:
+            channel = self._attempt(candidate, seconds)
+        except EastwestError as error:
+            now = time.monotonic()
+            verdict = failure(candidate.path, candidate.address, error, now - began)
+            self._tries.end(one, verdict, now)
+            raise
+        now = time.monotonic()
+        self._tries.end(one, success(candidate, now - began), now)
+        return channel
+
     def _race(self, candidates: Sequence[Candidate]) -> Dialled[C]:
-        race = Race(self._attempt, self._discard, stagger=self._stagger)
+        race = Race(self._try, self._discard, stagger=self._stagger)
         found = race.run(candidates, self._deadline, skip=self._skip, failed=self._failed)
         won: tuple[C, Verdict] | None = None
         if found is not None and found.value is not None:
@@ -118,8 +145,7 @@ class Dialler(Generic[C]):
             self._refused.append((candidate.instance, verdict))
 
     def _won(self, found: tuple[C, Verdict], left: Sequence[Candidate]) -> Dialled[C]:
-        detail = f"not needed: {found[1].address} answered first"
-        self._rejected += [_verdict(each, "order", detail) for each in left]
+        self._rejected += [not_needed(each, found[1].address) for each in left]
         return Dialled(found[0], found[1], tuple(self._rejected))
 
     def _lost(self) -> Dialled[C]:

@@ -110,12 +110,14 @@ def explain_listener(
     off: Sequence[Verdict],
     protocol: str,
     fabric: Fabric | None = None,
+    published: Sequence[str] = (),
 ) -> Explanation:
     """Return where a listener is reached, and why not elsewhere.
 
     Args:
         off: verdicts of the paths that it does not offer.
         fabric: the context's.
+        published: a sentence for each registry that it is published to.
     """
     open_at = []
     if info.local_address:
@@ -130,6 +132,7 @@ def explain_listener(
         detail = "peers on other hosts connect here"
         open_at.append(Verdict("tcp", info.tcp_address, True, "listening", detail))
     facts = {"instance": info.instance, "protocol": protocol, **info.stats.to_dict()}
+    facts["published"] = tuple(published)
     chosen = open_at[0] if open_at else None
     if fabric is not None and not is_up:
         off = (*off, replace(absent(fabric), address=info.fabric_address))

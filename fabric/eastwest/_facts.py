@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from eastwest_discovery.names import LABELS_MAX, label_problem, zone_problem
+
 from ._addresses import check_dialled, path_of
 from ._errors import ConfigurationError
-from ._names import LABELS_MAX, check_zone, label_problem
 
 FACTS_BYTES_MAX = 1024
 WEIGHT_MAX = 65535
@@ -93,10 +94,7 @@ def _labels(value: object) -> dict[str, str]:
 
 
 def _zone(value: object) -> str:
-    try:
-        return check_zone(value) if isinstance(value, str) else ""
-    except ConfigurationError:
-        return ""
+    return value if isinstance(value, str) and not zone_problem(value) else ""
 
 
 def _weight(value: object) -> int:

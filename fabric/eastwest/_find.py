@@ -3,27 +3,37 @@
 Imports no native module; the context passes in how sockets are asked.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ._errors import EastwestError
 from ._fabric import Fabric
 from ._names import near
-from ._providers import Provider
+from ._providers import Answer, Provider
 from ._rundir import Search
 from ._select import merge
-from ._values import Instance, Verdict
+from ._values import Instance, Registry, Verdict
 
 KNOWN_SHOWN = 8
+_WAY_OUT = (
+    "start what is named there, or correct registry (EASTWEST_REGISTRY); 'eastwest doctor' asks "
+    "each of them"
+)
 KNOWN_SECONDS = 0.2  # a socket whose process is stopped must not delay an error by more
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the providers said about one service, together."""
+    """What the providers said about one service, together.
+
+    Attributes:
+        unproven: sources that have not answered completely, so that what is not here may be there.
+    """
 
     instances: tuple[Instance, ...]
     problems: tuple[Verdict, ...]
+    unproven: frozenset[str] = frozenset()
 
 
 class Finder:
@@ -41,15 +51,44 @@ class Finder:
         self.namespace = namespace
         self.fabric = fabric
 
-    def look_up(self, service: str, timeout: float) -> Found:
+    def look_up(
+        self, service: str, timeout: float, *, is_choosy: bool = False, before: Found | None = None
+    ) -> Found:
         """Return the instances of *service* from all providers, those of one id made one.
+
+        What is asked over the network is asked for a new name at once, and waited for only when
+        nothing was found nearer.
+
+        Args:
+            service: "" for every service.
+            is_choosy: wait for all, whatever was found.
+            before: what this caller was told earlier: who has answered completely then, has.
 
         Raises:
             ConfigurationError: a runtime directory or a file that was named is not in order.
         """
-        answers = [each.look_up(service, timeout=timeout) for each in self.providers]
-        instances = merge(instance for answer in answers for instance in answer.instances)
-        return Found(instances, tuple(each for answer in answers for each in answer.problems))
+        deadline = time.monotonic() + timeout
+        answers: dict[str, Answer] = {}
+        for each in self.providers:
+            answers[each.source] = each.look_up(service, timeout=0 if each.is_remote else timeout)
+        for each in self.providers:
+            has_some = any(not i.stale for answer in answers.values() for i in answer.instances)
+            if each.is_remote and not answers[each.source].complete and (is_choosy or not has_some):
+                left = max(0.0, deadline - time.monotonic())
+                answers[each.source] = each.look_up(service, timeout=left)
+        unproven = {source for source, answer in answers.items() if not answer.complete}
+        if before is not None:
+            unproven &= before.unproven
+        return Found(
+            merge(instance for answer in answers.values() for instance in answer.instances),
+            tuple(each for answer in answers.values() for each in answer.problems),
+            frozenset(unproven),
+        )
+
+    def states(self, service: str) -> tuple[Registry, ...]:
+        """Return how each source that keeps its answers stands with *service*."""
+        found = (each.state(service) for each in self.providers)
+        return tuple(each for each in found if each is not None)
 
     def known(self) -> tuple[str, ...]:
         """Return the names that any provider knows, sorted."""
@@ -78,6 +117,21 @@ class Finder:
         lines += [f"{each.address}: {each.detail}" for each in found.problems]
         return "; ".join([*lines, *self._known_words(service)])
 
+    def unknown(self, service: str, seconds: float, found: Found) -> str:
+        """Return the sentence for a name of which nobody can say that it is not there."""
+        silent = [each for each in self.states(service) if each.source in found.unproven]
+        asked = "; ".join(map(_silence, silent)) or ", ".join(sorted(found.unproven))
+        lines = [
+            f"nobody could be asked whether service {service!r} is in namespace "
+            f"{self.namespace!r}, for {seconds:.1f} s: {asked}"
+        ]
+        others = [each for each in self.sources() if each not in found.unproven]
+        if others and not found.instances:
+            lines.append(f"it is not in {', '.join(others)}")
+        lines += [f"{each.address}: {each.detail}" for each in found.problems]
+        lines.append(_WAY_OUT)
+        return "; ".join(lines)
+
     def _known_words(self, service: str) -> list[str]:
         try:
             names = [name for name in self.known() if name != service]
@@ -98,3 +152,8 @@ class Finder:
         """Close the providers. Idempotent."""
         for each in self.providers:
             each.close()
+
+
+def _silence(registry: Registry) -> str:
+    """Return why a source proves nothing: the servers, and what is wrong with each."""
+    return f"{registry.source} ({'; '.join(registry.troubles) or 'no answer yet'})"

@@ -33,6 +33,12 @@ class Owner(Protocol):
     def fabric(self) -> Fabric:
         """Return how its port on a fabric network is."""
 
+    def published(self, listener: "Listener") -> tuple[str, ...]:
+        """Return which registries have it, a sentence for each."""
+
+    def draining(self, listener: "Listener", handle: ListenerHandle) -> Instance:
+        """Tell registries that it is going away, and return what they are told."""
+
 
 @final
 class Listener(Closing):
@@ -151,11 +157,11 @@ class Listener(Closing):
 
     def explain(self) -> Explanation:
         """Say where the listener is reached, and why not on other paths."""
-        fabric = None
+        fabric, published = None, self._owner.published(self)
         with suppress(ClosedHere):  # the context; what is told of a listener stays
             fabric = self._owner.fabric()
         info = self._handle.info()
-        return explain_listener(self.service, info, self._off, self.protocol, fabric)
+        return explain_listener(self.service, info, self._off, self.protocol, fabric, published)
 
     def stats(self) -> ListenerStats:
         """Return the counters now."""
@@ -164,7 +170,8 @@ class Listener(Closing):
     def drain(self, *, timeout: float = 30.0) -> bool:
         """Refuse new channels, ask the peers of those there are to go elsewhere, and wait.
 
-        The peers see ``Channel.draining``; what they do about it is theirs.
+        Registries are told as well: its weight is 0 from now on. The peers see
+        ``Channel.draining``; what they do about it is theirs.
 
         Args:
             timeout: seconds to wait for the channels to end.
@@ -179,6 +186,7 @@ class Listener(Closing):
             raise ClosedHere(f"the listener of {self.service!r} is closed")
         deadline = time.monotonic() + timeout
         self._handle.drain()
+        self.instance = self._owner.draining(self, self._handle)
         _log.info("draining", service=self.service, channels=self.stats().channels)
         while self.stats().channels and time.monotonic() < deadline:
             self._closed.wait(DRAIN_LOOK_SECONDS)

@@ -1,9 +1,13 @@
 """Structured logging under the logger ``eastwest``: one event a line, ``event key=value ...``.
 
 listen        INFO     a service is published: service, instance, addresses
+publish_fail  WARNING  a registry refused a change of what listens here: source, instance, detail
 unlisten      INFO     it is withdrawn: service, instance, and the listener's counters
 connect       INFO     a channel was opened here: service, channel, path, peer, uid, seconds
 connect_fail  WARNING  none could be had: service, error, seconds, detail
+ejected       WARNING  connects to an instance went badly, others are tried before it for a while:
+                       service, instance, seconds, failures, detail
+ejected_back  INFO     it answered again: service, instance
 accept        INFO     a channel was opened by a peer: service, channel, path, peer, uid
 refuse        WARNING  a listener refused connections since it was last looked at; DEBUG: it
                        dropped some that never said a good hello: service, refused, dropped
@@ -31,28 +35,13 @@ import sys
 import traceback
 from typing import Any
 
+from eastwest_discovery.events import Events, line
+
 from ._values import PathChange
 
-log = logging.getLogger("eastwest")
-log.addHandler(logging.NullHandler())
+_events = Events("eastwest")
+log, event, info, warning = _events.logger, _events.event, _events.info, _events.warning
 ID_DIGITS = 8  # of a channel's id: enough for 'eastwest explain PID/CHANNEL'
-
-
-def event(level: int, name: str, **fields: Any) -> None:
-    """Log one event; costs one comparison when nobody listens."""
-    if log.isEnabledFor(level):
-        extra = {"eastwest": {"event": name, **fields}}
-        log.log(level, "%s", _line(name, fields), extra=extra, stacklevel=3)
-
-
-def info(name: str, **fields: Any) -> None:
-    """Log one event at level INFO."""
-    event(logging.INFO, name, **fields)
-
-
-def warning(name: str, **fields: Any) -> None:
-    """Log one event at level WARNING."""
-    event(logging.WARNING, name, **fields)
 
 
 def failed(name: str, **fields: Any) -> None:
@@ -60,10 +49,9 @@ def failed(name: str, **fields: Any) -> None:
 
     A program that has not set up logging sees it on standard error, as that of a thread.
     """
-    line = _line(name, fields)
-    log.error("%s", line, extra={"eastwest": {"event": name, **fields}}, exc_info=True)
+    _events.failed(name, **fields)
     if log.isEnabledFor(logging.ERROR) and not _is_set_up():
-        print(f"eastwest: {line}", file=sys.stderr)
+        print(f"eastwest: {line(name, fields)}", file=sys.stderr)
         traceback.print_exc()
 
 
@@ -86,19 +74,3 @@ def _is_set_up() -> bool:
             return True
         here = here.parent if here.propagate else None
     return False
-
-
-def _line(name: str, fields: dict[str, Any]) -> str:
-    return " ".join([name, *(f"{key}={_shown(value)}" for key, value in fields.items())])
-
-
-def _shown(value: Any) -> str:
-    """Return a value on one line, in quotes if it would not be one word."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    plain = text.isprintable() and not set(text) & set(' "=\\')
-    if text and plain:
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped) + '"'

@@ -1,7 +1,7 @@
 """Which instance, which path: the policy, as pure functions.
 
 merge     the same instance seen by several providers is one
-order     same host, same zone, the rest; by weight within a tier; or ``pick=``
+order     same host, same zone, the rest; by weight within a tier; then the ejected; or ``pick=``
 plan      instances -> candidates (one for each address), best first, and why others are out
 ways      the addresses of one instance that a channel to it may be moved to, best first
 failure   an error of the C library -> the verdict that is kept
@@ -27,11 +27,14 @@ from ._errors import (
     SystemCallError,
     Timeout,
 )
+from ._health import Ejection
 from ._values import PATHS, Instance, Path, Verdict
 
 Pick: TypeAlias = Literal["nearest", "spread"] | Callable[[Sequence[Instance]], Sequence[Instance]]
 REASONS: tuple[Reason, ...] = ("access", "protocol", "version", "full", "draining")
-SAME_HOST, SAME_ZONE, ELSEWHERE, STALE = range(4)
+Ejections: TypeAlias = Callable[[Sequence[Instance]], Sequence[Ejection | None]]
+"""(those that fit) -> for each, how long it is behind the others, or None."""
+SAME_HOST, SAME_ZONE, ELSEWHERE, EJECTED, STALE = range(5)
 
 _FIXES: dict[str, str] = {
     "access": "let the server allow this user: allow = ['uid:NAME'] in its configuration",
@@ -49,24 +52,36 @@ class Candidate:
     instance: Instance
     address: str
     path: Path
+    ejection: Ejection | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to try, in this order, and what not to."""
+    """What to try, in this order, and what not to.
+
+    Attributes:
+        ejected: a sentence for each instance that is behind the others.
+    """
 
     candidates: tuple[Candidate, ...]
     rejected: tuple[Verdict, ...]
+    ejected: tuple[str, ...] = ()
+
+
+def nobody(instances: Sequence[Instance]) -> Sequence[Ejection | None]:
+    """Return that none of them is behind the others."""
+    return [None] * len(instances)
 
 
 def merge(instances: Iterable[Instance]) -> tuple[Instance, ...]:
     """Return the instances with those of one id made one, local knowledge first.
 
-    An id that is unknown yet (a line in a file) is known by an address that a local instance
-    publishes as its own.
+    What the instance itself said just now (a local one) counts before what registries know of it;
+    of those the highest version. An id that is unknown yet (a line in a file, DNS) is known by an
+    address that another one publishes as its own.
     """
     merged: dict[str, Instance] = {}
-    rest = sorted(instances, key=lambda each: not is_local(each))
+    rest = sorted(instances, key=lambda each: (not is_local(each), not each.id, -each.version))
     owners: dict[str, str] = {}
     for index, each in enumerate(rest):
         known = [owners[a] for a in each.addresses if a in owners] if not each.id else []
@@ -78,12 +93,20 @@ def merge(instances: Iterable[Instance]) -> tuple[Instance, ...]:
 
 
 def _joined(old: Instance, new: Instance) -> Instance:
+    """Return *old*, which counts, with what *new* adds: no addresses where it is out of date.
+
+    That *new* is vouched for says that the instance is there, whatever its version.
+    """
+    is_outdated = 0 < new.version < old.version
+    more = () if is_outdated else new.addresses
     sources = dict.fromkeys([*old.source.split(", "), *new.source.split(", ")])
     return replace(
         old,
-        addresses=tuple(dict.fromkeys([*old.addresses, *new.addresses])),
+        addresses=tuple(dict.fromkeys([*old.addresses, *more])),
         stale=old.stale and new.stale,
         source=", ".join(sources),
+        age=min(old.age, new.age),
+        version=max(old.version, new.version),
     )
 
 
@@ -102,27 +125,53 @@ def tier(instance: Instance, zone: str) -> int:
 
 
 def order(
-    instances: Iterable[Instance], *, zone: str, pick: Pick, rng: random.Random
+    instances: Iterable[Instance],
+    *,
+    zone: str,
+    pick: Pick,
+    rng: random.Random,
+    ejections: Ejections = nobody,
 ) -> tuple[Instance, ...]:
     """Return the instances in the order in which a connect tries them.
 
-    Within a tier the first one is drawn by weight, then the next from the rest, and so on.
+    Within a tier the first one is drawn by weight, then the next from the rest, and so on. Behind
+    all tiers are the ejected, who returns first before the others, and then the stale.
 
     Args:
         zone: our own, "" for none.
-        pick: "nearest"; "spread" makes all but stale ones one tier; a function gets the nearest
-            order and returns its own.
+        pick: "nearest"; "spread" makes one tier of all but ejected and stale ones; a function gets
+            the nearest order and returns its own.
 
     Raises:
         ConfigurationError: *pick* is something else, or its function returned a stranger.
     """
+    some = tuple(instances)
+    return _ordered(some, _behind(some, ejections), zone, pick, rng)
+
+
+def _behind(instances: Iterable[Instance], ejections: Ejections) -> dict[int, Ejection]:
+    """Return the ejections by ``id()`` of the instance; those who cannot be chosen do not count."""
+    those = [each for each in instances if each.weight and not each.stale]
+    found = zip(those, ejections(those), strict=True)
+    return {id(each): ejection for each, ejection in found if ejection is not None}
+
+
+def _ordered(
+    instances: Iterable[Instance],
+    behind: Mapping[int, Ejection],
+    zone: str,
+    pick: Pick,
+    rng: random.Random,
+) -> tuple[Instance, ...]:
     if not callable(pick) and pick not in ("nearest", "spread"):
         raise ConfigurationError(f"pick={pick!r}: want 'nearest', 'spread' or a function")
     drawn = [(rng.random() ** (1.0 / each.weight), each) for each in instances if each.weight]
 
     def rank(entry: tuple[float, Instance]) -> tuple[int, float]:
+        if id(entry[1]) in behind:
+            return EJECTED, behind[id(entry[1])].seconds
         near = tier(entry[1], zone)
-        return (near == STALE if pick == "spread" else near), -entry[0]
+        return (near if near == STALE or pick != "spread" else SAME_HOST), -entry[0]
 
     ordered = tuple(each for _, each in sorted(drawn, key=rank))
     return _picked(pick, ordered) if callable(pick) else ordered
@@ -147,6 +196,7 @@ def plan(
     paths: Sequence[Path],
     rng: random.Random,
     network: str = "",
+    ejections: Ejections = nobody,
 ) -> Plan:
     """Return what a connect tries, best first, and the verdicts of what it leaves out.
 
@@ -163,7 +213,8 @@ def plan(
             fit.append(each)
         else:
             rejected.append(problem)
-    ordered = order(fit, zone=zone, pick=pick, rng=rng)
+    behind = _behind(fit, ejections)
+    ordered = _ordered(fit, behind, zone, pick, rng)
     rejected += [_out(each, "pick", "pick= left it out") for each in fit if each not in ordered]
     candidates: list[Candidate] = []
     for each in ordered:
@@ -175,7 +226,16 @@ def plan(
                 rejected.append(problem)
     if "tcp" in paths:
         candidates += _by_kernel(candidates, ordered)
-    return Plan(tuple(candidates), tuple(rejected))
+    candidates = [replace(each, ejection=behind.get(id(each.instance))) for each in candidates]
+    return Plan(tuple(candidates), tuple(rejected), _sentences(ordered, behind))
+
+
+def _sentences(instances: Iterable[Instance], behind: Mapping[int, Ejection]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.id or ', '.join(each.addresses)}: {behind[id(each)]}"
+        for each in instances
+        if id(each) in behind
+    )
 
 
 def _no_way(candidate: Candidate, paths: Sequence[Path], network: str) -> Verdict | None:
@@ -263,6 +323,14 @@ def success(candidate: Candidate, seconds: float) -> Verdict:
     """Return the verdict of the candidate that a channel was opened to."""
     proof = "its memory was handed over" if candidate.path == "shm" else "it answered the hello"
     return Verdict(candidate.path, candidate.address, True, "hello", proof, None, seconds)
+
+
+def not_needed(candidate: Candidate, first: str) -> Verdict:
+    """Return the verdict of a candidate that came behind *first*, an address that answered."""
+    path, address, ejection = candidate.path, candidate.address, candidate.ejection
+    if ejection is not None:
+        return Verdict(path, address, False, "ejected", str(ejection), ejection.fix)
+    return Verdict(path, address, False, "order", f"not needed: {first} answered first")
 
 
 def failure(path: Path, address: str, error: EastwestError, seconds: float) -> Verdict | None:

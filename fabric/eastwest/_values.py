@@ -1,6 +1,7 @@
 """What the package tells about itself: frozen values, each with ``to_dict()``.
 
 Instance       one published listener, as discovery knows it
+Registry       one source of names, and what it said about a service
 Peer           who is at the other end of a channel
 Verdict        what became of one candidate: chosen, or which check failed and what fixes it
 Explanation    the verdicts of one decision and the facts around it; prints as a small table
@@ -53,7 +54,10 @@ class Instance(_Value):
         weight: share of the new channels among instances equally near; 0 is not chosen.
         addresses: "shm:DIRECTORY/SOCKET", "dpdk://NETWORK/ADDR:PORT" and "tcp://ADDR:PORT".
         stale: the source no longer vouches for it; tried last.
-        source: the provider that knows it, "local:/run/eastwest" or "static:FILE".
+        source: the provider that knows it, "local:/run/eastwest" or "zmq://h1:7400,h2:7400";
+            several with commas and spaces between them.
+        age: seconds since the source last confirmed it; 0 while it vouches for it.
+        version: the owner raises it with each change; 0 where nobody counts.
     """
 
     service: str
@@ -64,6 +68,46 @@ class Instance(_Value):
     addresses: tuple[str, ...]
     stale: bool
     source: str
+    age: float = 0.0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Registry(_Value):
+    """What one source of names said about a service.
+
+    Attributes:
+        source: its URL.
+        answered: it could be asked, at least one of its servers.
+        complete: it said so much that what it did not name is not there.
+        instances: known from it, the stale ones included.
+        stale: of those, the ones that nobody vouches for any more.
+        age: seconds since the oldest of them was confirmed.
+        servers: each with what keeps it from answering completely, "" for nothing.
+        not_kept: why nothing of it is kept on disk for a restart; "": it is kept.
+    """
+
+    source: str
+    answered: bool
+    complete: bool
+    instances: int = 0
+    stale: int = 0
+    age: float = 0.0
+    servers: Mapping[str, str] = field(default_factory=dict)
+    not_kept: str = ""
+
+    def __str__(self) -> str:
+        word = "complete" if self.complete else "incomplete" if self.answered else "no answer"
+        stale = f", {self.stale} of them stale, up to {self.age:.0f} s" if self.stale else ""
+        many = f"{self.instances} instance{'s' * (self.instances != 1)}{stale}"
+        kept = [f"not kept for a restart: {self.not_kept}"] if self.not_kept else []
+        return "; ".join([f"{self.source}: {word}, {many}", *self.troubles, *kept])
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong, a sentence for each server where something is."""
+        wrong = [(server, why) for server, why in self.servers.items() if why]
+        return tuple(why if each == self.source else f"{each}: {why}" for each, why in wrong)
 
 
 @dataclass(frozen=True, slots=True)

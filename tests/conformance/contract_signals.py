@@ -24,6 +24,14 @@ def test_ctrl_c_interrupts(way: Way, folder: object, wait: str) -> None:
     assert whole, "the interrupted call changed something"
 
 
+def test_ctrl_c_that_another_thread_gets_ends_a_long_send(way: Way, folder: object) -> None:
+    # catches: a wait that looks at signals only if the kernel gave them to the main thread
+    with Child(signal_children.interrupts_of_a_long_send, way.serving, str(folder)) as child:
+        took, whole = child.hears()
+    assert whole, "an interrupted send changed something"
+    assert 0 < took < WITHIN
+
+
 @pytest.mark.parametrize("policy", ["spin", "block"])
 @pytest.mark.parametrize("wait", ["send", "send_long", "recv", "flush"])
 def test_ctrl_c_interrupts_under_other_wait_policies(

@@ -1,6 +1,7 @@
 """What the other process does in tests of signals; see children.py. Imports no pytest."""
 
 import os
+import random
 import signal
 import socket
 import tempfile
@@ -317,6 +318,38 @@ def _interrupted(test: Line, waits: Waits) -> None:
     except KeyboardInterrupt:
         pass  # the wait did not have to wait, and the signal came late
     test.tell(ended_at - ctrl_c.sent_at, error, waits.is_whole())
+
+
+def interrupts_of_a_long_send(test: Line, serving: dict[str, Any], folder: str) -> None:
+    """Tell the longest time from SIGINT to the end of a long send, and whether all were whole.
+
+    The signal comes while the main thread works and has signals blocked: another thread gets it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    waits = SendLong(serving, folder, {})
+    message, rng = big(16 << 20), random.Random(1)
+    took, whole = 0.0, True
+    for _ in range(20):
+        begun, sent_at = threading.Event(), [0.0]
+        pause = rng.uniform(0, 0.004)
+
+        def signal_later(begun: Any = begun, sent_at: Any = sent_at, pause: float = pause) -> None:
+            begun.wait()
+            time.sleep(pause)
+            sent_at[0] = time.monotonic()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        other = threading.Thread(target=signal_later)
+        other.start()
+        try:
+            begun.set()
+            waits.a.send(message, timeout=LONG)
+        except KeyboardInterrupt:
+            took = max(took, time.monotonic() - sent_at[0])
+        other.join()
+        kept_messages.clear()
+        whole = waits.is_whole() and whole
+    test.tell(took, whole)
 
 
 def handled_signal(test: Line, serving: dict[str, Any], folder: str, wait: str) -> None:

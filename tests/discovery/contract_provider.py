@@ -30,6 +30,23 @@ class World:
 
     connect: Callable[[], Provider]
     seconds: float = 10.0
+    put: Callable[[str, int], None] | None = None  # behind the back of the providers
+    _owner: Provider | None = None
+
+    def populate(self, service: str, count: int) -> None:
+        """Have *count* instances of a service in the namespace "default"."""
+        if self.put is not None:
+            self.put(service, count)
+            return
+        owner = self._owner = self._owner or self.connect()
+        for number in range(count):
+            owner.publish(Record(service=service, instance=f"i{number}", version=1))
+
+    def close(self) -> None:
+        """End what ``populate`` began."""
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
 
 
 @contextmanager
@@ -71,12 +88,81 @@ class Reader:
             self.poll(left)
 
 
-class ProviderContract:
-    """The tests; each has a service of its own."""
+class ReaderContract:
+    """What also those keep through which nothing can be published; each test has its service."""
 
     @pytest.fixture
     def service(self) -> str:
         return f"service-{next(_SERVICES)}"
+
+    def test_first_answer_is_a_snapshot_and_its_cursor_has_no_news(
+        self, world: World, service: str
+    ) -> None:
+        with clients(world, 1) as (client,):
+            world.populate(service, 2)
+            reader = Reader(client, service)
+            reader.until(lambda known: len(known) == 2, world.seconds)
+            assert reader.updates[0].snapshot
+            there = dict(reader.known)
+            reader.poll(0.2)
+            assert reader.known == there
+
+    def test_change_is_seen_from_the_cursor_on(self, world: World, service: str) -> None:
+        with clients(world, 1) as (client,):
+            world.populate(service, 1)
+            reader = Reader(client, service)
+            reader.until(lambda known: len(known) == 1, world.seconds)
+            world.populate(service, 3)
+            reader.until(lambda known: len(known) == 3, world.seconds)
+
+    def test_readers_see_the_same(self, world: World, service: str) -> None:
+        world.populate(service, 3)
+        with clients(world, 2) as several:
+            seen = []
+            for each in several:
+                reader = Reader(each, service)
+                reader.until(lambda known: len(known) == 3, world.seconds)
+                seen.append(reader.known.keys())
+            assert seen[0] == seen[1]
+
+    def test_cursor_of_nobody_is_answered_with_a_snapshot(self, world: World, service: str) -> None:
+        with clients(world, 1) as (client,):
+            world.populate(service, 1)
+            reader = Reader(client, service)
+            reader.until(bool, world.seconds)
+            for cursor in (b"garbage", bytes(200)):
+                update = client.poll("default", service, cursor, 0.0)
+                assert update.snapshot and [each.key for each in update.records] == list(
+                    reader.known
+                )
+
+    def test_poll_waits_for_a_change_and_no_longer_than_asked(
+        self, world: World, service: str
+    ) -> None:
+        with clients(world, 1) as (client,):
+            reader = Reader(client, service)
+            deadline = time.monotonic() + world.seconds
+            while not reader.poll(0.1).complete:  # a server that has just started
+                assert time.monotonic() < deadline
+            start = time.monotonic()
+            update = reader.poll(0.2)
+            assert 0.15 < time.monotonic() - start < 2.0
+            assert not update.records and not update.gone and update.complete
+
+    def test_source_says_where_records_come_from(self, world: World) -> None:
+        with clients(world, 1) as (client,):
+            assert ":" in client.source
+
+    def test_closed_is_not_asked_any_more(self, world: World, service: str) -> None:
+        with clients(world, 1) as (client,):
+            client.close()
+            client.close()
+            with pytest.raises(DiscoveryError):
+                client.poll("default", service, b"", 0.0)
+
+
+class ProviderContract(ReaderContract):
+    """All of it."""
 
     @staticmethod
     def record(service: str, instance: str = "k", *, namespace: str = "default") -> Record:
@@ -155,28 +241,6 @@ class ProviderContract:
             with pytest.raises(DiscoveryError):
                 owner.publish(self.record(service))
 
-    def test_poll_waits_for_a_change_and_no_longer_than_asked(
-        self, world: World, service: str
-    ) -> None:
-        with clients(world, 1) as (client,):
-            reader = Reader(client, service)
-            deadline = time.monotonic() + world.seconds
-            while not reader.poll(0.1).complete:  # a server that has just started
-                assert time.monotonic() < deadline
-            start = time.monotonic()
-            update = reader.poll(0.2)
-            assert 0.15 < time.monotonic() - start < 2.0
-            assert not update.records and not update.gone and update.complete
-
-    def test_cursor_of_nobody_is_answered_with_a_snapshot(self, world: World, service: str) -> None:
-        with clients(world, 1) as (client,):
-            record = self.record(service)
-            client.publish(record)
-            Reader(client, service).until(bool, world.seconds)
-            for cursor in (b"garbage", bytes(200)):
-                update = client.poll("default", service, cursor, 0.0)
-                assert update.snapshot and update.records == (record,)
-
     def test_namespaces_and_services_do_not_see_each_other(
         self, world: World, service: str
     ) -> None:
@@ -206,7 +270,3 @@ class ProviderContract:
             reader = Reader(other, "", namespace)
             wanted = {each.key: each for each in records}
             reader.until(lambda known: known == wanted, world.seconds)
-
-    def test_source_says_where_records_come_from(self, world: World) -> None:
-        with clients(world, 1) as (client,):
-            assert ":" in client.source

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from eastwest_discovery._zmq import Zmq
 
 DISCOVERY = Path(__file__).resolve().parents[2] / "discovery"
 WAIT_SECONDS = 20.0
@@ -33,14 +35,16 @@ class Registry:
     settle: float = 0.5
     port: int = 0
     process: subprocess.Popen[str] | None = None
+    host: str = "127.0.0.1"
+    prefix: list[str] = field(default_factory=list)  # of its command
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> "Registry":
         """Start it, or again; ``wait`` until it listens."""
-        command = [sys.executable, "-m", "eastwest_discovery", "serve", "--json"]
+        command = [*self.prefix, sys.executable, "-m", "eastwest_discovery", "serve", "--json"]
         command += ["--listen", self.address, "--settle", str(self.settle), *self.arguments]
         path = f"{DISCOVERY}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         self.process = subprocess.Popen(
@@ -82,6 +86,15 @@ def registries(count: int, *arguments: str, settle: float = 0.5) -> Iterator[tup
             if each.process is not None:
                 each.signal(signal.SIGCONT)
             each.kill()
+
+
+@contextmanager
+def clients(*several: Zmq) -> Iterator[tuple[Zmq, ...]]:
+    """Have these clients, and close them in the end."""
+    with ExitStack() as stack:
+        for each in several:
+            stack.callback(each.close)
+        yield several
 
 
 def url(several: tuple[Registry, ...]) -> str:

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eastwest_discovery._backoff import FIRST_SECONDS, LAST_SECONDS, LASTING_SECONDS, Backoff
+from eastwest_discovery._record import TTL_DEFAULT
+from eastwest_discovery._zmq_thread import CONNECT_SECONDS
 
 randoms = st.floats(0, 1, exclude_max=True)
 
@@ -14,6 +16,11 @@ def test_wait_is_positive_and_below_a_ceiling_that_doubles(draws: list[float]) -
     for count, random in enumerate(draws):
         backoff, wait = backoff.failed(0.0, random)
         assert 0 < wait <= min(LAST_SECONDS, FIRST_SECONDS * 2**count)
+
+
+def test_owners_are_back_before_a_server_that_has_started_is_complete() -> None:
+    # catches: an instance that is alive goes, as its owner still waits while nobody misses it
+    assert CONNECT_SECONDS + LAST_SECONDS < TTL_DEFAULT
 
 
 def test_ten_thousand_clients_that_lose_a_server_come_back_evenly() -> None:

@@ -66,6 +66,8 @@ class Memory:
     def poll(self, namespace: str, service: str, cursor: Cursor, timeout: float) -> Update:
         deadline = time.monotonic() + timeout
         with self._shelf.changed:
+            if self._is_closed:
+                raise DiscoveryError("closed")
             new = Journal(secrets.token_bytes(8))
             journal = self._shelf.journals.setdefault((namespace, service), new)
             while journal.cursor == cursor and (left := deadline - time.monotonic()) > 0:
@@ -93,13 +95,17 @@ class TestMemory(ProviderContract):
 @pytest.fixture(scope="module")
 def one() -> Iterator[World]:
     with registries(1) as servers:
-        yield World(lambda: Zmq(url(servers)))
+        world = World(lambda: Zmq(url(servers)))
+        yield world
+        world.close()
 
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[World]:
     with registries(3) as servers:
-        yield World(lambda: Zmq(url(servers)))
+        world = World(lambda: Zmq(url(servers)))
+        yield world
+        world.close()
 
 
 class TestZmqWithOneServer(ProviderContract):

@@ -1,67 +1,20 @@
 """The DNS provider: its decisions in simulated time, and against a small server of DNS."""
 
-import socket
 import threading
 from collections.abc import Iterator
 
-import dns.flags
-import dns.message
 import dns.rcode
-import dns.rrset
 import pytest
 
 from eastwest_discovery import _dns, _dns_state
 from eastwest_discovery._dns import Dns
 from eastwest_discovery._dns_state import Answer, Name, Place, merged, parse_dns_url
 from eastwest_discovery._errors import BadAddress, BadRecord, DiscoveryError, Unavailable
+from tests.discovery.dns_server import Server
 from tests.discovery.records import make
 
 URL = "dns:{service}.{namespace}.example.org:7400"
 NAME = "pricing.default.example.org."
-
-
-class Server:
-    """Answers over UDP from a table of (name, type): (ttl, texts); counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.table: dict[tuple[str, str], tuple[int, list[str]]] = {}
-        self.rcode: dns.rcode.Rcode | None = None  # of every answer
-        self.is_silent = False
-        self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.address: tuple[str, int] = self._socket.getsockname()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            question, peer = self._socket.recvfrom(4096)
-            if not question:
-                return
-            message = dns.message.from_wire(question)
-            name, kind = message.question[0].name.to_text(), message.question[0].rdtype
-            self.asked.append(f"{name} {kind.name}")
-            if not self.is_silent:
-                answer = self._answer(message, name, kind.name)
-                self._socket.sendto(answer.to_wire(), peer)
-
-    def _answer(self, message: dns.message.Message, name: str, kind: str) -> dns.message.Message:
-        answer = dns.message.make_response(message)
-        answer.flags |= dns.flags.RA
-        if self.rcode is not None:
-            answer.set_rcode(self.rcode)
-        elif (name, kind) in self.table:
-            ttl, texts = self.table[name, kind]
-            answer.answer.append(dns.rrset.from_text_list(name, ttl, "IN", kind, texts))
-        elif not any(each == name for each, _ in self.table):
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        return answer
-
-    def close(self) -> None:
-        self._socket.sendto(b"", self.address)
-        self._thread.join()
-        self._socket.close()
 
 
 @pytest.fixture
@@ -157,7 +110,7 @@ def test_srv_tells_ports_weights_and_targets(server: Server) -> None:
     provider.close()
     assert {(each.addresses["tcp"], each.weight) for each in found} == {
         (("10.0.0.1:7001", "[fd00::1]:7001"), 30),
-        (("10.0.0.2:7002",), 100),
+        (("10.0.0.2:7002",), 1),
     }
 
 
@@ -279,6 +232,8 @@ def test_versions_are_the_time_of_the_change() -> None:
     assert (name.generation, name.records[0].version) == (1, 7)
     name.answered(Answer((Place(("10.0.0.1",), 1, 6),), 5.0), 3, 10.0, 17.0)
     assert (name.generation, name.records[0].version, name.records[0].weight) == (3, 17, 6)
+    name.answered(Answer((place,), 5.0), 4, 10.0, 3.0)
+    assert name.records[0].version == 18  # though the clock was set back
 
 
 def test_duplicates_are_merged() -> None:

@@ -14,21 +14,19 @@ import pytest
 
 from eastwest_discovery._errors import BadAddress, DiscoveryError, Unavailable
 from eastwest_discovery._etcd import Etcd
+from eastwest_discovery._etcd_address import parse_etcd_url
+from eastwest_discovery._etcd_gateway import Gateway
 from eastwest_discovery._etcd_tenancy import Ask, Seen, Step
 from eastwest_discovery._record import Key, Record
-from tests.discovery.etcd_cluster import Cluster, Member, needs_etcd
+from tests.discovery.etcd_cluster import Cluster, Member, needs_etcd, running
 
 pytestmark = needs_etcd
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    one = Cluster(tmp_path_factory.mktemp("etcd"), 1)
-    try:
-        one.start()
+    with running(tmp_path_factory.mktemp("etcd"), 1) as one:
         yield one
-    finally:
-        one.stop()
 
 
 @pytest.fixture
@@ -204,6 +202,8 @@ def test_a_revoked_lease_is_replaced(connect: Callable[[], Etcd], member: Member
 OWNER = """
 import sys, time
 from eastwest_discovery._etcd import Etcd
+from eastwest_discovery._etcd_address import parse_etcd_url
+from eastwest_discovery._etcd_gateway import Gateway
 from eastwest_discovery._record import Record
 etcd = Etcd(sys.argv[1])
 etcd.publish(Record(service="pricing", instance="i1", version=1, ttl=1))
@@ -374,3 +374,13 @@ def test_a_url_has_default_ports_and_no_password_in_the_source(
     etcd = Etcd(f"etcd://h1,[::1]:99,h3/a/b/?user=me&password-file={file}")
     assert etcd.source == "etcd://h1:2379,[::1]:99,h3:2379/a/b"
     etcd.close()
+
+
+def test_an_answer_that_comes_after_the_end_keeps_no_connection(cluster: Cluster) -> None:
+    # catches: a thread that was asking while another one closed
+    gateway = Gateway(parse_etcd_url(cluster.url))
+    gateway.ask("/v3/maintenance/status", {})
+    assert len(gateway._idle) == 1
+    gateway.close()
+    gateway.ask("/v3/maintenance/status", {})
+    assert gateway._idle == []

@@ -13,7 +13,7 @@ from eastwest_discovery import _etcd, _etcd_gateway
 from eastwest_discovery._errors import NotAllowed, Unavailable
 from eastwest_discovery._etcd import Etcd
 from eastwest_discovery._record import Record
-from tests.discovery.etcd_cluster import Cluster, eventually, needs_etcd
+from tests.discovery.etcd_cluster import Cluster, eventually, needs_etcd, running
 from tests.discovery.records import make
 
 pytestmark = needs_etcd
@@ -21,12 +21,8 @@ pytestmark = needs_etcd
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    three = Cluster(tmp_path_factory.mktemp("etcd"), 3)
-    try:
-        three.start()
+    with running(tmp_path_factory.mktemp("etcd"), 3) as three:
         yield three
-    finally:
-        three.stop()
 
 
 @pytest.fixture

@@ -6,19 +6,17 @@ import pytest
 
 from eastwest_discovery._etcd import Etcd
 from tests.discovery.contract_provider import ProviderContract, World
-from tests.discovery.etcd_cluster import Cluster, needs_etcd
+from tests.discovery.etcd_cluster import needs_etcd, running
 
 pytestmark = needs_etcd
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    cluster = Cluster(tmp_path_factory.mktemp("etcd"), 1)
-    try:
-        cluster.start()
-        yield World(lambda: Etcd(cluster.url))
-    finally:
-        cluster.stop()
+    with running(tmp_path_factory.mktemp("etcd"), 1) as cluster:
+        world = World(lambda: Etcd(cluster.url))
+        yield world
+        world.close()
 
 
 class TestEtcd(ProviderContract):

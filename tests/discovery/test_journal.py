@@ -85,3 +85,14 @@ def test_far_behind_begins_anew_and_memory_ends() -> None:
     update = journal.since(last, View())
     assert not update.snapshot and len(update.gone) == 1
     assert len(journal._changes) <= GONE_MAX
+
+
+def test_what_goes_again_and_again_is_one_that_is_gone() -> None:
+    # catches: it was counted each time, and others were forgotten for it
+    journal = Journal(b"j")
+    start = journal.cursor
+    gone = record("a").key
+    for _ in range(2 * GONE_MAX):
+        journal.note({gone: None}, is_complete=True)
+    update = journal.since(start, view({}))
+    assert not update.snapshot and update.gone == (gone,)

@@ -57,6 +57,7 @@ def test_keys_that_others_may_use_are_refused(tmp_path: Path, mode: int) -> None
         (f"public = '{KEY}'\nsecret = 'short'\n", "not 40 characters"),
         (f"public = '{KEY}'\nsecret = '{_keys.generate().secret}'\n", "not that of the secret"),
         ("public =", "is not TOML"),
+        ("x = " + "[" * 100_000, "is not TOML"),
         ("x = '" + "a" * _keys.FILE_BYTES_MAX + "'", "more than 1048576 bytes"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from eastwest_discovery._backoff import FIRST_SECONDS
-from eastwest_discovery._errors import LimitReached, NotAllowed
+from eastwest_discovery._errors import DiscoveryError, LimitReached, NotAllowed
 from eastwest_discovery._link import (
     ANSWER_SECONDS,
     OUTSTANDING_MAX,
@@ -97,17 +97,21 @@ def test_refused_for_good_is_not_sent_again(link: Link) -> None:
     ((number, _),) = link.due(0.0)
     request = link.answered(number, 0.0)
     assert isinstance(request, Put)
-    link.refused(request, NotAllowed("key may not"), 0.0)
+    link.refused(request, DiscoveryError("no such record"), 0.0)
     assert sent(link, 1000.0) == [] and link.next() is None
 
 
-def test_refused_for_now_is_tried_again(link: Link) -> None:
+@pytest.mark.parametrize("error", [LimitReached("full"), NotAllowed("key may not")])
+def test_refused_for_now_is_tried_again(link: Link, error: DiscoveryError) -> None:
+    # catches: a right that was taken and given back left its owner unpublished for ever
     link.publish(record(), 0.0)
     ((number, _),) = link.due(0.0)
     request = link.answered(number, 0.0)
     assert isinstance(request, Put)
-    link.refused(request, LimitReached("full"), 0.0)
-    assert sent(link, TTL / 3) == [Put(record())]
+    assert link.refused(request, error, 0.0)
+    ((number, _),) = link.due(TTL / 3)
+    assert link.answered(number, TTL / 3) == Put(record())
+    assert not link.refused(request, type(error)(str(error)), TTL / 3)  # nothing new to log
 
 
 def test_withdrawal_is_sent_with_its_version_until_it_is_done(link: Link) -> None:
@@ -126,6 +130,32 @@ def test_withdrawal_is_given_up_when_the_lease_has_run_out(link: Link) -> None:
     link.publish(record(), 0.0)
     link.withdraw(record().key, 0.0)
     assert sent(link, float(TTL)) == []
+
+
+def test_late_answer_to_a_withdrawal_does_not_end_a_later_one(link: Link) -> None:
+    # catches: the withdrawal of version 2 was never sent, and it lived on until its lease ended
+    link.publish(record(1), 0.0)
+    link.withdraw(record().key, 0.0)
+    ((number, _),) = link.due(0.0)
+    link.publish(record(2), 0.0)
+    link.withdraw(record().key, 0.0)
+    old = link.answered(number, 0.1)
+    assert isinstance(old, Delete) and old.version == 1
+    link.accepted(old, 0.1, 0.0)
+    assert link.is_withdrawing
+    assert answer(link, 0.1) == [Delete(record().key, 2, TTL)]
+    assert not link.is_withdrawing
+
+
+def test_withdrawals_go_out_a_few_at_a_time(link: Link) -> None:
+    # catches: thousands at once found no room, and the server was given up as one that is silent
+    for index in range(3 * OUTSTANDING_MAX):
+        link.publish(record(instance=f"i{index}"), 0.0)
+    while answer(link, 0.0):
+        pass
+    for key in link.published():
+        link.withdraw(key, 1.0)
+    assert [len(answer(link, 1.0)) for _ in range(4)] == [OUTSTANDING_MAX] * 3 + [0]
 
 
 def test_withdrawal_of_what_was_not_published_sends_nothing(link: Link) -> None:

@@ -1,6 +1,7 @@
 """What a server answers, without its sockets and in simulated time."""
 
 import logging
+import threading
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from eastwest_discovery import _registry
 from eastwest_discovery import registry_pb2 as pb
 from eastwest_discovery._access import Access, Grant
 from eastwest_discovery._leases import Limits
-from eastwest_discovery._record import decode
+from eastwest_discovery._record import Key, decode
 from eastwest_discovery._registry import Registry
 from tests.discovery.records import make
 
@@ -195,7 +196,7 @@ BAD = [
     (pb.Request(put=pb.Put(record=b"\xff")), "not a record"),
     (pb.Request(put=pb.Put(record=bytes(4097))), "4097 bytes, limit 4096"),
     (pb.Request(put=pb.Put()), "namespace ''"),
-    (poll("A"), "service 'A'"),
+    (poll("A"), "service name 'A'"),
     (poll(namespace=""), "namespace ''"),
     (pb.Request(withdraw=pb.Withdraw(namespace="a", service="b")), "instance ''"),
     (
@@ -269,3 +270,28 @@ def test_status_has_the_numbers() -> None:
     numbers = answered(registry, pb.Request(status=True)).status.numbers
     assert numbers["records"] == numbers["stored_total"] == numbers["services"] == 1
     assert numbers["record_bytes"] == len(make().encode())
+
+
+def test_numbers_may_be_asked_for_by_another_thread_while_services_come() -> None:
+    # catches: the thread of the metrics died of a dictionary that grew while it counted
+    registry = fresh()
+    for number in range(2000):
+        registry.leases.delete(Key("default", f"s{number}", "a"), 1)
+    is_over = threading.Event()
+    errors: list[RuntimeError] = []
+
+    def ask() -> None:
+        while not is_over.is_set():
+            try:
+                registry.numbers()
+            except RuntimeError as error:
+                errors.append(error)
+                return
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    for number in range(2000, 12_000):
+        registry.leases.delete(Key("default", f"s{number}", "a"), 1)
+    is_over.set()
+    thread.join()
+    assert not errors

@@ -6,7 +6,7 @@ of every server and from what it offered before.
 
 from dataclasses import dataclass, field
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eastwest_discovery._provider import Update
@@ -140,6 +140,14 @@ class Model:
 
 
 @given(steps)
+@example(  # b said so before anybody had it
+    [
+        Answer("b", [], [], True, False, False),
+        Answer("b", [], [Key("default", "s", "i")], False, False, False),
+        Answer("a", [make("i", 0, "x")], [], True, False, False),
+        Answer("a", [], [], True, False, False),
+    ]
+)
 def test_union_is_the_model(script: list[Answer | Lost | Sleep]) -> None:
     union, model, now = Union("default", "s", SERVERS), Model(), 1000.0
     told: dict[Key, Record] = {}

@@ -1,5 +1,6 @@
 """Three real registry servers, killed and started again, and their clients."""
 
+import dataclasses
 import itertools
 import os
 import signal
@@ -7,16 +8,24 @@ import threading
 import time
 import timeit
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from eastwest_discovery import _zmq_thread
-from eastwest_discovery._errors import BadAddress, DiscoveryError, Unavailable
+from eastwest_discovery._errors import BadAddress, DiscoveryError, LimitReached, Unavailable
 from eastwest_discovery._record import Record
 from eastwest_discovery._zmq import ASK_SECONDS, Zmq
-from tests.discovery.registries import Registry, eventually, registries, start_all, unused_port, url
+from tests.discovery.registries import (
+    Registry,
+    clients,
+    eventually,
+    registries,
+    start_all,
+    unused_port,
+    url,
+)
 
 Three = tuple[Registry, ...]
 
@@ -35,14 +44,6 @@ def seen(client: Zmq) -> dict[str, bool]:
     view = client.view("default", "pricing")
     assert view is not None
     return {each.record.instance: each.is_stale for each in view.entries}
-
-
-@contextmanager
-def clients(*several: Zmq) -> Iterator[tuple[Zmq, ...]]:
-    with ExitStack() as stack:
-        for each in several:
-            stack.callback(each.close)
-        yield several
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +68,12 @@ def ask(client: Zmq) -> None:
 
 def test_kill_of_one_server_is_not_noticed(three: Three) -> None:
     with clients(Zmq(url(three)), Zmq(url(three))) as (owner, reader):
-        owner.publish(record())
+        owner.publish(record(ttl=1))
         ask(reader)
         three[0].kill()
-        owner.publish(record("later"))
+        owner.publish(record("later", ttl=1))
         eventually(lambda: seen(reader) == {"k": False, "later": False})
-        time_is_up = time.monotonic() + 4.0  # longer than the ttl: it is renewed at the others
+        time_is_up = time.monotonic() + 1.5  # longer than the ttl: it is renewed at the others
         while time.monotonic() < time_is_up:
             assert seen(reader) == {"k": False, "later": False}
             reader.poll("default", "pricing", reader.poll("default", "pricing", b"", 0).cursor, 0.2)
@@ -93,8 +94,11 @@ def test_dead_owner_is_gone_after_its_ttl_though_one_server_is_dead(three: Three
     with clients(Zmq(url(three))) as (reader,):
         owner = os.fork()
         if owner == 0:
-            Zmq(url(three)).publish(record(ttl=1))
-            signal.pause()
+            try:
+                Zmq(url(three)).publish(record(ttl=1))
+                signal.pause()
+            finally:
+                os._exit(1)  # never on with the tests
         try:
             ask(reader)
             eventually(lambda: seen(reader) == {"k": False})
@@ -202,6 +206,27 @@ def test_child_of_a_fork_during_an_outage_knows_what_the_parent_knew(three: Thre
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_refused_version_leaves_the_one_before_published() -> None:
+    # catches: an update for which there was no room took down what was published and alive
+    with (
+        registries(1, "--limit", "bytes_per_client=400", settle=0.0) as full,
+        clients(Zmq(url(full)), Zmq(url(full))) as (owner, reader),
+    ):
+        first = record(ttl=1)
+        owner.publish(first)
+        later = dataclasses.replace(
+            first, version=first.version + 1, labels={"big": "x" * 250, "bigger": "x" * 250}
+        )
+        with pytest.raises(LimitReached, match="limit of this server, 400"):
+            owner.publish(later)
+        cursor = reader.poll("default", "pricing", b"", 0.0).cursor
+        assert not reader.poll("default", "pricing", cursor, 1.2).gone  # longer than the ttl
+        assert seen(reader) == {"k": False}
+        assert reader.poll("default", "pricing", b"", 0.0).records == (first,)
+        owner.withdraw(first.key)
+        eventually(lambda: seen(reader) == {})
+
+
 def test_waiting_poll_ends_when_something_comes_and_when_its_client_is_closed(
     three: Three,
 ) -> None:
@@ -219,6 +244,26 @@ def test_waiting_poll_ends_when_something_comes_and_when_its_client_is_closed(
                 update = reader.poll("default", "pricing", update.cursor, 20.0)
 
 
+def test_who_waits_is_told_when_the_thread_dies(
+    three: Three, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # catches: a mistake of ours in the thread left callers waiting for what cannot come
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    with clients(Zmq(url(three))) as (client,):
+        cursor = client.poll("default", "pricing", b"", 0.0).cursor
+
+        def broken(_: _zmq_thread.Worker) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(_zmq_thread.Worker, "_turn", broken)
+        client.withdraw(record().key)  # wakes it
+        with pytest.raises(DiscoveryError, match="its thread has ended"):
+            while True:
+                cursor = client.poll("default", "pricing", cursor, 20.0).cursor
+    assert len(died) == 1
+
+
 def test_close_withdraws_and_leaves_nothing_behind(three: Three) -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
     with clients(Zmq(url(three))) as (reader,):
@@ -233,6 +278,28 @@ def test_close_withdraws_and_leaves_nothing_behind(three: Three) -> None:
     names = {each.name for each in threading.enumerate()}
     assert "eastwest-discovery" not in names
     assert len(os.listdir("/proc/self/fd")) <= descriptors  # what others forgot may go meanwhile
+
+
+@pytest.mark.parametrize("has_cache", [False, True])
+def test_client_at_rest_sleeps(
+    three: Three, has_cache: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # catches: without a cache the thread never came to the end of what was to be saved
+    cache = tmp_path if has_cache else None
+    with clients(Zmq(url(three), cache=cache)) as (client,):
+        client.publish(record(ttl=3600))
+        ask(client)
+        turns: list[float] = []
+        turn = _zmq_thread.Worker._turn
+
+        def counted(worker: _zmq_thread.Worker) -> None:
+            turns.append(time.monotonic())
+            turn(worker)
+
+        monkeypatch.setattr(_zmq_thread.Worker, "_turn", counted)
+        cursor = client.poll("default", "pricing", b"", 0.0).cursor
+        client.poll("default", "pricing", cursor, 1.5)  # a save comes within a second
+        assert len(turns) < 50
 
 
 def test_look_up_of_a_known_service_only_reads_memory(

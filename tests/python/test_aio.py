@@ -19,6 +19,7 @@ import pytest
 
 import eastwest
 from eastwest import aio
+from eastwest.aio._listener import BURST
 
 SOON = 5.0
 GUIDE = (Path(__file__).resolve().parents[2] / "docs/guide/asyncio.md").read_text()
@@ -231,6 +232,40 @@ def test_serve_runs_a_task_for_each_channel(
     with caplog.at_level(logging.CRITICAL, logger="eastwest"):
         run(main())
     assert 1 < most <= 3
+
+
+def test_channels_that_came_together_are_served_in_few_turns_of_the_loop(
+    config: eastwest.Config,
+) -> None:
+    # catches: one accept for each turn, in which all channels that are served are busy first
+    count, turns = 3 * BURST, 0
+    started: list[int] = []
+
+    async def handle(_: aio.Channel) -> None:
+        started.append(turns)
+
+    async def main() -> None:
+        nonlocal turns
+        async with (
+            aio.Context(config) as there,
+            there.listen("svc") as listener,
+            aio.Context(config) as here,
+        ):
+            channels = [await here.connect("svc") for _ in range(count)]
+            serving = asyncio.create_task(listener.serve(handle))
+            async with asyncio.timeout(SOON):
+                while len(started) < count:
+                    turns += 1
+                    await asyncio.sleep(0)
+            listener.close()
+            await serving
+            for each in channels:
+                each.abort()
+
+    run(main())
+    first = started[BURST - 1]
+    assert first < count // 2, "the first handlers wait until all are accepted"
+    assert started[-1] <= first + 8
 
 
 def test_serve_that_is_cancelled_ends_its_handlers(config: eastwest.Config) -> None:

@@ -17,6 +17,7 @@ from eastwest import (
 )
 from eastwest._connect import Connector, Request, probe
 from eastwest._find import Finder
+from eastwest._health import Health, Rules, mark_of
 from eastwest._native_values import Answer as Said
 from eastwest._providers import Answer
 from eastwest._providers._base import Record
@@ -42,6 +43,7 @@ class Registry:
     """A provider that says what it is told, from the n-th look-up on."""
 
     source = "fake:"
+    is_remote = False
 
     def __init__(self, *instances: Instance, after: int = 0, problems: tuple[Verdict, ...] = ()):
         self.instances = instances
@@ -52,6 +54,11 @@ class Registry:
     def publish(self, record: Record) -> None: ...
 
     def withdraw(self, record: Record) -> None: ...
+
+    def published(self, record: Record) -> str:
+        return ""
+
+    def state(self, service: str) -> None: ...
 
     def look_up(self, service: str, *, timeout: float) -> Answer:
         self.looks += 1
@@ -206,3 +213,83 @@ def test_explain_notices_another_service_and_another_instance() -> None:
     )
     assert why.chosen is None
     assert {each.check for each in why.rejected} >= {"service", "instance"}
+
+
+# ------------------------------------------------------------------ health
+
+
+def test_connects_stop_beginning_with_the_one_that_fails_and_the_verdict_says_why() -> None:
+    tried: list[str] = []
+
+    def attempt(candidate: Candidate, seconds: float) -> str:
+        tried.append(candidate.address)
+        if candidate.instance is NEAR:
+            raise Unreachable("connection refused")
+        return candidate.address
+
+    connector = Connector(
+        finder(Registry(NEAR, FAR)),
+        attempt,
+        lambda _: None,
+        random.Random(0),
+        health=Health(Rules(failures=2)),
+    )
+    zone = replace(request(), zone="eu")
+    for _ in range(3):
+        _, why = connector.run(zone, 5.0)
+    assert tried == [NEAR.addresses[0], FAR.addresses[0]] * 2 + [FAR.addresses[0]]
+    (verdict,) = [each for each in why.rejected if each.address == NEAR.addresses[0]]
+    assert (verdict.check, verdict.ok) == ("ejected", False)
+    assert "s more after 2 failures: connection refused" in verdict.detail
+    assert verdict.fix == "check the address, the route and the firewall, and that the server runs"
+    (sentence,) = why.facts["ejected"]
+    assert sentence == f"{B}: {verdict.detail}"
+    assert f"ejected            {B}: ejected for " in str(why)
+
+
+def ejected(*those: Instance) -> Health:
+    health = Health(Rules(failures=1))
+    for each in those:
+        health.failed(mark_of(each), "connection refused", "start it", time.monotonic())
+    return health
+
+
+def test_error_says_who_was_behind() -> None:
+    def nobody(candidate: Candidate, seconds: float) -> str:
+        raise Unreachable("connection refused")
+
+    connector = Connector(
+        finder(Registry(NEAR, FAR)), nobody, lambda _: None, random.Random(0), health=ejected(NEAR)
+    )
+    with pytest.raises(Unreachable) as caught:
+        connector.run(request(), 1.0)
+    assert caught.value.explanation.facts["ejected"][0].startswith(f"{B}: ejected for ")
+
+
+def test_explain_asks_the_ejected_too_says_so_and_changes_nothing() -> None:
+    health = ejected(NEAR)
+    for _ in range(2):
+        why = probe(
+            finder(Registry(NEAR, FAR)),
+            lambda address, *_: said(name=C if "10.0.0.3" in address else B),
+            replace(request(), zone="eu"),
+            random.Random(0),
+            health,
+        )
+        assert why.chosen is not None and why.chosen.address == FAR.addresses[0]
+        verdict = why.rejected[0]
+        assert (verdict.check, verdict.fix) == ("ejected", "start it")
+        assert verdict.detail.startswith("it answered the hello; ejected for ")
+        assert len(why.facts["ejected"]) == 1
+
+
+def test_explain_of_an_ejected_one_that_is_still_silent_has_both() -> None:
+    def ask(address: str, *_: object) -> Said:
+        if "10.0.0.3" in address:
+            return said(name=C)
+        raise Unreachable("connection refused")
+
+    why = probe(finder(Registry(NEAR, FAR)), ask, request(), random.Random(0), health=ejected(NEAR))
+    verdict = why.rejected[0]
+    assert verdict.check == "reach"
+    assert verdict.detail.startswith("connection refused; ejected for ")

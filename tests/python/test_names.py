@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -15,9 +17,9 @@ from eastwest._names import (
     check_namespace,
     check_protocol,
     check_service,
-    label_problem,
     near,
 )
+from eastwest_discovery.names import label_problem
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,7 @@ def test_good_service_name_is_returned(name: str) -> None:
         ("é" * 101, "202 bytes, limit 200"),
         ("a\n", "not a DNS label"),
         ("a\0b", "not a DNS label"),
+        (7, "service name 7: want a str, got int"),
         ("\ud800", "not a DNS label"),
     ],
 )
@@ -89,6 +92,8 @@ def test_labels_are_checked_one_by_one() -> None:
         check_labels({f"k{n}": "" for n in range(33)})
     with pytest.raises(ConfigurationError, match="label 'color': value 1: want a str"):
         check_labels({"color": 1})  # type: ignore[dict-item]
+    with pytest.raises(ConfigurationError, match="label 1: want a str, got int"):
+        check_labels({1: "blue"})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,17 @@ def test_labels_are_checked_one_by_one() -> None:
 )
 def test_label_that_would_disturb_a_terminal_or_a_table_is_refused(key: str, value: str) -> None:
     assert label_problem(key, value) is not None
+
+
+def test_eastwest_needs_no_package_of_the_extra_discovery() -> None:
+    without = (
+        "import sys\n"
+        "for name in ('zmq', 'google', 'google.protobuf', 'dns'): sys.modules[name] = None\n"
+        "import eastwest\n"
+        "eastwest._names.check_service('pricing')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_near_name_is_found() -> None:

@@ -2,7 +2,9 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from eastwest import ConfigurationError, Instance, Verdict
 from eastwest._fabric import Fabric, absent
-from eastwest._select import merge, missing, order, plan, tier
+from eastwest._health import Ejection
+from eastwest._select import Pick, merge, missing, order, plan, tier
 from eastwest._values import PATHS
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
@@ -96,6 +99,25 @@ def test_weight_is_the_share_within_a_tier() -> None:
     assert 1400 < first[A] < 1600  # 1500 of 2000; sigma is 19
 
 
+def test_each_place_is_drawn_by_weight_from_those_that_are_left() -> None:
+    weights = {A: 1, B: 2, C: 5, "d" * 32: 0}
+    some = [instance(name, weight=weight) for name, weight in weights.items()]
+    rng, rounds = random.Random(7), 20_000
+    drawn = Counter(
+        tuple(each.id for each in order(some, zone="", pick="nearest", rng=rng))
+        for _ in range(rounds)
+    )
+    expected = {
+        (one, two, three): weights[one] / 8 * weights[two] / (8 - weights[one])
+        for one, two, three in permutations([A, B, C])
+    }
+    assert set(drawn) <= set(expected)  # never the one that drains
+    squares = sum(
+        (drawn[key] - share * rounds) ** 2 / (share * rounds) for key, share in expected.items()
+    )
+    assert squares < 20.5  # chi-square, 5 degrees of freedom, p = 0.001
+
+
 def test_spread_ignores_how_near() -> None:
     first = {
         order([LOCAL, FAR], zone="eu", pick="spread", rng=random.Random(seed))[0].id
@@ -130,6 +152,84 @@ def test_order_is_a_permutation_of_those_with_weight(weights: list[int], seed: i
     given_ = [instance(f"{n:032x}", weight=weight) for n, weight in enumerate(weights)]
     found = order(given_, zone="", pick="nearest", rng=random.Random(seed))
     assert sorted(each.id for each in found) == [each.id for each in given_ if each.weight]
+
+
+# ------------------------------------------------------------------ the ejected
+
+
+def out(seconds: float) -> Ejection:
+    return Ejection(seconds, 3, "nobody there", "start it")
+
+
+class Behind:
+    """Ejects some by their id; keeps who was asked about."""
+
+    def __init__(self, **seconds: float) -> None:
+        self.seconds = {{"a": A, "b": B, "c": C}[name]: each for name, each in seconds.items()}
+        self.asked: list[str] = []
+
+    def __call__(self, instances: Sequence[Instance]) -> list[Ejection | None]:
+        self.asked += [each.id for each in instances]
+        return [
+            out(self.seconds[each.id]) if each.id in self.seconds else None for each in instances
+        ]
+
+
+def test_ejected_are_behind_all_tiers_by_their_return_and_before_the_stale() -> None:
+    stale = instance("d" * 32, stale=True)
+    some, behind = [stale, LOCAL, NEAR, FAR], Behind(a=9.0, b=2.0)
+    picks: tuple[Pick, ...] = ("nearest", "spread")
+    for pick in picks:
+        found = order(some, zone="eu", pick=pick, rng=random.Random(0), ejections=behind)
+        assert [each.id for each in found] == [C, B, A, stale.id]
+
+
+def test_those_that_cannot_be_chosen_do_not_count_for_the_share() -> None:
+    drains, stale = instance(B, weight=0), instance(C, stale=True)
+    behind = Behind()
+    order([LOCAL, drains, stale], zone="", pick="nearest", rng=random.Random(0), ejections=behind)
+    assert behind.asked == [A]
+
+
+def test_picked_function_gets_the_ejected_at_the_end() -> None:
+    assert planned(LOCAL, FAR, pick=lambda those: those, ejections=Behind(a=1.0)) == [
+        "tcp://10.0.0.3:1",
+        SHM,
+        TCP,
+    ]
+
+
+def test_every_candidate_of_an_ejected_one_says_so_and_the_plan_too() -> None:
+    found = plan(
+        [LOCAL, FAR],
+        where={},
+        pick="nearest",
+        zone="",
+        paths=PATHS,
+        rng=random.Random(0),
+        ejections=Behind(a=3.2),
+    )
+    assert [each.ejection for each in found.candidates] == [None, out(3.2), out(3.2)]
+    assert found.ejected == (f"{A}: ejected for 3.2 s more after 3 failures: nobody there",)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), max_size=8),
+    st.sampled_from(["nearest", "spread"]),
+)
+def test_order_loses_nobody_whoever_is_ejected(
+    those: list[tuple[int, bool, bool]], pick: object
+) -> None:
+    some = [instance(f"{n:032x}", weight=each[0], stale=each[2]) for n, each in enumerate(those)]
+    is_out = {one.id: each[1] for one, each in zip(some, those, strict=True)}
+
+    def ejections(asked: Sequence[Instance]) -> list[Ejection | None]:
+        return [out(1.0) if is_out[each.id] else None for each in asked]
+
+    found = order(some, zone="", pick=pick, rng=random.Random(0), ejections=ejections)  # type: ignore[arg-type]
+    assert sorted(each.id for each in found) == [each.id for each in some if each.weight]
+    places = [2 if each.stale else int(is_out[each.id]) for each in found]
+    assert places == sorted(places)
 
 
 # ------------------------------------------------------------------ plan

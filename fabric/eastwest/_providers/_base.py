@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from .._values import Instance, Verdict
+from .._values import Instance, Registry, Verdict
 
 KNOWN_MAX = 256
 """How many names, and how many sockets, one provider reports or asks."""
@@ -17,10 +17,13 @@ class Answer:
     Attributes:
         instances: in no particular order.
         problems: what was there and could not be asked, for ``explain``.
+        complete: what is not among the instances is not there; False: nobody could be asked, or
+            who was asked does not know everybody yet.
     """
 
     instances: tuple[Instance, ...]
     problems: tuple[Verdict, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +38,40 @@ class Record:
 class Provider(Protocol):
     """One registry. Threads: every method may be called from any thread at the same time."""
 
+    is_remote: bool
+    """It is asked over the network: nobody waits for it who has found something nearer."""
+
     @property
     def source(self) -> str:
         """What errors and ``Instance.source`` call it, such as "static:/etc/e.toml"."""
 
     def publish(self, record: Record) -> None:
-        """Make the instance known; a provider that others fill ignores it."""
+        """Make the instance known, or what has changed of it; one that others fill ignores it.
+
+        A registry that cannot be reached is no error: it is told when it can be.
+
+        Raises:
+            ConfigurationError: the registry refused it; it is not published.
+        """
+
+    def published(self, record: Record) -> str:
+        """Return who has what was published, and why others have not; "" if others fill it."""
 
     def withdraw(self, record: Record) -> None:
-        """Undo ``publish``. Idempotent."""
+        """Undo ``publish``; waits for nobody. Idempotent."""
 
     def look_up(self, service: str, *, timeout: float) -> Answer:
-        """Return who publishes *service* now.
+        """Return who publishes *service* now, "" for every service.
 
         Args:
-            timeout: seconds that the answer may take.
+            timeout: seconds that the answer may take; 0: only what is known already.
 
         Raises:
             ConfigurationError: what the provider reads is not in order.
         """
+
+    def state(self, service: str) -> Registry | None:
+        """Return how its last answer about *service* stands; None: it is asked anew each time."""
 
     def known(self, *, timeout: float) -> tuple[str, ...]:
         """Return the names of services, sorted, at most 256."""

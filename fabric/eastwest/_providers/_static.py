@@ -35,6 +35,8 @@ KEYS = ("name", "addresses", "instance", "labels", "zone", "weight")
 class Static:
     """The services of one TOML file."""
 
+    is_remote = False
+
     def __init__(self, file: str) -> None:
         self.source = f"static:{file}"
         self._file = file
@@ -49,9 +51,16 @@ class Static:
     def withdraw(self, record: Record) -> None:
         """Do nothing: the file is written by somebody else."""
 
+    def published(self, record: Record) -> str:
+        """Return "": the file is written by somebody else."""
+        return ""
+
+    def state(self, service: str) -> None:
+        """Return None: the file is there, or it is an error."""
+
     def look_up(self, service: str, *, timeout: float) -> Answer:
         """Return the entries with that name; reads the file if it changed."""
-        return Answer(tuple(each for each in self._current() if each.service == service))
+        return Answer(tuple(each for each in self._current() if service in ("", each.service)))
 
     def known(self, *, timeout: float) -> tuple[str, ...]:
         """Return every name in the file, sorted, at most 256."""

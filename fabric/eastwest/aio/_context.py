@@ -13,7 +13,7 @@ from .._select import Pick
 from .._values import ContextStats, Explanation, Instance
 from ._channel import Channel
 from ._listener import Listener
-from ._thread import in_thread
+from ._thread import begun, in_thread
 
 
 @final
@@ -121,14 +121,16 @@ class Context(AsyncClosing):
     ) -> Listener:
         """Publish one instance of *service* and accept channels to it; waits for nobody.
 
-        Arguments and errors are those of ``eastwest.Context.listen``.
+        Registries beyond this host are told in a thread; see ``Listener``. Arguments and errors
+        are those of ``eastwest.Context.listen``.
         """
-        listener = Listener(
-            self._context.listen(
-                service, protocol=protocol, labels=labels, bind=bind, max_channels=max_channels
-            ),
-            self._channels.add,
+        made, publish = self._context.listen_unpublished(
+            service, protocol=protocol, labels=labels, bind=bind, max_channels=max_channels
         )
+        publication = begun(publish) if self._context.may_wait_to_publish else None
+        if publication is None:
+            publish()
+        listener = Listener(made, self._channels.add, publication)
         self._listeners.add(listener)
         return listener
 

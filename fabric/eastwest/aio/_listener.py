@@ -1,8 +1,10 @@
 """Listener: accepts channels in an event loop, one by one or with a task for each."""
 
 import asyncio
+import itertools
 import weakref
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Self, final
@@ -19,6 +21,7 @@ from ._turn import lap
 from ._watch import Watch
 
 TASKS_MAX = 1 << 20
+BURST = 16  # channels that are served before their handlers have a turn, about a millisecond
 Handler = Callable[[Channel], Awaitable[object]]
 
 
@@ -28,14 +31,18 @@ class Listener(AsyncClosing):
 
     * Tasks: any number may call ``accept``; each channel goes to one of them.
     * Strangers cannot end it: a bad hello or a storm of connections is dropped and counted.
+    * Registries beyond this host are told in a thread. ``async with`` waits for that; one that
+      refuses it closes the listener, and ``async with``, ``accept`` and ``serve`` raise that.
     * Leaving an ``async with`` block closes it; its channels live on.
     """
 
     def __init__(
-        self, listener: _listener.Listener, adopted: Callable[[Channel], object] = lambda _: None
+        self,
+        listener: _listener.Listener,
+        adopted: Callable[[Channel], object] = lambda _: None,
+        publication: "Future[None] | None" = None,
     ) -> None:
         self.service: str = listener.service
-        self.instance: Instance = listener.instance
         self.protocol: str = listener.protocol
         self._listener = listener
         self._adopted = adopted
@@ -43,6 +50,16 @@ class Listener(AsyncClosing):
         self._acceptors = Line(partial(_arm, weakref.ref(self)))
         self._watch = Watch(self, _seen)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._publication = publication
+        if publication is not None:
+            with suppress(RuntimeError):  # no loop runs yet: then ``accept`` sees to it
+                home = asyncio.get_running_loop()
+                publication.add_done_callback(partial(_published, weakref.ref(self), home))
+
+    @property
+    def instance(self) -> Instance:
+        """What is published."""
+        return self._listener.instance
 
     async def accept(self, *, timeout: float | None = None) -> Channel:
         """Return the next channel. A cancelled accept has taken none.
@@ -53,8 +70,17 @@ class Listener(AsyncClosing):
         Raises:
             Timeout: nobody connected.
             ClosedHere: the listener was closed, also while we waited.
+            ConfigurationError: a registry refused it.
         """
         check_timeout(timeout)
+        try:
+            self._close_if_refused()
+            return await self._accept(timeout)
+        except ClosedHere:
+            self._raise_refusal()
+            raise
+
+    async def _accept(self, timeout: float | None) -> Channel:
         channel = None if self._acceptors else self._accept_now()
         if channel is not None:
             return channel
@@ -95,14 +121,15 @@ class Listener(AsyncClosing):
             self._tasks.discard(task)
 
         try:
-            while True:
+            for number in itertools.count(1):
                 await free.acquire()
                 task = asyncio.create_task(self._run(handler, await self.accept()))
                 mine.add(task)
                 self._tasks.add(task)
                 task.add_done_callback(ended)
                 del task
-                await lap()  # a burst of connections does not keep handlers from running
+                if number % BURST == 0:  # many connections do not keep handlers from running, and
+                    await lap()  # where handlers take long, the next does not wait for a lap each
         except ClosedHere:
             return
         except asyncio.CancelledError:
@@ -153,8 +180,27 @@ class Listener(AsyncClosing):
         except ClosedHere:
             raise StopAsyncIteration from None
 
+    async def __aenter__(self) -> Self:
+        if self._publication is not None:
+            try:
+                await asyncio.shield(asyncio.wrap_future(self._publication))
+            except BaseException:
+                self.close()
+                raise
+        return self
+
     async def _end_block(self, by_exception: bool) -> None:
         self.close()
+
+    def _raise_refusal(self) -> None:
+        """Raise what a registry said, if that is why it is closed."""
+        if self._publication is not None and self._publication.done():
+            self._publication.result()
+
+    def _close_if_refused(self) -> None:
+        done = self._publication
+        if done is not None and done.done() and done.exception() is not None:
+            self.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_watch"):
@@ -187,6 +233,16 @@ class Listener(AsyncClosing):
 def _arm(me: "weakref.ref[Listener]") -> bool:
     listener = me()
     return listener is not None and listener.watch()
+
+
+def _published(
+    me: "weakref.ref[Listener]", loop: asyncio.AbstractEventLoop, publication: "Future[None]"
+) -> None:
+    """Close the listener in its loop if a registry refused it. By the thread that published."""
+    listener = me()
+    if listener is not None and publication.exception() is not None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(listener.close)
 
 
 def _seen(owner: object) -> bool:

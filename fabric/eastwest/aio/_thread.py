@@ -7,6 +7,7 @@ program waits for them. These are daemons; what is open then is closed by the co
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,6 +15,21 @@ T = TypeVar("T")
 
 def _ignore(result: object) -> None:
     """Drop a result that nobody waits for."""
+
+
+def begun(work: Callable[[], T]) -> "Future[T]":
+    """Return what ``work()`` will return; it has begun in a thread, and nobody can cancel it."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 it is raised where the result is asked for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="eastwest-aio", daemon=True).start()
+    return done
 
 
 async def in_thread(

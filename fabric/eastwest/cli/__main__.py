@@ -9,7 +9,7 @@ from typing import cast
 
 from .. import __version__
 from .._errors import EastwestError
-from . import _config, _demo, _doctor, _explain, _ls, _net, _ping, _serve, _top
+from . import _config, _demo, _discovery, _doctor, _explain, _ls, _net, _ping, _serve, _top
 from ._arguments import Parser, Run, UsageError, add_global
 from ._exits import Exit, of_error
 from ._output import (
@@ -20,7 +20,7 @@ from ._output import (
     occupy_standard_descriptors,
 )
 
-COMMANDS = (_demo, _serve, _ping, _ls, _explain, _top, _net, _doctor, _config)
+COMMANDS = (_demo, _serve, _ping, _ls, _explain, _top, _net, _discovery, _doctor, _config)
 DESCRIPTION = """\
 One channel API: shared memory when the peer is on this host, TCP when it is not.
 This tool shows which and why, and has a server and a client to try it with."""
@@ -32,6 +32,7 @@ examples:
   eastwest explain pricing        which path, and why not the others
   eastwest top                    what moves, through which channel of which process
   eastwest net conn               connections of our own TCP/IP, as 'ss -ti' shows the kernel's
+  eastwest discovery serve        a registry server, for services on other hosts
   eastwest doctor                 is this machine as it should be?
 
 exit codes: 0 yes, 1 no, 2 usage, 3 not found, 4 unreachable or refused, 5 timeout, 70 our bug,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from .._config import Config
+from .._config_registry import split
 from .._names import near
 from ._exits import Exit
 from ._output import Output, complain
@@ -23,7 +24,22 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors of one sentence and output by our own rules."""
+    """argparse, with errors of one sentence and output by our own rules.
+
+    Attributes:
+        when_chosen: called once, when the command is chosen and before its arguments are read.
+    """
+
+    when_chosen: Callable[[], object] | None = None
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Complete the parser if that was put off, and parse."""
+        chosen, self.when_chosen = self.when_chosen, None
+        if chosen is not None:
+            chosen()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, in one sentence, and exit."""
@@ -75,7 +91,7 @@ def add_global(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="write JSON instead of text")
     group.add_argument("--config", metavar="FILE", help="TOML file with settings")
     group.add_argument("--runtime-dir", metavar="DIR", help="directory of the local sockets")
-    group.add_argument("--registry", metavar="URLS", help="local: and static:FILE, by commas")
+    group.add_argument("--registry", metavar="URLS", help="where names are looked up, by commas")
     group.add_argument("--namespace", metavar="NAME", help="names of others are never found")
 
 
@@ -85,8 +101,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     if "runtime_dir" in args:
         found["runtime_dirs"] = (os.path.abspath(args.runtime_dir),)
     if "registry" in args:
-        parts = (part.strip() for part in args.registry.split(","))
-        found["registry"] = tuple(part for part in parts if part)
+        found["registry"] = split(args.registry)
     if "namespace" in args:
         found["namespace"] = args.namespace
     return found

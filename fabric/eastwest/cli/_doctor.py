@@ -12,7 +12,7 @@ from .._config import Config
 from .._context import Context
 from .._errors import EastwestError
 from .._fabric import given, installed
-from . import _control, _fabric_checks, _fabric_facts, _limits, _machine
+from . import _control, _doctor_registries, _fabric_checks, _fabric_facts, _limits, _machine
 from ._arguments import Commands, add_command, load_config
 from ._exits import Exit
 from ._machine import Finding
@@ -132,7 +132,8 @@ def _of_settings(args: argparse.Namespace) -> list[Finding]:
         return [Finding("settings", "problem", str(error), "correct it: 'eastwest config --paths'")]
     memory = _limits.memory_limit(config.memory_bytes_max)
     network = [*fabric(config), *_device(config, args.device)]
-    return [memory, *_directories(config), *network, _tcp(config), _access(config)]
+    known = _doctor_registries.registries(config)
+    return [memory, *_directories(config), *network, _tcp(config), *known, _access(config)]
 
 
 def _device(config: Config, asked: str | None) -> list[Finding]:

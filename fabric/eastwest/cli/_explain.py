@@ -26,8 +26,8 @@ def add(commands: Commands) -> None:
         run,
         "say which path a connect would take, or a channel has, and why not the others",
         "Asks every candidate with a hello that opens no channel, for at most a second. Exits\n"
-        "with 3 when nobody publishes the name, with 4 when it is there and cannot be reached,\n"
-        "with 5 when it is there and does not answer.\n\n"
+        "with 3 when nobody publishes the name, with 4 when it is there and cannot be reached, or\n"
+        "no registry could be asked for it, with 5 when it is there and does not answer.\n\n"
         "With a PID it tells what that process listens to and which channels it has, with\n"
         "PID/CHANNEL all about one channel; the first digits of its id are enough. Exits with 1\n"
         "when the channel is over, with 2 when several begin with these digits.",
@@ -68,6 +68,10 @@ def _judged(why: Explanation) -> tuple[Exit, str]:
         word = "refuses" if any(map(is_refusal, tried)) else "cannot be reached"
         first = f": {tried[0].detail}" if tried else ""
         return Exit.UNREACHABLE, f"service {why.service!r} is known and {word}{first}"
+    unsure = [each for each in why.facts.get("registries", ()) if not each.complete]
+    if unsure:
+        asked = "; ".join(map(str, unsure))
+        return Exit.UNREACHABLE, f"nobody could be asked about service {why.service!r}: {asked}"
     return Exit.NOT_FOUND, not_found(why.service, why.facts.get("known", ()), "service")
 
 

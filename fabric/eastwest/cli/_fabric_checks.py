@@ -12,15 +12,18 @@ from ._machine import Finding
 STACK_ABI = 3  # transport/stack.h
 KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # needed, and others
     "memif": (("socket", "role"), ("id",)),
-    "virtio_user": (("path",), ("server",)),
-    "vhost": (("path",), ("client",)),
+    "virtio_user": (("path",), ("server", "tso")),
+    "vhost": (("path",), ("client", "tso")),
     "af_packet": (("iface",), ()),
     "af_xdp": (("iface",), ("queue",)),
     "tap": (("iface",), ()),
     "ring": (("name",), ()),
     "pci": (("address",), ()),
 }
-CHOICES = {"role": ("server", "client"), "server": ("0", "1"), "client": ("0", "1")}
+CHOICES = {
+    "role": ("server", "client"),
+    **dict.fromkeys(("server", "client", "tso"), ("0", "1")),
+}
 ON_INTERFACE = ("af_packet", "af_xdp")
 ON_SOCKET = {"memif": "socket", "virtio_user": "path", "vhost": "path"}
 NEEDS = {  # rights, capabilities(7); one of each group

@@ -187,9 +187,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _say_where(listener: Listener, mode: str, out: Output) -> None:
     """Say that it serves: whoever waits for this line may connect."""
     where = ", ".join(listener.instance.addresses)
+    why = listener.explain()
     out.text(f"serving {listener.service} ({mode}) at {where}; Ctrl-C stops it")
+    for each in why.facts["published"]:
+        out.text(f"registry {each}")
     facts: dict[str, Any] = {"event": "listening", "mode": mode, "pid": os.getpid()}
-    facts |= {**listener.instance.to_dict(), "explanation": listener.explain().to_dict()}
+    facts |= {**listener.instance.to_dict(), "explanation": why.to_dict()}
     out.event(SCHEMA, facts)
 
 
