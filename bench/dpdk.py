@@ -2,8 +2,9 @@
 
 bench/net/stack_load.c runs as client and server, one process each, pinned to a core each, both
 spinning, with 64 byte messages; the kernel's pair lives in two namespaces joined by a veth pair
-(offloads on, as the kernel likes it), ours on virtio_user and vhost, or on memif. Rounds are
-interleaved; each begins when the machine is idle.
+(offloads on, as the kernel likes it), ours on virtio_user and vhost, without and with tso=1, or on
+memif; bulk also over the kernel's loopback. Rounds are interleaved; each begins when the machine
+is idle.
 
 rtt       median round trip of one connection, ns
 requests  64 connections, each with one request under way, requests a second
@@ -17,16 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.compare.machine import wait_for_idle
 from bench.python.duo import Series, document
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +37,6 @@ PLUGIN = ROOT / "bindings/dpdk/eastwest_dpdk/eastwest_dpdk_plugin.so"
 ROUNDS, ROUNDS_QUICK = 10, 2
 PORT = 7411
 SOURCES = 100  # addresses of the kernel's client
-IDLE_SHARE, IDLE_S, IDLE_PATIENCE_S = 0.9, 0.2, 20.0
 PATIENCE_S = 60
 Result = dict[str, float]
 
@@ -60,23 +61,6 @@ class Pair:
 
 
 # ------------------------------------------------------------------ the machine
-
-
-def _busy_and_all() -> tuple[int, int]:
-    fields = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    return sum(fields) - fields[3] - fields[4], sum(fields)
-
-
-def wait_for_idle() -> bool:
-    """Wait until the CPUs are idle; False: they were not in time."""
-    until = time.monotonic() + IDLE_PATIENCE_S
-    while time.monotonic() < until:
-        busy, every = _busy_and_all()
-        time.sleep(IDLE_S)
-        busy_then, every_then = _busy_and_all()
-        if busy_then - busy <= (1 - IDLE_SHARE) * max(1, every_then - every):
-            return True
-    return False
 
 
 def run(*command: str) -> None:
@@ -111,6 +95,15 @@ def kernel_pair() -> Iterator[Pair]:
         )
 
 
+@contextmanager
+def loopback_pair() -> Iterator[Pair]:
+    """Both in one namespace, for bulk."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    side = Side((), ("stack=kernel",))
+    yield Pair("loopback", side, side, f"127.0.0.1:{port}")
+
+
 def ours(name: str, client: str, server: str) -> Pair:
     """Two ends on devices of ours."""
 
@@ -130,12 +123,28 @@ def virtio_pair() -> Iterator[Pair]:
 
 
 @contextmanager
+def segments_pair() -> Iterator[Pair]:
+    """The same with segmentation offload: frames of 64 KiB."""
+    with tempfile.TemporaryDirectory(prefix="eastwest-bench-") as folder:
+        path = f"{folder}/vhost,tso=1"
+        yield ours("virtio-tso", f"virtio_user:path={path}", f"vhost:path={path}")
+
+
+@contextmanager
 def memif_pair() -> Iterator[Pair]:
     """Two memifs."""
     with tempfile.TemporaryDirectory(prefix="eastwest-bench-") as folder:
         memif = f"memif:socket={folder}/memif"
         yield ours("memif", f"{memif},role=client", f"{memif},role=server")
 
+
+MAKERS = {
+    "kernel": kernel_pair,
+    "virtio": virtio_pair,
+    "virtio-tso": segments_pair,
+    "memif": memif_pair,
+    "loopback": loopback_pair,
+}
 
 # ------------------------------------------------------------------ one measurement
 
@@ -196,6 +205,9 @@ def one_round(pair: Pair, series: dict[str, Series], seconds: float) -> None:
         series.setdefault(f"{case}/{pair.name}", Series()).values.append(value)
 
     length = f"seconds={seconds}"
+    if pair.name == "loopback":
+        put("bulk", measure(pair, "bulk", length)["gbit_per_s"])
+        return
     put("rtt", measure(pair, "echo", length)["median_ns"])
     busy = measure(pair, "echo", "conns=64", length)
     put("requests", busy["per_second"])
@@ -214,7 +226,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{ROUNDS_QUICK} rounds")
     parser.add_argument("--rounds", type=int, default=0, help=f"default {ROUNDS}")
     parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
-    parser.add_argument("--only", action="append", choices=("kernel", "virtio", "memif"))
+    parser.add_argument("--only", action="append", choices=MAKERS)
     given = parser.parse_args()
     rounds = given.rounds or (ROUNDS_QUICK if given.quick else ROUNDS)
     if os.geteuid() != 0:
@@ -224,8 +236,7 @@ def main() -> None:
     series: dict[str, Series] = {}
     late = 0
     with ExitStack() as stack:
-        makers = {"kernel": kernel_pair, "virtio": virtio_pair, "memif": memif_pair}
-        pairs = [stack.enter_context(makers[each]()) for each in given.only or makers]
+        pairs = [stack.enter_context(MAKERS[each]()) for each in given.only or MAKERS]
         for _ in range(rounds):
             for pair in pairs:
                 late += not wait_for_idle()

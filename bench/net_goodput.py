@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.python.duo import Series, document
-from tests.net.kernel import KERNEL, OURS, Doing, Event, Host, Peer, reset_on_close
+from tests.net.kernel import KERNEL, OURS, PROGRAM, Doing, Event, Host, Peer, reset_on_close
 
 ROOT = Path(__file__).resolve().parents[1]
 RELAY = Path(os.environ.get("EW_NET_RELAY", ROOT / "build/dev/bench/net_relay"))
@@ -198,6 +198,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="1 %% and 10 ms only, two rounds")
     parser.add_argument("--rounds", type=int, help="default 3")
     parser.add_argument("--seconds", type=float, help="of each measurement, default 2")
+    parser.add_argument("--seed", type=int, default=1, help="of the first round, default 1")
     parser.add_argument("--loss", type=float, action="append", help="percent, instead of all")
     parser.add_argument("--rtt", type=int, action="append", help="ms, instead of all")
     parser.add_argument("--who", action="append", choices=WHO, help="instead of all")
@@ -209,6 +210,10 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure all cells, interleaved."""
     options = parse()
+    if os.geteuid() != 0:
+        sys.exit("bench.net_goodput: namespaces need root")
+    if missing := [each for each in (RELAY, PROGRAM) if not Path(each).exists()]:
+        sys.exit(f"bench.net_goodput: {missing[0]} is not built: ./dev build")
     rounds = options.rounds or (2 if options.quick else 3)
     seconds = options.seconds or 2.0
     cells = [(loss, ms) for loss in options.loss or LOSSES for ms in options.rtt or ROUND_TRIPS]
@@ -219,7 +224,7 @@ def main() -> None:
     for number in range(rounds):
         for loss, ms in cells:
             for each in who:
-                value, facts = goodput(each, loss, ms, number + 1, seconds)
+                value, facts = goodput(each, loss, ms, options.seed + number, seconds)
                 series[name_of(each, loss, ms)].values.append(value)
                 if options.facts:
                     print(

@@ -8,11 +8,14 @@
  *                      All of these in CPU time: rates of a core that does nothing else
  *   bytes              of memory for one more idle connection, of each stack
  *
- * Modes:  --million [N]   open N (1,048,576) connections and show time and memory
- *         --count WORK N  do something N times and print nothing: tests count instructions
+ * Modes:  --million [N]   open N (1,048,576) connections and show time and memory; then ask on one of
+ *                         them again and again, on any of them (none is in a cache any more, and each
+ *                         acknowledges by itself later), and on 64 at once
+ *         --count WORK N ...  only do it: bench/c/count.h
  */
 #include <sys/resource.h>
 
+#include "bench/c/count.h"
 #include "bench/c/wire.h"
 
 enum {
@@ -77,11 +80,11 @@ static uint32_t serve(enum wire_side side)
     return taken;
 }
 
-static void watch_all(uint32_t count)
+static void watch_all(const ewi_stream *ours, const ewi_stream *theirs, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        DUO_CHECK(ewi_net_watch(wire.net[WIRE_CLIENT], clients[i], STACK_READABLE) == 0);
-        DUO_CHECK(ewi_net_watch(wire.net[WIRE_SERVER], servers[i], STACK_READABLE) == 0);
+        DUO_CHECK(ewi_net_watch(wire.net[WIRE_CLIENT], ours[i], STACK_READABLE) == 0);
+        DUO_CHECK(ewi_net_watch(wire.net[WIRE_SERVER], theirs[i], STACK_READABLE) == 0);
     }
 }
 
@@ -89,7 +92,7 @@ static void open_round_trips(uint32_t streams)
 {
     open_wire(1500, 1024, 0);
     wire_connect(&wire, clients, servers, 0, streams, PORTS_OF_ADDRESS);
-    watch_all(streams);
+    watch_all(clients, servers, streams);
     for (uint32_t i = 0; i < streams; i++)
         send_message(WIRE_CLIENT, clients[i]);
 }
@@ -337,16 +340,61 @@ static uint64_t resident_bytes(void)
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The client asks once, and takes the answer. */
+static void ask(ewi_stream stream)
+{
+    struct stack_event event;
+
+    send_message(WIRE_CLIENT, stream);
+    for (uint32_t tries = 0;; tries++) {
+        DUO_CHECK(tries < WIRE_TRIES);
+        ewi_net_tick(wire.net[WIRE_CLIENT], wire.now);
+        while (wire_move(&wire, WIRE_CLIENT) == WIRE_BATCH)
+            continue;
+        serve(WIRE_SERVER);
+        while (ewi_net_events(wire.net[WIRE_CLIENT], &event, 1) == 1)
+            if (event.stream == stream && take_message(WIRE_CLIENT, stream))
+                return;
+    }
+}
+
+static double ns_to_ask(const ewi_stream *streams, uint32_t count)
+{
+    enum { TRIPS = 50000 };
+    uint32_t which = 1;
+    uint64_t from = 0;
+
+    for (uint32_t i = 0; i < TRIPS + TRIPS / 10; i++) {
+        if (i == TRIPS / 10)
+            from = begin();
+        which = which * 1664525 + 1013904223; /* a period of 2^32, the upper bits are good */
+        ask(streams[(uint64_t)which * count >> 32]);
+    }
+    return (double)(begin() - from) / TRIPS;
+}
+
+/* Handles of all connections: the clients', then the servers'. They count for nobody's memory. */
+static ewi_stream *streams_of(uint32_t count)
+{
+    size_t bytes = sizeof(ewi_stream) * 2 * count;
+
+    return memset(wire_memory(bytes), 0xff, bytes);
+}
+
 static void open_a_million(struct duo *duo, uint32_t count)
 {
-    uint64_t before = resident_bytes(), from, resident;
+    ewi_stream *all;
+    uint64_t before, from, resident;
 
     count -= count % WIRE_STREAMS_MAX;
     DUO_CHECK(count > 0);
+    all = streams_of(count);
+    before = resident_bytes();
     open_wire(1500, count + 64, 0);
     from = begin();
     for (uint32_t first = 0; first < count; first += WIRE_STREAMS_MAX)
-        wire_connect(&wire, clients, servers, first, WIRE_STREAMS_MAX, PORTS_OF_ADDRESS);
+        wire_connect(&wire, all + first, all + count + first, first, WIRE_STREAMS_MAX,
+                     PORTS_OF_ADDRESS);
     duo_case(duo, "open, s")->value[0] = (double)(begin() - from) / 1e9;
     wire_settle(&wire);
     resident = resident_bytes() - before;
@@ -354,7 +402,10 @@ static void open_a_million(struct duo *duo, uint32_t count)
     duo_case(duo, "reserved, MB of both")->value[0] = 2e-6 * (double)wire.memory_bytes;
     duo_case(duo, "resident, MB of both")->value[0] = 1e-6 * (double)resident;
     duo_case(duo, "resident bytes of one end")->value[0] = (double)resident / 2 / count;
-    watch_all(WIRE_STREAMS_MAX); /* the last ones still work */
+    watch_all(all, all + count, count);
+    duo_case(duo, "rtt of one, ns")->value[0] = ns_to_ask(all, 1);
+    duo_case(duo, "rtt of any, ns")->value[0] = ns_to_ask(all, count);
+    memcpy(clients, all, sizeof(clients));
     for (uint32_t i = 0; i < WIRE_STREAMS_MAX; i++)
         send_message(WIRE_CLIENT, clients[i]);
     from = begin();
@@ -362,28 +413,51 @@ static void open_a_million(struct duo *duo, uint32_t count)
     duo_case(duo, "rtt 64 among them")->value[0] = 1e14 / (double)(begin() - from);
 }
 
-static void count_work(const char *work, uint64_t count)
-{
-    struct opening opening = {0};
+/* ---- counting: bench/c/count.h ---- */
 
-    if (strcmp(work, "round trip") == 0) {
-        open_round_trips(1);
-        round_trips(count);
-    } else if (strcmp(work, "round trip of 64") == 0) {
-        open_round_trips(64);
-        round_trips(count);
-    } else if (strcmp(work, "open and close") == 0) {
+static struct opening counted;
+
+static void count_openings(uint64_t count)
+{
+    openings(&counted, count);
+}
+
+static void count_bulk(uint64_t kib)
+{
+    bulk(kib * 1024, take_copied);
+}
+
+/* Set up, and what to do so often then. */
+static void (*open_work(const char *work))(uint64_t count)
+{
+    if (strcmp(work, "round trip") == 0 || strcmp(work, "round trip of 64") == 0) {
+        open_round_trips(strcmp(work, "round trip") == 0 ? 1 : 64);
+        return round_trips;
+    }
+    if (strcmp(work, "open and close") == 0) {
+        counted = (struct opening){0};
         open_wire(1500, 4096, 10000000);
-        openings(&opening, count);
-    } else if (strcmp(work, "KiB at 1500") == 0) {
-        open_bulk(1500);
-        bulk(count * 1024, take_copied);
-    } else if (strcmp(work, "KiB at 9000") == 0) {
-        open_bulk(9000);
-        bulk(count * 1024, take_copied);
-    } else {
-        fprintf(stderr, "no work '%s'\n", work);
-        exit(2);
+        return count_openings;
+    }
+    if (strcmp(work, "KiB at 1500") == 0 || strcmp(work, "KiB at 9000") == 0) {
+        open_bulk(strcmp(work, "KiB at 1500") == 0 ? 1500 : 9000);
+        return count_bulk;
+    }
+    fprintf(stderr, "no work '%s'\n", work);
+    exit(2);
+}
+
+static void count_works(int count, char **arguments)
+{
+    for (int i = 0; i + 1 < count; i += 2) {
+        void (*work)(uint64_t) = open_work(arguments[i]);
+        uint64_t times = strtoull(arguments[i + 1], NULL, 0);
+
+        work(times / COUNT_WARM_SHARE);
+        count_mark();
+        work(times);
+        count_mark();
+        wire_close(&wire);
     }
 }
 
@@ -410,8 +484,8 @@ int main(int argc, char **argv)
 
     for (uint32_t i = 0; i < SPAN_BYTES; i++)
         span[i] = (uint8_t)(i * 7);
-    if (argc == 4 && strcmp(argv[1], "--count") == 0) {
-        count_work(argv[2], strtoull(argv[3], NULL, 0));
+    if (argc >= 4 && strcmp(argv[1], "--count") == 0) {
+        count_works(argc - 2, argv + 2);
         return 0;
     }
     duo_start(&duo, argc, argv, is_million ? 1 : 7, is_million ? 1 : 3);

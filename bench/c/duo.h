@@ -172,11 +172,28 @@ static inline void *duo_memory(size_t bytes)
     return memory;
 }
 
-/* Fork the peer; both return. Contexts are opened after this, since they do not survive a fork. */
-static inline void duo_start(struct duo *duo, int argc, char **argv, int rounds, int rounds_quick)
+/* Fork the peer; both return, and end after so many seconds, the peer also when its parent does.
+ * Contexts are opened after this, since they do not survive a fork. */
+static inline void duo_fork(struct duo *duo, unsigned life_s)
 {
     pid_t parent = getpid();
 
+    duo->shared = duo_memory(sizeof(*duo->shared));
+    duo->peer = fork();
+    DUO_CHECK(duo->peer >= 0);
+    duo->is_peer = duo->peer == 0;
+    alarm(life_s);
+    if (duo->is_peer) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+    }
+    duo->started_ns = duo_ns();
+    duo->started_ticks = duo_ticks();
+}
+
+static inline void duo_start(struct duo *duo, int argc, char **argv, int rounds, int rounds_quick)
+{
     *duo = (struct duo){.rounds = rounds};
     for (int i = 1; i < argc; i++)
         duo->quick |= strcmp(argv[i], "--quick") == 0;
@@ -185,18 +202,7 @@ static inline void duo_start(struct duo *duo, int argc, char **argv, int rounds,
     DUO_CHECK(duo->rounds <= DUO_ROUNDS_MAX);
     snprintf(duo->dir, sizeof(duo->dir), "/tmp/eastwest-bench-XXXXXX");
     DUO_CHECK(mkdtemp(duo->dir) != NULL);
-    duo->shared = duo_memory(sizeof(*duo->shared));
-    duo->peer = fork();
-    DUO_CHECK(duo->peer >= 0);
-    duo->is_peer = duo->peer == 0;
-    alarm(DUO_LIFE_S);
-    if (duo->is_peer) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(1);
-    }
-    duo->started_ns = duo_ns();
-    duo->started_ticks = duo_ticks();
+    duo_fork(duo, DUO_LIFE_S);
     duo_meet(duo);
 }
 

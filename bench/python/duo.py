@@ -57,7 +57,7 @@ class Duo:
         directory: a runtime directory for both, removed at the end.
     """
 
-    def __init__(self, rounds: int, rounds_quick: int) -> None:
+    def __init__(self, rounds: int, rounds_quick: int, *, life_s: int = LIFE_S) -> None:
         self.rounds = rounds_quick if "--quick" in sys.argv[1:] else rounds
         self.directory = tempfile.mkdtemp(prefix="eastwest-bench-")
         self.series: dict[str, Series] = {}
@@ -66,7 +66,7 @@ class Duo:
         self._peer = os.fork()
         self.is_peer = self._peer == 0
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(LIFE_S)
+        signal.alarm(life_s)
         if self.is_peer:
             die_with_parent(parent)
             mine, theirs = theirs, mine

@@ -1,7 +1,7 @@
 """What does one call cost inside one process, with nobody to wait for?
 
 Both ends are in this process: what is measured is the method, its arguments, libeastwest and the
-copy, not the other CPU. Run by ``python -m bench.report``, or ``pytest bench/python``.
+copy, not the other CPU. Run by ``bench.python.calls``, or ``pytest bench/python``.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import eastwest
+from bench.python.calls import SIZES
 
 BATCH = 64
 
@@ -41,7 +42,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     made.close()
 
 
-@pytest.mark.parametrize("size", [8, 64, 4096, 32 * 1024])
+@pytest.mark.parametrize("size", SIZES)
 def test_bench_send_and_recv(benchmark: BenchmarkFixture, pair: Pair, size: int) -> None:
     message = bytes(size)
     send, recv = pair.near.send, pair.far.recv

@@ -1,0 +1,1 @@
+"""Benchmarks of discovery: ``./dev bench discovery``. What is measured: ``__main__.py``."""
