@@ -83,13 +83,14 @@ def main() -> None:
     targets = max(1, len(list(Path("tests/fuzz").glob("*.c"))))
     rounds = -(-targets // JOBS)
     fuzz_seconds = max(1, round(minutes * 60 / rounds))
-    presets = ["dev", "tsan"] + (["fuzz"] if shutil.which("clang") else [])
+    presets = ["dev", "asan", "tsan"] + (["fuzz"] if shutil.which("clang") else [])
     start = time.monotonic()
     problems = build_all(presets, every=True)
     print(f"-- build: {time.monotonic() - start:.1f} s", flush=True)
     outcomes = [
         run_section("seeds", lambda o: seeds(o, minutes * 60), {"dev": problems["dev"]}),
         run_section("tsan", ctest("tsan"), {"tsan": problems["tsan"]}),
+        run_section("asan", ctest("asan"), {"asan": problems["asan"]}),
         run_section("switches", switches, {"dev": problems["dev"]}),
         run_section("models", lambda o: models.run(o, deep=True, seconds=1800), {}),
         run_section("weaken", weaken.verify, {"dev": problems["dev"], "tsan": problems["tsan"]}),

@@ -26,6 +26,7 @@ OTHERS = (
     ("tests",),
     ("tests/moving",),
     ("tests/discovery",),
+    ("tests/bench",),
     ("tests/conformance/test_dpdk_*.py",),
     ("tests/conformance",),
     ("tests/python/test_cli*.py", "tests/integration"),

@@ -41,8 +41,12 @@ NICE = 10  # beside pytest: a test that wakes up goes first, a tenth of a busy p
 SLOWEST = "--durations=5"
 STACK_BASICS = "tests/dpdk/test_stack_basics.py"
 JOBS = os.cpu_count() or 2
-AT_ONCE = JOBS + 1 if JOBS > 1 else 1  # parts of pytest: tests mostly wait
-FUZZ_SECONDS = 8  # on the wall; beside pytest more than five of a processor
+AT_ONCE = JOBS + 1 if JOBS > 1 else 1  # parts of pytest, as tests mostly wait; alone one more
+FUZZ_SECONDS = 3  # on the wall; beside pytest more than one and a half of a processor
+# With ASan, what starts no thread and has run with all seeds as it is: one fixed seed, a fresh one,
+# without the slowest, whose code others run. ./dev check-deep has them all.
+FEW_SEEDS = {"EW_TEST_SEEDS": "1"}
+SLOW_STILL = ("pkt_steps", "c_test_net_cc_cubic", r"sim_test_net_sim_(?!chaos$).*")
 FUZZ_LONGER = {"fuzz_net_stack": 5}  # times as long: a whole TCP/IP
 SECTION_SECONDS_MAX = 1200
 HUGE_PAGES = 64  # 128 MiB
@@ -119,7 +123,7 @@ def huge_pages(wanted: int) -> Iterator[None]:
 
 
 def lint(outcome: Outcome) -> None:
-    tests = ("python", "weaken", "dpdk", "discovery")
+    tests = ("python", "weaken", "dpdk", "discovery", "bench")
     folders = ["fabric", "discovery", "bench", *(f"tests/{each}" for each in tests)]
     python = [f for f in folders if any(Path(f).rglob("*.py"))]
     own = [str(path) for path in sorted(Path("tests").glob("*.py"))]
@@ -159,19 +163,25 @@ class Which(Enum):
     WITHOUT = "-R"
 
 
-def ctest(preset: str, which: Which = Which.ALL) -> Callable[[Outcome], None]:
+def ctest(
+    preset: str, which: Which = Which.ALL, *, is_short: bool = False
+) -> Callable[[Outcome], None]:
+    """Return what runs the C tests of a preset; short: with few seeds, without the slowest."""
+
     def section(outcome: Outcome) -> None:
         results = (BUILD / f"{outcome.section}-ctest.xml").resolve()
         results.unlink(missing_ok=True)
         command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
         command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
         if which != Which.ALL and (alone := without_threads(BUILD / "dev")):
+            if is_short:
+                alone = [each for each in alone if not re.fullmatch("|".join(SLOW_STILL), each)]
             command += [which.value, f"^({'|'.join(alone)})$"]
             if preset == "tsan":
                 print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
         if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
             command = ["setarch", "-R", *command]  # gcc 12: no shadow for a high mmap base
-        status = run(command, env=SANITIZERS)
+        status = run(command, env={**SANITIZERS, **(FEW_SEEDS if is_short else {})})
         if add_junit(outcome, results) == 0:
             outcome.skip("C tests", "there are none")
         elif status != 0 and not outcome.failures:
@@ -237,8 +247,7 @@ def fuzz_one(name: str, seconds: int) -> str:
 def asan(outcome: Outcome) -> None:
     """The C tests with threads, and our stack on real devices beside the kernel."""
     ctest("asan", Which.WITH_THREADS)(outcome)
-    leaks = Path("tests/dpdk/leaks.txt").resolve()
-    env = {**SANITIZERS, "EW_STACK_PRESET": "asan", "LSAN_OPTIONS": f"suppressions={leaks}"}
+    env = {**SANITIZERS, "EW_STACK_PRESET": "asan"}
     env["EASTWEST_DPDK_PAGES"] = "auto"  # huge ones: nobody else wants them now
     pytest(outcome, ["-q", STACK_BASICS], env=env)
 
@@ -307,18 +316,20 @@ def first_to_end(runs: list[Run]) -> Run:
     return by_fd[ready[0]] if ready else runs[0]
 
 
-def pytest_in_parts(outcome: Outcome, wait_for_neighbour: Callable[[], None]) -> None:
+def pytest_in_parts(outcome: Outcome, neighbour: "Neighbour | None" = None) -> None:
     waiting = [COUNTING, *BESIDE_COUNTING, *OTHERS]
     runs: list[Run] = []
     with ExitStack() as stack:
         while waiting or runs:
             is_counting = any(run.part == COUNTING for run in runs)
-            if waiting and len(runs) < AT_ONCE and not (is_counting and waiting[0] in OTHERS):
+            most = AT_ONCE + (AT_ONCE > 1 and not (neighbour and neighbour.is_running))
+            if waiting and len(runs) < most and not (is_counting and waiting[0] in OTHERS):
                 runs.append(stack.enter_context(running(outcome, waiting.pop(0))))
                 continue
             runs.remove(run := first_to_end(runs))
             run.finish(outcome)
-    wait_for_neighbour()
+    if neighbour:
+        neighbour.wait()
     pytest(outcome, ["-q", SLOWEST, *MEASURING], "-measuring")
 
 
@@ -327,13 +338,13 @@ def pytest_in_parts(outcome: Outcome, wait_for_neighbour: Callable[[], None]) ->
 SECTIONS: dict[str, tuple[Callable[[Outcome], None], tuple[str, ...]]] = {
     "c": (ctest("dev"), ("dev",)),  # name: what runs, presets that it needs
     "tsan": (ctest("tsan", Which.WITH_THREADS), ("dev", "tsan")),  # dev tells which they are
-    "pytest": (lambda outcome: pytest_in_parts(outcome, lambda: None), ("dev",)),
+    "pytest": (pytest_in_parts, ("dev",)),
     "weaken": (lambda outcome: weaken.verify(outcome, quick=True), ("dev", "tsan")),
     "asan": (asan, ("dev", "asan")),
     "lint": (lint, ("dev",)),
     "models": (verify_models, ()),
     "fuzz": (fuzz, ("fuzz",)),
-    "still": (ctest("asan", Which.WITHOUT), ("dev", "asan")),
+    "still": (ctest("asan", Which.WITHOUT, is_short=True), ("dev", "asan")),
 }
 # What only computes runs beside the others up to pytest, whose tests mostly wait; so does what is
 # built late. Weakenings are noticed by threads that meet: they come when that is over.
@@ -420,11 +431,15 @@ class Neighbour:
         if self.process.returncode == 0:
             self.problems, self.outcomes = pickle.loads(RESULT.read_bytes())
 
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def __enter__(self) -> "Neighbour":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.is_running:
             self.process.send_signal(signal.SIGINT)
             self.process.wait()
 
@@ -447,7 +462,7 @@ def run_all(names: list[str], extra: list[str]) -> list[Outcome]:
             if extra:
                 pytest(outcome, extra)
             else:
-                pytest_in_parts(outcome, neighbour.wait)
+                pytest_in_parts(outcome, neighbour)
 
         for name in front:
             work = pytest_and_neighbour if name == "pytest" else SECTIONS[name][0]
@@ -473,12 +488,9 @@ def main() -> None:
     print(f"-- set-up: {time.time() - start:.0f} s", flush=True)
     with huge_pages(HUGE_PAGES):
         outcomes = run_all(names, extra)
-    text, is_good = report(
-        outcomes,
-        [name for name in SECTIONS if name not in names],
-        strict=is_strict(),
-        seconds=time.time() - start,
-    )
+    left_out = [name for name in SECTIONS if name not in names]
+    seconds = time.time() - start
+    text, is_good = report(outcomes, left_out, strict=is_strict(), seconds=seconds)
     print(text, flush=True)
     sys.exit(0 if is_good else 1)
 

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MAY_SKIP = ("needs DPDK", "needs an unprivileged user")
+MAY_SKIP = ("needs DPDK", "needs an unprivileged user", "needs a peer of ./dev bench")
 
 
 @dataclass(frozen=True, slots=True)
