@@ -19,6 +19,7 @@ from tests.conformance.loops import (
     laps,
     outcome,
     raises,
+    until,
     until_receiving,
     until_sending,
     wrapped,
@@ -164,6 +165,7 @@ def test_aio_what_a_killed_peer_had_sent_is_delivered(way: Way, run: Run[Any]) -
         async def main() -> None:
             end = aio.Channel(channel)
             child.hears()
+            await until(lambda: end.stats().unread_bytes >= 200 * 100, "all of it is here")
             child.kill()
             got = [await end.recv() for _ in range(200)]
             assert got == [numbered(number, 100) for number in range(200)]
