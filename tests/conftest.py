@@ -4,11 +4,13 @@ import gc
 import os
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from _pytest.junitxml import xml_key
 
 hypothesis.settings.register_profile("eastwest", deadline=None, print_blob=True, database=None)
 hypothesis.settings.load_profile("eastwest")
@@ -45,3 +47,14 @@ def pytest_collection_finish() -> None:
     """Keep the tests themselves out of every collection to come: many a test waits for one."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note in the JUnit file, for the summary of ./dev test, what only ./dev check-deep runs."""
+    deep = Counter(
+        item.nodeid.partition("::")[0] for item in items if item.get_closest_marker("deep")
+    )
+    results = items[0].config.stash.get(xml_key, None) if items else None
+    if results is not None:
+        for file, count in sorted(deep.items()):
+            results.add_global_property("deep", f"{count} of {file}")

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 from tests import models
-from tests.sections import JOBS, build_all, ctest, fuzz_targets, pytest, run_section
+from tests.commands import JOBS
+from tests.ctests import ctest
+from tests.sections import build_all, fuzz_targets, pytest, run_section
 from tests.summary import Outcome, report
 from tests.weaken import notice as weaken
 

@@ -88,6 +88,11 @@ def models() -> Iterator[Path]:
     yield from sorted(MODELS.glob("*.pml"))
 
 
+def larger() -> list[str]:
+    """Return the models that ./dev check-deep verifies with more of everything."""
+    return [path.name for path in models() if words(path.read_text(), "deep")]
+
+
 def show(outcome: Outcome, name: str, is_good: bool, problem: str, output: str) -> None:
     outcome.check(name, is_good)
     print(f"{name}: {'ok' if is_good else problem}", flush=True)

@@ -3,10 +3,8 @@
 usage: python -m tests.sections [SECTION...] [-- PYTEST-ARGUMENT...]
 """
 
-import json
 import os
 import pickle
-import re
 import select
 import shutil
 import signal
@@ -17,12 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from tests import models
+from tests.commands import JOBS, SECTION_SECONDS_MAX, ended, run, started
+from tests.ctests import BUILD, SANITIZERS, Which, c_tests, ctest, without_threads
 from tests.parts import (
     BESIDE_COUNTING,
     COUNTING,
@@ -32,60 +31,17 @@ from tests.parts import (
     TIDY,
     arguments_of_part,
 )
-from tests.summary import Outcome, add_junit, is_strict, report
+from tests.summary import Outcome, add_junit, add_left_out, is_strict, report
 from tests.weaken import notice as weaken
 
-BUILD = Path("build")
 RESULT = BUILD / "beside.pickle"
 NICE = 10  # beside pytest: a test that wakes up goes first, a tenth of a busy processor is left
 SLOWEST = "--durations=5"
 STACK_BASICS = "tests/dpdk/test_stack_basics.py"
-JOBS = os.cpu_count() or 2
 AT_ONCE = JOBS + 1 if JOBS > 1 else 1  # parts of pytest, as tests mostly wait; alone one more
 FUZZ_SECONDS = 3  # on the wall; beside pytest more than one and a half of a processor
-# With ASan, what starts no thread and has run with all seeds as it is: one fixed seed, a fresh one,
-# without the slowest, whose code others run. ./dev check-deep has them all.
-FEW_SEEDS = {"EW_TEST_SEEDS": "1"}
-SLOW_STILL = ("pkt_steps", "c_test_net_cc_cubic", r"sim_test_net_sim_(?!chaos$).*")
 FUZZ_LONGER = {"fuzz_net_stack": 5}  # times as long: a whole TCP/IP
-SECTION_SECONDS_MAX = 1200
 HUGE_PAGES = 64  # 128 MiB
-SANITIZERS = {
-    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
-    "UBSAN_OPTIONS": "print_stacktrace=1",
-    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:die_after_fork=0",
-}
-
-
-@contextmanager
-def started(
-    command: list[str], *, env: Mapping[str, str] | None = None, output: IO[str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a command with our standard output; end it and its children when we leave."""
-    sys.stdout.flush()
-    process = subprocess.Popen(
-        command, env={**os.environ, **(env or {})}, start_new_session=True, stdout=output
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def ended(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the exit code of a process; 124 when it does not end within the limit."""
-    try:
-        return process.wait(SECTION_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        print(f"{process.args!r}: no end after {SECTION_SECONDS_MAX} s", flush=True)
-        return 124
-
-
-def run(command: list[str], *, env: Mapping[str, str] | None = None) -> int:
-    with started(command, env=env) as process:
-        return ended(process)
 
 
 def build(preset: str, targets: Iterable[str] = ()) -> str:
@@ -133,63 +89,6 @@ def lint(outcome: Outcome) -> None:
     pytest(outcome, ["-q", TIDY])
 
 
-def c_tests(folder: Path) -> dict[str, list[str]]:
-    """The C tests of a build, and the command of each that is built."""
-    command = ["ctest", "--test-dir", str(folder), "--show-only=json-v1"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    tests = json.loads(done.stdout)["tests"] if done.returncode == 0 else []
-    return {test["name"]: test.get("command", []) for test in tests}
-
-
-def without_threads(folder: Path) -> list[str]:
-    """The C tests that cannot start a thread: nothing races there, and they are slow to watch."""
-    tests = c_tests(folder)
-    files = {word for command in tests.values() for word in command if os.path.isfile(word)}
-    threaded = starting_threads(sorted(files))
-    return [name for name, command in tests.items() if command and threaded.isdisjoint(command)]
-
-
-def starting_threads(files: list[str]) -> set[str]:
-    """Return those among the files that are programs, or shared objects, that start threads."""
-    done = subprocess.run(["nm", "-A", "-u", *files], capture_output=True, text=True)
-    return set(re.findall(r"^(.+?):\s+U pthread_create\b", done.stdout, re.MULTILINE))
-
-
-class Which(Enum):
-    """Of the C tests."""
-
-    ALL = ""
-    WITH_THREADS = "-E"  # of ctest, in front of the names of the others
-    WITHOUT = "-R"
-
-
-def ctest(
-    preset: str, which: Which = Which.ALL, *, is_short: bool = False
-) -> Callable[[Outcome], None]:
-    """Return what runs the C tests of a preset; short: with few seeds, without the slowest."""
-
-    def section(outcome: Outcome) -> None:
-        results = (BUILD / f"{outcome.section}-ctest.xml").resolve()
-        results.unlink(missing_ok=True)
-        command = ["ctest", "--test-dir", f"build/{preset}", "--output-on-failure"]
-        command += ["-j", str(JOBS), "--output-junit", str(results), "--no-tests=ignore"]
-        if which != Which.ALL and (alone := without_threads(BUILD / "dev")):
-            if is_short:
-                alone = [each for each in alone if not re.fullmatch("|".join(SLOW_STILL), each)]
-            command += [which.value, f"^({'|'.join(alone)})$"]
-            if preset == "tsan":
-                print(f"{len(alone)} tests start no thread: ./dev check-deep runs them as well")
-        if preset == "tsan" and subprocess.run(["setarch", "-R", "true"]).returncode == 0:
-            command = ["setarch", "-R", *command]  # gcc 12: no shadow for a high mmap base
-        status = run(command, env={**SANITIZERS, **(FEW_SEEDS if is_short else {})})
-        if add_junit(outcome, results) == 0:
-            outcome.skip("C tests", "there are none")
-        elif status != 0 and not outcome.failures:
-            outcome.failures.append(f"ctest exits with {status}")
-
-    return section
-
-
 def verify_models(outcome: Outcome) -> None:
     if not any(models.models()):
         outcome.skip("models", "there are none")
@@ -197,10 +96,12 @@ def verify_models(outcome: Outcome) -> None:
         outcome.skip("models", "needs spin")
     else:
         models.run(outcome)
+        outcome.deep += [f"{name} at its full size" for name in models.larger()]
 
 
 def fuzz(outcome: Outcome) -> None:
     fuzz_targets(outcome, FUZZ_SECONDS)
+    outcome.deep.append("minutes for each target, not seconds")
 
 
 def fuzz_targets(outcome: Outcome, seconds: int) -> None:
@@ -278,6 +179,7 @@ def count_pytest(outcome: Outcome, status: int, results: Path) -> None:
         outcome.skip("pytest", "no tests were selected")
     elif status != 0 and len(outcome.failures) == failed_before:
         outcome.failures.append(f"pytest exits with {status}")
+    add_left_out(outcome, results)
 
 
 @dataclass

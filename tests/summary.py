@@ -35,6 +35,7 @@ class Outcome:
     skips: list[Skip] = field(default_factory=list)
     seconds: float = 0.0  # on the wall
     cpu_seconds: float = 0.0  # of processors
+    deep: list[str] = field(default_factory=list)  # what of it only ./dev check-deep runs
 
     def check(self, name: str, is_good: bool) -> None:
         """Count one thing that either holds or does not."""
@@ -71,6 +72,12 @@ def add_junit(outcome: Outcome, path: Path) -> int:
     return len(cases)
 
 
+def add_left_out(outcome: Outcome, path: Path) -> None:
+    """Add the tests for ./dev check-deep that tests/conftest.py noted in a JUnit file."""
+    found = ElementTree.parse(path).iter("property") if path.exists() else ()
+    outcome.deep += [each.get("value", "") for each in found if each.get("name") == "deep"]
+
+
 def is_strict() -> bool:
     """Say whether this is a machine on which nothing may be missing: root on Debian 12."""
     if os.geteuid() != 0:
@@ -101,7 +108,9 @@ def report(
         mark = "  [this machine can: fails the run]" if forbidden else ""
         lines.append(f"  {section}: {skip.name}: {skip.reason}{mark}")
     lines += [f"  {section}: not asked for" for section in not_asked]
-    if not skips and not not_asked:
+    deep = [f"  {o.section}: {what}: ./dev check-deep" for o in outcomes for what in o.deep]
+    lines += deep
+    if not skips and not not_asked and not deep:
         lines.append("  nothing was left out")
     passed = sum(o.passed for o in outcomes)
     lines += ["", f"{passed} passed, {len(failures)} failed, {len(skips)} skipped"]

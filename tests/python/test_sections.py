@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ctests import without_threads
 from tests.parts import PARTS, arguments_of_part, paths_by_part
-from tests.sections import BESIDE, RESULT, SECTIONS, Neighbour, without_threads
+from tests.sections import BESIDE, RESULT, SECTIONS, Neighbour
 from tests.summary import Outcome
 
 

@@ -1,11 +1,14 @@
 """The summary of ./dev test: what it counts, and when a skip fails the run."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.models import words
-from tests.summary import Outcome, add_junit, report
+from tests.summary import Outcome, add_junit, add_left_out, report
 
 JUNIT = """<testsuite>
 <testcase classname="a" name="good"/>
@@ -38,6 +41,30 @@ def test_last_line_is_the_total(tmp_path: Path) -> None:
     assert "  c: c: needs huge pages" in text.splitlines()
     assert "  fuzz: not asked for" in text.splitlines()
     assert not is_good
+
+
+def test_what_only_the_deep_check_runs_is_told_and_fails_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    case = '<properties><property name="deep" value="3 of tests/a.py"/></properties>'
+    path.write_text(f"<testsuites><testsuite>{case}</testsuite></testsuites>")
+    outcome = Outcome("pytest", passed=1)
+    add_left_out(outcome, path)
+    text, is_good = report([outcome], [], strict=True)
+    assert "  pytest: 3 of tests/a.py: ./dev check-deep" in text.splitlines()
+    assert "nothing was left out" not in text and is_good
+    assert "nothing was left out" in report([Outcome("pytest", passed=1)], [], strict=True)[0]
+
+
+def test_what_pytest_deselects_is_in_its_results(root: Path, tmp_path: Path) -> None:
+    # catches: a new pytest without the hook, a marker with another name
+    results = tmp_path / "junit.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not deep"]
+    command += [f"--junitxml={results}", "tests/conformance/test_dpdk_deep.py"]
+    subprocess.run(command, cwd=root, check=False, stdout=subprocess.DEVNULL)
+    outcome = Outcome("pytest")
+    add_left_out(outcome, results)
+    (line,) = outcome.deep
+    assert re.fullmatch(r"\d\d+ of tests/conformance/test_dpdk_deep\.py", line)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ def verify(outcome: Outcome, *, quick: bool = False) -> None:
         outcome.check(f"{name}: not noticed by {rows[name]}", is_good)
         if not is_good:
             print(f"{name}: NOT noticed by {rows[name]}", flush=True)
+    if rest := len(keys) - len(chosen):
+        outcome.deep.append(f"{rest} of {len(keys)} weakenings of memory order")
     print(f"{len(chosen)} of {len(keys)} weakenings: {outcome.counts()}", flush=True)
 
 
