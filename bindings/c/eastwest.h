@@ -254,7 +254,8 @@ EW_API int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_
 /* One message per part: waits for room for the first, sends as many as fit; returns how many. */
 EW_API int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_t count,
                                     int64_t timeout_ns, const void *sigmask);
-/* Wait until the peer's application has taken everything sent before the call. */
+/* Wait until the peer's application has taken everything sent before the call. With timeout_ns 0 it sees to it
+ * that nothing is kept here for company, and looks. */
 EW_API int ew_channel_flush(ew_channel *channel, int64_t timeout_ns, const void *sigmask);
 /* No more will be sent; receiving goes on. */
 EW_API int ew_channel_send_eof(ew_channel *channel);

@@ -232,7 +232,8 @@ static PyMethodDef port_methods[] = {
      "The next message if it is here, else None."},
     {"flush", FAST(port_flush), FAST_FLAGS,
      "flush($self, *, timeout=None)\n--\n\n"
-     "Wait until the peer's application has taken everything sent; False on timeout."},
+     "Wait until the peer's application has taken everything sent; False on timeout.\n\n"
+     "With a timeout of 0 it sees to it that all of it leaves (ADR 22), and looks."},
     {"send_eof", port_send_eof, METH_NOARGS,
      "send_eof($self, /)\n--\n\n"
      "Say that no more will be sent; receiving goes on."},

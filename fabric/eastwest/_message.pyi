@@ -99,7 +99,10 @@ class Port:
         """Return the next message if it is here, else None."""
 
     def flush(self, *, timeout: float | None = None) -> bool:
-        """Wait until the peer's application has taken everything sent; False on timeout."""
+        """Wait until the peer's application has taken everything sent; False on timeout.
+
+        With a timeout of 0 it sees to it that all of it leaves (ADR 22), and looks.
+        """
 
     def send_eof(self) -> None:
         """Say that no more will be sent; receiving goes on."""
