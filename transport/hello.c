@@ -124,6 +124,7 @@ int ewi_hello_resume(const struct dial *dial, struct hello *out, uint8_t bytes[W
     }
     if (session_lock != NULL)
         ewi_lock_give(session_lock);
+    channel->ops->settle(channel); /* a bell that rang meanwhile was left to us */
     if (code != EW_OK)
         return code;
     ewi_wire_put_hello(bytes, RECORD_HELLO, out);

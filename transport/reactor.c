@@ -304,6 +304,11 @@ void ewi_reactor_lock(struct reactor *reactor)
     pthread_mutex_lock(&reactor->mutex);
 }
 
+bool ewi_reactor_try_lock(struct reactor *reactor)
+{
+    return pthread_mutex_trylock(&reactor->mutex) == 0;
+}
+
 void ewi_reactor_unlock(struct reactor *reactor)
 {
     pthread_mutex_unlock(&reactor->mutex);
@@ -376,9 +381,9 @@ static bool make_room(struct reactor *reactor)
     return true;
 }
 
-void ewi_reactor_set_deadline(struct reactor *reactor, struct source *source, uint64_t at_ns)
+bool ewi_reactor_set_deadline(struct reactor *reactor, struct source *source, uint64_t at_ns)
 {
-    bool sooner;
+    bool sooner, is_set = at_ns == EWI_NEVER;
 
     ewi_reactor_lock(reactor);
     clear_deadline(reactor, source);
@@ -386,9 +391,11 @@ void ewi_reactor_set_deadline(struct reactor *reactor, struct source *source, ui
         source->deadline_ns = at_ns;
         source->timed_index = reactor->timed_count;
         reactor->timed[reactor->timed_count++] = source;
+        is_set = true;
     }
     sooner = at_ns < reactor->sleeping_until;
     ewi_reactor_unlock(reactor);
     if (sooner)
         wake(reactor);
+    return is_set;
 }

@@ -35,11 +35,12 @@ int ewi_reactor_add(struct reactor *reactor, int fd, uint32_t events, source_fn 
 void ewi_reactor_remove(struct reactor *reactor, struct source *source);
 /* Other events for the descriptor. */
 void ewi_reactor_change(struct reactor *reactor, struct source *source, uint32_t events);
-/* EWI_NEVER: none. */
-void ewi_reactor_set_deadline(struct reactor *reactor, struct source *source, uint64_t at_ns);
+/* EWI_NEVER: none. False: there is no memory for it. */
+bool ewi_reactor_set_deadline(struct reactor *reactor, struct source *source, uint64_t at_ns);
 
 /* For sections that must not run beside a callback. May be nested, and called from callbacks. */
 void ewi_reactor_lock(struct reactor *reactor);
+bool ewi_reactor_try_lock(struct reactor *reactor);
 void ewi_reactor_unlock(struct reactor *reactor);
 
 /* Around fork, by transport/process.c: the choice of the process's reactor is at rest. */

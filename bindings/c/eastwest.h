@@ -238,7 +238,9 @@ EW_API int ew_rundir_is_socket_name(const char *name);
 
 typedef struct ew_part { const void *data; size_t bytes; } ew_part;
 
-/* Returning means the library owns a copy. timeout_ns == 0 with no room: EW_EAGAIN. */
+/* Returning means the library owns a copy. timeout_ns == 0 with no room: EW_EAGAIN. Over kernel TCP the last of
+ * many small messages in a row may stay here for 50 us, for company: a program that ends in that time without
+ * ew_channel_close or ew_context_close takes it along (docs/adr/0022-bursts.md). */
 EW_API int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, int64_t timeout_ns,
                            const void *sigmask);
 EW_API int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t parts_count,

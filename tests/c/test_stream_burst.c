@@ -1,5 +1,8 @@
 /* Sends that follow one another closely leave together: transport/stream/burst.h. What a send costs is
  * made up, so that it does not matter how busy the machine is. */
+#include <pthread.h>
+#include <sched.h>
+
 #include "tests/c/pair_base.h"
 #include "transport/channel/channel.h"
 #include "transport/context.h"
@@ -78,7 +81,9 @@ static bool pretend(uint64_t *now_ns, uint64_t think, uint64_t cost, uint32_t by
 
     *now_ns += think;
     channel->writer.position += bytes;
+    ewi_reactor_lock(channel->context->reactor); /* so that no other thread has it: that is another test */
     held = ewi_burst_holds(channel, *now_ns);
+    ewi_reactor_unlock(channel->context->reactor);
     if (!held) {
         ewi_burst_rung(channel, *now_ns, *now_ns + cost);
         *now_ns += cost;
@@ -91,7 +96,7 @@ static uint32_t sends_until_held(uint64_t think, uint64_t cost, uint32_t bytes)
     uint64_t now = ewi_now_ns(), position = channel->writer.position;
     uint32_t count = 0;
 
-    ewi_burst_over(channel);
+    (void)ewi_burst_over(channel);
     burst->ended_ns = now;
     while (!pretend(&now, think, cost, bytes) && count < 1000)
         count++;
@@ -122,7 +127,7 @@ static void who_asks_for_something_else_begins_anew(void)
     for (int i = 0; i < BURST_DIRECT; i++)
         CHECK(!pretend(&now, 1, 5 * US, 0));
     CHECK(pretend(&now, 1, 5 * US, 0));
-    ewi_burst_over(channel);
+    (void)ewi_burst_over(channel);
     for (int i = 0; i < BURST_DIRECT; i++)
         CHECK(!pretend(&now, 1, 5 * US, 0));
     CHECK(pretend(&now, 1, 5 * US, 0));
@@ -141,6 +146,64 @@ static void a_receiver_sends_what_is_held(void)
     CHECK_EQ(channel->link->stream.out.position, channel->writer.position);
     CHECK_EQ(atomic_load(&burst->in_a_row), 0);
     expect_numbers(0, 3);
+    end();
+}
+
+/* catches: only one that finds nothing does */
+static void who_receives_what_is_there_sends_what_is_held(void)
+{
+    uint32_t number;
+    size_t bytes;
+
+    begin_in_a_burst();
+    ewi_reactor_lock(channel->context->reactor); /* the reactor stands still */
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(ew_channel_send(pair.end[1], "1234", 4, LONG * MS, NULL), EW_OK);
+    CHECK_EQ(ew_channel_recv(channel, &number, 4, &bytes, LONG * MS, NULL), EW_OK);
+    atomic_store(&burst->in_a_row, BURST_DIRECT);
+    burst->ended_ns = ewi_now_ns();
+    send_numbers(0, 3);
+    CHECK(channel->link->stream.out.position != channel->writer.position);
+    CHECK_EQ(ew_channel_recv(channel, &number, 4, &bytes, LONG * MS, NULL), EW_OK);
+    CHECK_EQ(channel->link->stream.out.position, channel->writer.position);
+    expect_numbers(0, 3);
+    ewi_reactor_unlock(channel->context->reactor);
+    end();
+}
+
+/* ---- who cannot be asked ---- */
+
+static _Atomic int steps;
+
+static void *occupy_the_reactor(void *unused)
+{
+    (void)unused;
+    ewi_reactor_lock(channel->context->reactor);
+    atomic_store(&steps, 1);
+    while (atomic_load(&steps) == 1)
+        sched_yield();
+    ewi_reactor_unlock(channel->context->reactor);
+    return NULL;
+}
+
+/* catches: a send that waits for the reactor's mutex, one that is held although nobody will come (I1) */
+static void a_send_does_not_wait_for_a_reactor_that_is_busy(void)
+{
+    pthread_t thread;
+
+    begin_in_a_burst();
+    atomic_store(&steps, 0);
+    CHECK_EQ(pthread_create(&thread, NULL, occupy_the_reactor, NULL), 0);
+    while (atomic_load(&steps) == 0)
+        sched_yield();
+    send_numbers(0, 3);
+    CHECK_EQ(channel->link->stream.out.position, channel->writer.position);
+    CHECK(!atomic_load(&burst->asked));
+    atomic_store(&steps, 2);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    burst->ended_ns = ewi_now_ns();
+    send_numbers(3, 6); /* now it may be held again, and leaves by itself */
+    expect_numbers(0, 6);
     end();
 }
 
@@ -237,6 +300,8 @@ int main(int argc, char **argv)
     RUN(only_who_is_bound_by_sending_is_held);
     RUN(who_asks_for_something_else_begins_anew);
     RUN(a_receiver_sends_what_is_held);
+    RUN(who_receives_what_is_there_sends_what_is_held);
+    RUN(a_send_does_not_wait_for_a_reactor_that_is_busy);
     RUN(what_is_held_leaves_although_the_sender_does_nothing);
     RUN(many_sends_are_few_system_calls);
     RUN(so_many_bytes_leave_at_once);

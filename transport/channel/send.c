@@ -438,17 +438,13 @@ int ew_channel_send_eof(ew_channel *channel)
     return code;
 }
 
-/* With the drain lock, so that a link which is there stays. */
 static int await_consumed(ew_channel *channel, uint64_t position, struct wait wait)
 {
     for (;;) {
         int code = ewi_channel_usable(channel);
 
-        if (code != EW_OK)
+        if (code != EW_OK || channel->ops->peer_consumed(channel) >= position)
             return code;
-        channel->ops->settle(channel);
-        if (channel->ops->peer_consumed(channel) >= position)
-            return EW_OK;
         if (ewi_channel_link_state(channel) != LINK_UP)
             return ewi_channel_end_reason(channel);
         if (wait.deadline_ns == 0)
@@ -473,7 +469,12 @@ int ew_channel_flush(ew_channel *channel, int64_t timeout_ns, const void *sigmas
     if (code != EW_OK)
         return timed_out(code, "flush");
     position = channel->writer.position;
+    code = ewi_channel_usable(channel);
+    if (code == EW_OK)
+        channel->ops->settle(channel); /* whoever waits in another flush */
     ewi_lock_give(&channel->send_lock);
+    if (code != EW_OK)
+        return code;
     code = ewi_channel_take(channel, &channel->drain_lock, wait);
     if (code != EW_OK)
         return timed_out(code, "flush");

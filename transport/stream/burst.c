@@ -29,22 +29,26 @@ void ewi_burst_close(struct stream_burst_list *list)
     list->source = NULL;
 }
 
-static void ask_reactor(ew_channel *channel, uint64_t now_ns)
+/* A send does not wait: not for who has the reactor's mutex, either. */
+static bool ask_reactor(ew_channel *channel, uint64_t now_ns)
 {
     struct stream_burst_list *list = &channel->context->bursts;
     struct stream_link *link = &channel->link->stream;
-    bool is_first = false;
+    bool will_come;
 
-    ewi_reactor_lock(list->reactor);
-    if (!link->burst.listed && !link->burst.gone) {
-        is_first = list->first == NULL;
+    if (!ewi_reactor_try_lock(list->reactor))
+        return false;
+    will_come = link->burst.listed ||
+                (!link->burst.gone &&
+                 (list->first != NULL ||
+                  ewi_reactor_set_deadline(list->reactor, list->source, now_ns + BURST_NS)));
+    if (will_come && !link->burst.listed) {
         link->burst.listed = true;
         link->burst.next = list->first;
         list->first = link;
     }
     ewi_reactor_unlock(list->reactor);
-    if (is_first)
-        ewi_reactor_set_deadline(list->reactor, list->source, now_ns + BURST_NS);
+    return will_come;
 }
 
 static uint64_t blocked(ew_channel *channel)
@@ -78,15 +82,18 @@ bool ewi_burst_holds(ew_channel *channel, uint64_t now_ns)
         return false;
     burst->position = position;
     if (bytes > BURST_RECORD_BYTES_MAX || !is_close(channel, now_ns)) {
-        ewi_burst_over(channel);
+        (void)ewi_burst_over(channel);
         return false;
     }
     if (atomic_load_explicit(&burst->in_a_row, memory_order_relaxed) < BURST_DIRECT || /* a hint */
         position - burst->rung >= ewi_min_u64(BURST_BYTES_MAX, channel->writer.ring_bytes / 4))
         return false;
+    if (!atomic_exchange_explicit(&burst->asked, true, memory_order_release) && /* B1, with B2 */
+        !ask_reactor(channel, now_ns)) {
+        atomic_store_explicit(&burst->asked, false, memory_order_relaxed); /* it is not coming */
+        return false;
+    }
     note_end(channel, now_ns);
-    if (!atomic_exchange_explicit(&burst->asked, true, memory_order_release)) /* B1, with B2 */
-        ask_reactor(channel, now_ns);
     return true;
 }
 
@@ -103,13 +110,14 @@ void ewi_burst_rung(ew_channel *channel, uint64_t began_ns, uint64_t now_ns)
     burst->rung = burst->position;
 }
 
-void ewi_burst_over(ew_channel *channel)
+bool ewi_burst_over(ew_channel *channel)
 {
     struct stream_burst *burst = &channel->link->stream.burst;
 
     if (atomic_load_explicit(&burst->in_a_row, memory_order_relaxed) != 0 && /* hints */
         atomic_load_explicit(&channel->send_waiting, memory_order_relaxed) == 0)
         atomic_store_explicit(&burst->in_a_row, 0, memory_order_relaxed);
+    return atomic_load_explicit(&burst->asked, memory_order_relaxed); /* until the reactor has come */
 }
 
 void ewi_burst_forget(struct stream_link *link)

@@ -7,11 +7,12 @@
  *            record stays in the ring: until BURST_BYTES_MAX are there, or the application receives,
  *            waits or closes, or BURST_NS are over (1 ms where epoll takes no shorter times) and the
  *            reactor, once awake, sends. The list is not the cover's, which may have thousands of links
- *            of which none holds anything.
+ *            of which none holds anything. Whose mutex is taken, or who has no memory for a deadline, is
+ *            not asked: then the record leaves at once.
  * Owner      the link; the list of those that wait for the reactor belongs to the context
  * Threads    holds, rung: under the channel's send lock. over: any. The list: the reactor's lock.
  * Trust      none of it comes from outside
- * Errors     none: without memory for a deadline the cover's tick sends (cover.h)
+ * Errors     none
  * Invariants I1  a record is held only while the reactor has been asked.
  *            I2  a stack of ours, whose send is no system call, never holds a record.
  * Ordering   B1 release exchange of `asked` by the sender, after the record was committed,  pairs with
@@ -59,8 +60,9 @@ void ewi_burst_close(struct stream_burst_list *list);
 /* Records were committed. True: they wait for others; false: ring, then say so. */
 bool ewi_burst_holds(ew_channel *channel, uint64_t now_ns);
 void ewi_burst_rung(ew_channel *channel, uint64_t began_ns, uint64_t now_ns);
-/* Something else is asked of the link: whoever sends next may wait for an answer. */
-void ewi_burst_over(ew_channel *channel);
+/* Something else is asked of the link: whoever sends next may wait for an answer. True: there may be records
+ * that are held. */
+bool ewi_burst_over(ew_channel *channel);
 /* The link goes away. */
 void ewi_burst_forget(struct stream_link *link);
 

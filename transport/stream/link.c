@@ -106,14 +106,15 @@ static void committed(ew_channel *channel)
 
 static void drive(ew_channel *channel)
 {
-    ewi_burst_over(channel);
+    (void)ewi_burst_over(channel);
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
 /* A message that the reactor had stored was taken without a drive: the ACK is due soon. */
 static void published(ew_channel *channel)
 {
-    ewi_burst_over(channel); /* who answers what it receives is waited for */
+    if (ewi_burst_over(channel)) /* who receives may wait for the answer to what is held */
+        ring(channel, BELL_OUT);
     if (atomic_load_explicit(&link_of(channel)->cover, memory_order_relaxed) != COVER_TICK)
         ewi_cover_activate(channel);
 }
@@ -122,7 +123,7 @@ static void published(ew_channel *channel)
 static void settle(ew_channel *channel)
 {
     atomic_store_explicit(&link_of(channel)->ack_wanted, 1, memory_order_relaxed); /* by the lock */
-    ewi_burst_over(channel);
+    (void)ewi_burst_over(channel);
     ring_as_application(channel, BELL_IN | BELL_OUT);
 }
 
