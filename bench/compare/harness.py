@@ -59,12 +59,22 @@ class Found:
     count: int = 0
     cpu_ns: float = 0
     switches: int = 0
+    busy_ns: int = 0  # the machine, from when a case was told until it was done
+    own_ns: int = 0  # ... and its processes
 
-    def add(self, work: str, done: Done, kernel_share: float) -> None:
+    @property
+    def kernel_share(self) -> float:
+        """What the machine did beyond the processes; of all rounds, as its clock ticks slowly."""
+        more = self.busy_ns - self.own_ns
+        return more / self.own_ns if more > KERNEL_SHARE * self.own_ns > 0 else 0.0
+
+    def add(self, work: str, done: Done, busy_ns: int, own_ns: int) -> None:
         """Take one round."""
         self.values.append(value_of(work, done))
         self.count += done.count
-        self.cpu_ns += done.cpu_ns * (1 + kernel_share)
+        self.cpu_ns += done.cpu_ns
+        self.busy_ns += busy_ns
+        self.own_ns += own_ns
         self.switches += done.switches
         if done.samples:
             record(self.histogram, done.samples)
@@ -81,6 +91,7 @@ class Section:
     Attributes:
         rounds: kept.
         dropped: because of foreign load, or as the machine did not become idle.
+        disturbed: kept all the same, as too many were dropped.
         versions: of the systems.
     """
 
@@ -89,6 +100,7 @@ class Section:
     versions: dict[str, str] = field(default_factory=dict)
     rounds: int = 0
     dropped: int = 0
+    disturbed: int = 0
 
 
 def value_of(work: str, done: Done) -> float:
@@ -140,6 +152,10 @@ def measure(
             for pair in pairs.values()
             for (work, size, *more), why in pair.cannot.items()
         ]
+    if section.disturbed:
+        of = f"{section.disturbed} of {section.rounds} rounds"
+        why = f"{of} were kept although others used the machine, as it did not become idle"
+        section.missing.append(Missing(f"{cases[0].spec.section}, quiet rounds", why, "repeat it"))
     section.series = [series_of(case, each) for case, each in found.items()]
     return section
 
@@ -174,7 +190,7 @@ def one_round(
     was_idle = wait_for_idle()
     everyone = list(pairs.values())
     before, ours = Load.now(), cpu_of(everyone)
-    done: dict[Case, tuple[Done, float]] = {}
+    done: dict[Case, tuple[Done, int, int]] = {}
     for case in cases:
         pair = pairs.get(case.spec)
         if pair is None:
@@ -183,6 +199,7 @@ def one_round(
             result = timed(pair, case)
         except PairError as error:
             section.missing.append(Missing(pair.name, f"while it was measured: {error}"))
+            pair.close()  # at once: one that hangs may spin
             del pairs[case.spec]
             continue
         if result is not None:
@@ -191,19 +208,19 @@ def one_round(
     foreign = load.busy + load.stolen - (cpu_of(everyone) - ours)
     is_quiet = was_idle and foreign <= FOREIGN_SHARE * load.total
     if is_quiet or is_kept_anyway:
-        for case, (each, share) in done.items():
-            found.setdefault(case, Found()).add(case.work, each, share)
+        for case, (each, busy, own) in done.items():
+            found.setdefault(case, Found()).add(case.work, each, busy, own)
+        section.disturbed += not is_quiet
     return is_quiet or is_kept_anyway
 
 
-def timed(pair: Pair, case: Case) -> tuple[Done, float] | None:
-    """Do one case; with it, how much more the machine did than the processes."""
+def timed(pair: Pair, case: Case) -> tuple[Done, int, int] | None:
+    """Do one case; with it, how long the machine was busy, and its processes, ns."""
     before, ours = Load.now(), pair.cpu_ns()
     done = pair.do(case.work, case.bytes, case.seconds, *case.more)
     if done is None:
         return None
-    busy, own = Load.now().since(before).busy, pair.cpu_ns() - ours
-    return done, (busy - own) / own if own and busy > own * (1 + KERNEL_SHARE) else 0.0
+    return done, Load.now().since(before).busy, pair.cpu_ns() - ours
 
 
 def cpu_of(pairs: Sequence[Pair]) -> int:
@@ -226,7 +243,7 @@ def series_of(case: Case, found: Found) -> Series:
         at=dict(case.at),
         unit="1/s" if case.work == "flow" else "ns",
         values=found.values,
-        cpu_ns=found.cpu_ns / found.count if is_busy else None,
+        cpu_ns=found.cpu_ns * (1 + found.kernel_share) / found.count if is_busy else None,
         switches=found.switches / found.count if is_busy else None,
         note=spec.note,
     )

@@ -6,9 +6,12 @@ before it, ``Load`` tells afterwards what others took.
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+QUEUES_MAX = Path("/proc/sys/fs/mqueue/queues_max")
 IDLE_SHARE = 0.95  # of all processors
 IDLE_S, IDLE_PATIENCE_S = 0.25, 20.0
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
@@ -53,3 +56,20 @@ def wait_for_idle(patience_s: float = IDLE_PATIENCE_S) -> bool:
             return True
         if time.monotonic() >= until:
             return False
+
+
+@contextmanager
+def room_for_queues(wanted: int) -> Iterator[None]:
+    """As root: let the machine have so many POSIX message queues, afterwards as before."""
+    before = QUEUES_MAX.read_text() if QUEUES_MAX.exists() else ""
+    is_raised = False
+    if before and int(before) < wanted:
+        with suppress(OSError):
+            QUEUES_MAX.write_text(str(wanted))
+            is_raised = True
+    try:
+        yield
+    finally:
+        if is_raised:
+            with suppress(OSError):
+                QUEUES_MAX.write_text(before)

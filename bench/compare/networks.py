@@ -82,8 +82,9 @@ def veth() -> Iterator[Network]:
         Unavailable: not here.
     """
     with bare("veth") as network:
-        for host, space in enumerate(network.spaces or (), 1):
-            _address(space, host)
+        with _possible("veth"):
+            for host, space in enumerate(network.spaces or (), 1):
+                _address(space, host)
         yield Network("veth", network.spaces, "10.78.0.2")
 
 
@@ -95,10 +96,11 @@ def bridge() -> Iterator[Network]:
         Unavailable: not here.
     """
     with star("bridge") as (network, middle):
-        ip("-n", middle, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-        ip("-n", middle, "link", "set", "br0", "up")
-        for port in PORTS:
-            ip("-n", middle, "link", "set", port, "master", "br0")
+        with _possible("bridge"):
+            ip("-n", middle, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+            ip("-n", middle, "link", "set", "br0", "up")
+            for port in PORTS:
+                ip("-n", middle, "link", "set", port, "master", "br0")
         yield network
 
 
@@ -110,11 +112,12 @@ def star(what: str) -> Iterator[tuple[Network, str]]:
         Unavailable: with *what*, if it cannot be had.
     """
     with namespaces(what, 3) as (client, server, middle):
-        for host, (space, port) in enumerate(zip((client, server), PORTS, strict=True), 1):
-            _join(space, middle, port)
-            _address(space, host)
-        ends = [(client, DEVICE), (server, DEVICE), *((middle, port) for port in PORTS)]
-        _wait_for_carrier(ends)
+        with _possible(what):
+            for host, (space, port) in enumerate(zip((client, server), PORTS, strict=True), 1):
+                _join(space, middle, port)
+                _address(space, host)
+            ends = [(client, DEVICE), (server, DEVICE), *((middle, port) for port in PORTS)]
+            _wait_for_carrier(ends)
         yield Network(what, (client, server), "10.78.0.2"), middle
 
 
@@ -126,8 +129,9 @@ def bare(what: str = "af_packet") -> Iterator[Network]:
         Unavailable: with *what*, if it cannot be had.
     """
     with namespaces(what, 2) as (client, server):
-        _join(client, server)
-        _wait_for_carrier([(client, DEVICE), (server, DEVICE)])
+        with _possible(what):
+            _join(client, server)
+            _wait_for_carrier([(client, DEVICE), (server, DEVICE)])
         yield Network("bare", (client, server))
 
 
@@ -211,6 +215,15 @@ def until(what: str, is_so: Callable[[], bool], seconds: float) -> None:
 
 
 # ------------------------------------------------------------------ inside
+
+
+@contextmanager
+def _possible(what: str) -> Iterator[None]:
+    """What cannot be made here is missing; the rest of a section goes on."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise Unavailable(what, str(error), "run where the kernel has such devices") from error
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class Pair:
         self._folder = Path(tempfile.mkdtemp(prefix="eastwest-pair-"))
         (self._folder / "both").mkdir()
         self._samples = self._folder / "samples"
-        self._errors = (self._folder / "errors").open("w+")
+        self._errors = (self._folder / "errors").open("w+", errors="replace")
         self._heard = b""
         self._cpu: dict[int, int] = {}
         self._process = subprocess.Popen(

@@ -80,23 +80,29 @@ def iceoryx2(size: int, directory: Path) -> Iterator[Calls]:
     config.global_cfg.prefix = ice.FileName.new(prefix)
     config.global_cfg.root_path = ice.Path.new(f"{directory}/ice")
     node = ice.NodeBuilder.new().config(config).create(ice.ServiceType.Ipc)
-    payload = ctypes.c_uint8 * size
     name = ice.ServiceName.new("calls")
-    service = node.service_builder(name).publish_subscribe(payload).open_or_create()
+    builder = node.service_builder(name).publish_subscribe(ice.Slice[ctypes.c_uint8])
+    service = builder.open_or_create()
     publisher, subscriber = (
-        service.publisher_builder().create(),
+        service.publisher_builder().initial_max_slice_len(size).create(),
         service.subscriber_builder().create(),
     )
-    made, send_copy, receive = payload.from_buffer_copy, publisher.send_copy, subscriber.receive
+    loan, move, receive = publisher.loan_slice_uninit, ctypes.memmove, subscriber.receive
+
+    def send(message: bytes) -> None:
+        sample = loan(size)
+        move(sample.payload_ptr, message, size)
+        sample.assume_init().send()
 
     def recv() -> bytes:
         sample = receive()
-        message = bytes(sample.payload().contents)
+        payload = sample.payload()
+        message = ctypes.string_at(payload.as_ptr(), payload.len())
         sample.delete()
         return message
 
     try:
-        yield lambda message: send_copy(made(message)), recv
+        yield send, recv
     finally:
         publisher.delete()
         subscriber.delete()

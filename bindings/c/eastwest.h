@@ -238,9 +238,7 @@ EW_API int ew_rundir_is_socket_name(const char *name);
 
 typedef struct ew_part { const void *data; size_t bytes; } ew_part;
 
-/* Returning means the library owns a copy. timeout_ns == 0 with no room: EW_EAGAIN. Over kernel TCP the last of
- * many small messages in a row may stay here for 50 us, for company: a program that ends in that time without
- * ew_channel_close or ew_context_close takes it along (docs/adr/0022-bursts.md). */
+/* Returning: the library owns a copy (ADR 22: when a process dies). timeout_ns == 0, no room: EW_EAGAIN. */
 EW_API int ew_channel_send(ew_channel *channel, const void *data, size_t bytes, int64_t timeout_ns,
                            const void *sigmask);
 EW_API int ew_channel_send_parts(ew_channel *channel, const ew_part *parts, size_t parts_count,
@@ -256,8 +254,7 @@ EW_API int ew_channel_send_step(ew_channel *channel, const ew_part *parts, size_
 /* One message per part: waits for room for the first, sends as many as fit; returns how many. */
 EW_API int64_t ew_channel_send_many(ew_channel *channel, const ew_part *messages, size_t count,
                                     int64_t timeout_ns, const void *sigmask);
-/* Wait until the peer's application has taken everything sent before the call. With timeout_ns 0 it sees to it
- * that nothing is kept here for company, and looks. */
+/* All leaves; wait until the peer's application has taken everything sent before the call. */
 EW_API int ew_channel_flush(ew_channel *channel, int64_t timeout_ns, const void *sigmask);
 /* No more will be sent; receiving goes on. */
 EW_API int ew_channel_send_eof(ew_channel *channel);

@@ -57,6 +57,9 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
             return self
 
         def __exit__(self, *_: object) -> None:
+            self.close()
+
+        def close(self) -> None:
             here.log.append((self.name, "closed", 0))
 
         def cpu_ns(self) -> int:
@@ -147,6 +150,7 @@ def test_machine_that_is_never_idle_is_measured_in_the_end_and_says_so(here: Mac
     here.is_idle = False
     found = measure([case()], 2, quiet)
     assert (found.rounds, found.dropped) == (2, 2)
+    assert "2 of 2 rounds were kept although" in found.missing[-1].why
 
 
 def test_work_of_the_kernel_s_threads_is_added(here: Machine) -> None:
@@ -166,7 +170,7 @@ def test_missing_systems_do_not_stop_the_others(here: Machine) -> None:
 
 
 def test_pair_that_ends_in_between_is_missing_from_then_on(here: Machine) -> None:
-    # catches: a round that ends with it
+    # catches: a round that ends with it, one that hangs and stays until the end of the section
     ends = iter([False, True])
 
     def does(spec: PairSpec, _work: str, _size: int) -> Done:
@@ -181,6 +185,7 @@ def test_pair_that_ends_in_between_is_missing_from_then_on(here: Machine) -> Non
         "while it was measured: b: ended; out of memory"
     ]
     assert found.dropped == 0
+    assert here.log.index(("b", "closed", 0)) < len(here.log) - 3  # a has a round to come
 
 
 def test_size_that_a_system_cannot_do_is_named(here: Machine) -> None:

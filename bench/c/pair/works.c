@@ -12,6 +12,7 @@ enum {
     COUNT_LEAST = 3,
     TRIAL_PARTS = 10, /* of the seconds: a trial that takes one says how often the work fits */
     COUNT_MAX = 1 << 30,
+    WARM_UP = 50, /* trips, before those at a fixed rate */
     NAP_NS = 100000, /* before a message is due a client looks at the clock all the time */
 };
 
@@ -230,8 +231,12 @@ static uint64_t count_of(struct pair *pair)
     const double enough_ns = order.seconds * NS_PER_S / TRIAL_PARTS;
     double best = 0; /* a nanosecond; the client's counts */
 
-    if (order.work == PAIR_PACED)
+    if (order.work == PAIR_PACED) {
+        struct pair_spent unused;
+
+        (void)time_of(pair, WARM_UP, &unused);
         return (uint64_t)within(order.rate * order.seconds, most);
+    }
     pair->shared->count = 1;
     pair->shared->is_counted = false;
     pair_meet(pair);

@@ -28,6 +28,7 @@ class Wanted:
 
 WANTED = (
     *(Wanted("local", "trip", SMALL, each) for each in (SPIN, ADAPTIVE, BLOCK)),
+    *(Wanted("local", "paced", SMALL, each) for each in (SPIN, ADAPTIVE, BLOCK)),
     *(Wanted("local", "flow", SMALL, each) for each in (SPIN, ADAPTIVE, BLOCK)),
     *(Wanted("local", "flow", LARGE, each) for each in (SPIN, ADAPTIVE, BLOCK)),
     *(Wanted("async", each, SMALL, ADAPTIVE) for each in ("trip", "flow")),
@@ -67,9 +68,10 @@ class Headline:
     @property
     def short(self) -> str:
         """The same without the language."""
-        section = {"async": "asyncio", "ovs": "a switch"}.get(self.ours.section, "")
         path = naming.path_of(self.ours)
         place = naming.place(self.ours)
+        switch = "a switch" if place == "ovs" else "without a switch"
+        section = {"async": "asyncio", "ovs": switch}.get(self.ours.section, "")
         wire = "" if self.ours.section in ON_ONE_HOST else f"{path} {place}".strip()
         words = (section, naming.case(self.ours), wire, naming.WAYS[self.contest])
         return ", ".join(word for word in words if word)

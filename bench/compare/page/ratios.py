@@ -124,8 +124,13 @@ def pairs(members: Sequence[Series]) -> Iterator[tuple[Series, Series]]:
         kinds = [each for each in ours if (each.system, naming.place(each)) == name]
         for other in rivals(kinds[0], members):
             alike = [each for each in kinds if naming.way(each) == naming.way(other)]
-            if alike:  # who spins is no match for who sleeps
-                yield partner(alike, other), other
+            if not alike:  # who spins is no match for who sleeps
+                continue
+            chosen = partner(alike, other)
+            yield chosen, other
+            for each in alike:  # the default stands beside all that do not spin
+                if each.wait == "adaptive" and each is not chosen:
+                    yield each, other
 
 
 def rivals(ours: Series, members: Sequence[Series]) -> list[Series]:

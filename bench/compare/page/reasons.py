@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.compare.page import naming
 from bench.compare.page.ratios import Ratio
 
-Measure = Literal["speed", "p99.9", "CPU"]
+Measure = Literal["speed", "p99.9", "p99", "CPU"]
 NOT_EXPLAINED = "not explained"
 KERNEL_TCP = "^(tcp|raw|kernel|zmq-tcp|zenoh|grpc-tcp)"  # what the kernel's TCP carries
 
@@ -22,7 +23,7 @@ class Reason:
     Attributes:
         text: the mechanism.
         ours, other: patterns that the names contain.
-        wait: of ours, a pattern for the whole.
+        wait, place: of ours, patterns for the whole.
         works: of these works; () all.
         least: of at least so many bytes.
         measures: in which respect.
@@ -32,6 +33,7 @@ class Reason:
     ours: str = ""
     other: str = ""
     wait: str = ".*"
+    place: str = ".*"
     works: tuple[str, ...] = ()
     least: int = 0
     measures: tuple[Measure, ...] = ("speed", "CPU")
@@ -55,7 +57,7 @@ REASONS = (
     Reason(  # docs/adr/0001-session-and-links.md
         "a bare socket has no records: a copy into the ring and one out of the inbox are saved, "
         "and so is the epoll set, the larger part of it",
-        ours="eastwest-tcp",
+        ours="eastwest-tcp(?!-aio)",
         other="^(tcp|raw|kernel)",
         works=("trip", "paced", "fan", "window"),
     ),
@@ -71,23 +73,25 @@ REASONS = (
     Reason(  # docs/reference/performance.md, recv_into over TCP
         "the receiver's inbox is small: it sends more ACKs, sleeps and wakes more often, and a "
         "record of 32 KiB costs a system call",
-        ours="eastwest-tcp",
+        ours="eastwest-tcp(?!-aio)",
         other="^(tcp|raw|kernel|zmq-tcp|zenoh-tcp)",
         works=("flow",),
         least=4096,
     ),
     Reason(  # docs/reference/performance.md, our TCP/IP on DPDK
-        "the kernel passes 64 KiB at a time through a veth that copies nothing (segmentation "
-        "offload); a device without it takes packets of the MTU",
+        "the kernel passes 64 KiB at a time, through a veth or loopback that copies nothing "
+        "(segmentation offload); a device without it takes packets of the MTU",
         ours="eastwest-dpdk",
+        place="(?!virtio-tso).*",
         other=KERNEL_TCP,
         works=("flow",),
         least=4096,
     ),
     Reason(
-        "the kernel passes 64 KiB at a time through a veth that copies nothing (segmentation "
-        "offload); a device without it takes packets of the MTU",
+        "the kernel passes 64 KiB at a time, through a veth or loopback that copies nothing "
+        "(segmentation offload); a device without it takes packets of the MTU",
         ours="eastwest-dpdk",
+        place="(?!virtio-tso).*",
         other=KERNEL_TCP,
         least=64 << 10,
     ),
@@ -112,6 +116,7 @@ def reason(each: Ratio, measure: Measure) -> str:
             and (not known.works or each.ours.work in known.works)
             and known.least <= each.ours.bytes
             and re.fullmatch(known.wait, each.ours.wait)
+            and re.fullmatch(known.place, naming.place(each.ours))
             and re.search(known.ours, each.ours.system)
             and re.search(known.other, each.other.system)
         ):

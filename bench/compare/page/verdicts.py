@@ -13,7 +13,8 @@ from bench.compare.page.ratios import Ratio, case_of, is_less_better, value_of
 from bench.compare.page.reasons import Measure, reason
 from bench.compare.results import Series
 
-TAIL_LEAST = 10_000  # samples: with fewer p99.9 stands on less than ten of them
+TAIL_LEAST = 10_000  # samples: with fewer p99.9 stands on less than ten of them,
+P99_LEAST = 1_000  # ... and p99
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Loss:
         what = {
             "speed": "is slower than",
             "p99.9": "has a longer 99.9th percentile than",
+            "p99": "has a longer 99th percentile than",
             "CPU": "takes more CPU for a message than",
         }[self.measure]
         others = "; ".join(each.text for each in self.others)
@@ -112,6 +114,15 @@ def tail(each: Ratio) -> float | None:
     return one.p999 / two.p999 if each.factor >= 1 else None
 
 
+def short_tail(each: Ratio) -> float | None:
+    """The same of the 99th percentile, where there are too few samples for the other."""
+    one, two = each.ours, each.other
+    samples = min(one.samples, two.samples)
+    if one.p99 is None or not two.p99 or samples < P99_LEAST or samples >= TAIL_LEAST:
+        return None
+    return one.p99 / two.p99 if each.factor >= 1 else None
+
+
 def cpu(each: Ratio) -> float | None:
     """Return how many times less CPU it takes for a message.
 
@@ -126,6 +137,7 @@ def cpu(each: Ratio) -> float | None:
 MEASURES: dict[Measure, Callable[[Ratio], float | None]] = {
     "speed": speed,
     "p99.9": tail,
+    "p99": short_tail,
     "CPU": cpu,
 }
 Key = tuple[str, str, str, int, str]

@@ -15,6 +15,7 @@ TRIAL_SHARE: Final = 0.1  # of the seconds: a trial that takes longer says how o
 TRIAL_MOST: Final = 1 << 20
 TRIAL_GAIN: Final = 1.1  # a trial that is so much faster than all before is made again
 COUNT_LEAST: Final = 3
+WARM_UP: Final = 50  # trips, before those at a fixed rate
 SAMPLES_MAX: Final = 1 << 20
 SAMPLE_MOST_NS: Final = (1 << 32) - 1
 WORKS: Final = {"trip": "", "paced": "RATE", "fan": "", "flow": "", "window": "COUNT"}
@@ -129,6 +130,7 @@ class Works:
         best speed so far, and a trial is made again while its speed still rises.
         """
         if order.work == "paced":
+            self._trial(run, WARM_UP)  # what was made for this size may connect at its first use
             return max(COUNT_LEAST, min(SAMPLES_MAX, int(order.more * order.seconds)))
         count, best = 1, 0.0
         enough = order.seconds * TRIAL_SHARE * 1e9

@@ -18,7 +18,7 @@ from bench.compare.pair.ends import Ends, Setup, Side, package, version_of
 from bench.compare.pair.loops import Recv, Send
 
 BUFFERED_BYTES: Final = 8 << 20  # a subscriber's buffer has as many messages, but
-DEPTH_LEAST, DEPTH_MOST = 4, 64
+DEPTH_LEAST, DEPTH_MOST = 4, 1024
 WAYS: Final = ("ask", "answer")
 
 

@@ -4,13 +4,14 @@ nng's threads do the I/O on the core of their process: only wait=block. It sets 
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from bench.compare.pair.ends import Ends, Setup, Side, package
 from bench.compare.pair.loops import Recv, Send
 
 WHY: Final = "nng's threads would share their core with who spins"
 UNLIMITED: Final = 0
+MESSAGES: Final = 128  # that a socket keeps each way; by default none, and every send waits
 PATIENCE_MS: Final = 20_000
 
 
@@ -20,7 +21,7 @@ class Nng(Ends):
     def __init__(self, setup: Setup, transport: str) -> None:
         setup.require_wait("block", why=WHY)
         pynng = package("pynng", "pynng")
-        self._sockets = [pynng.Pair0(recv_max_size=UNLIMITED) for _ in range(setup.links)]
+        self._sockets = [self._socket(pynng) for _ in range(setup.links)]
         if setup.duo.is_peer:
             ends = []
             for link, each in enumerate(self._sockets):
@@ -36,6 +37,11 @@ class Nng(Ends):
                 each.dial(end, block=True)
         self.version = f"pynng {pynng.__version__}, nng {_nng_version()}"
         self.detail = f"Pair0 over {transport}"
+
+    @staticmethod
+    def _socket(pynng: Any) -> Any:
+        buffers = {"send_buffer_size": MESSAGES, "recv_buffer_size": MESSAGES}
+        return pynng.Pair0(recv_max_size=UNLIMITED, **buffers)
 
     def send_of(self, link: int) -> Send:
         """See ``Ends``."""
