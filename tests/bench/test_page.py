@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from array import array
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from bench.compare.page.headlines import headlines
 from bench.compare.page.markup import EMPTY, tag
 from bench.compare.page.ratios import Ratio, limits, ratios
 from bench.compare.page.verdicts import leaders, losses
-from bench.compare.results import Missing, Results, Series
+from bench.compare.results import Missing, Results, Series, packed
 from tests.bench import made_up
 
 HOSTILE = "<script>alert('x')</script>&\"|`]"
@@ -167,12 +168,27 @@ def test_tail_and_cpu_are_losses_of_their_own() -> None:
 
 
 def test_tail_of_few_samples_is_none() -> None:
-    ours = trip("eastwest-shm", 1.0, p99=9.0, p999=90.0, samples=9_999)
+    ours = trip("eastwest-shm", 1.0, p999=90.0, samples=9_999)
     assert losses(ratios(run(ours, trip("pipe", 2.0, p999=30.0, samples=10_000)))) == []
-    rival = trip("pipe", 2.0, p99=3.0, p999=30.0, samples=10_000)
-    assert [each.measure for each in losses(ratios(run(ours, rival)))] == ["p99"]
-    few = trip("pipe", 2.0, p99=3.0, samples=999)
-    assert losses(ratios(run(ours, few))) == []
+
+
+@pytest.mark.parametrize(
+    ("rounds", "says"),
+    [
+        ([90, 90, 90], "pipe (spin) 3.0×, 64 B."),
+        ([90, 90, 20], "pipe (spin) 3.0×, 64 B, not in every round."),
+        ([20, 20, 9000], None),  # a pause of the machine
+    ],
+)
+def test_tail_of_few_samples_is_taken_round_by_round(rounds: list[int], says: str | None) -> None:
+    def raw(p99s: list[int]) -> list[str]:
+        return [packed(array("I", [1] * 980 + [each] * 20))[0] for each in p99s]
+
+    ours = trip("eastwest-shm", 1.0, samples=3_000, raw=raw(rounds))
+    theirs = trip("pipe", 2.0, samples=3_000, raw=raw([30, 30, 30]))
+    found = losses(ratios(run(ours, theirs)))
+    assert [each.measure for each in found] == (["p99"] if says else [])
+    assert says is None or found[0].sentence.endswith(says)
 
 
 def test_leader_is_the_fastest_of_all() -> None:

@@ -89,7 +89,7 @@ def headlines(results: Results) -> list[Headline]:
                 and each.work == wanted.work
                 and wanted.contest in naming.contests(each)
                 and (value_of(each) or 0.0) > 0
-                and not naming.numbers(each)
+                and (wanted.work == "paced" or not naming.numbers(each))  # its rate
             ]
             size = nearest({each.bytes for each in members}, wanted.bytes)
             found += list(

@@ -7,11 +7,13 @@ nothing there explains is called not explained.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from statistics import median
 
 from bench.compare.page import figures, naming
 from bench.compare.page.ratios import Ratio, case_of, is_less_better, value_of
 from bench.compare.page.reasons import Measure, reason
-from bench.compare.results import Series
+from bench.compare.results import Series, unpacked
 
 TAIL_LEAST = 10_000  # samples: with fewer p99.9 stands on less than ten of them,
 P99_LEAST = 1_000  # ... and p99
@@ -115,12 +117,27 @@ def tail(each: Ratio) -> float | None:
 
 
 def short_tail(each: Ratio) -> float | None:
-    """The same of the 99th percentile, where there are too few samples for the other."""
-    one, two = each.ours, each.other
-    samples = min(one.samples, two.samples)
-    if one.p99 is None or not two.p99 or samples < P99_LEAST or samples >= TAIL_LEAST:
+    """The same of the 99th percentile, round by round, where there are too few samples for more."""
+    samples = min(each.ours.samples, each.other.samples)
+    rounds = p99_ratios(each)
+    if not rounds or samples < P99_LEAST or samples >= TAIL_LEAST:
         return None
-    return one.p99 / two.p99 if each.factor >= 1 else None
+    return median(rounds) if each.factor >= 1 else None
+
+
+def p99_ratios(each: Ratio) -> list[float]:
+    """Return ours / theirs of every round: one pause of the machine is the p99 of a whole round."""
+    one, two = each.ours.raw, each.other.raw
+    if each.ours.section != each.other.section or len(one) != len(two):
+        return []
+    return [p99_of(mine) / max(1, p99_of(theirs)) for mine, theirs in zip(one, two, strict=True)]
+
+
+@cache
+def p99_of(raw: str) -> int:
+    """Return the 99th percentile of the samples of a round, ns."""
+    samples = sorted(unpacked(raw))
+    return samples[len(samples) * 99 // 100]
 
 
 def cpu(each: Ratio) -> float | None:
@@ -170,7 +187,11 @@ def _losses(found: Sequence[Ratio], measure: Measure) -> Iterator[Loss]:
 def _behind(cases: list[tuple[Ratio, float]], compared: int, measure: Measure) -> Behind:
     cases = sorted(cases, key=lambda case: (case[0].ours.bytes, naming.spot(case[0].ours)))
     ratios, factors = zip(*cases, strict=True)
-    is_clear = measure != "speed" or any(each.verdict == "slower" for each in ratios)
+    is_clear = measure not in ("speed", "p99")
+    if measure == "speed":
+        is_clear = any(each.verdict == "slower" for each in ratios)
+    elif measure == "p99":
+        is_clear = any(min(p99_ratios(each)) > 1 for each in ratios)
     return Behind(ratios, factors, compared, is_clear)
 
 
