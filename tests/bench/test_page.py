@@ -186,9 +186,11 @@ def test_tail_of_few_samples_is_taken_round_by_round(rounds: list[int], says: st
 
     ours = trip("eastwest-shm", 1.0, samples=3_000, raw=raw(rounds))
     theirs = trip("pipe", 2.0, samples=3_000, raw=raw([30, 30, 30]))
-    found = losses(ratios(run(ours, theirs)))
+    results = run(ours, theirs)
+    found = losses(ratios(results))
     assert [each.measure for each in found] == (["p99"] if says else [])
     assert says is None or found[0].sentence.endswith(says)
+    assert ("A longer tail (99th percentile): 1 lines" in report(results)) == (says is not None)
 
 
 def test_leader_is_the_fastest_of_all() -> None:

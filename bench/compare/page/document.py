@@ -8,7 +8,8 @@ from bench.compare.page.drawing import Words
 from bench.compare.page.headlines import Headline, headlines
 from bench.compare.page.markup import Markup, table, tag
 from bench.compare.page.ratios import Ratio, limits, ordered, ratios
-from bench.compare.page.verdicts import Leader, Loss, leaders, losses
+from bench.compare.page.reasons import Measure
+from bench.compare.page.verdicts import TITLES, Leader, Loss, leaders, losses
 from bench.compare.results import Results
 
 STYLE = Path(__file__).with_name("page.css")
@@ -246,19 +247,16 @@ def _loses(found: Sequence[Loss]) -> list[Markup]:
             "the largest distance first. “Not explained” means that nobody has found out yet.",
         ),
     ]
-    says = {
-        "speed": ("Slower", "times as fast as Eastwest, at most, and where"),
-        "p99.9": (
-            "A longer tail",
-            "times as short a 99.9th percentile, at most; only where Eastwest is not slower anyway",
-        ),
-        "CPU": (
-            "More CPU for a message",
-            "times less CPU, at most; only where not both spin, as a core that spins is always "
-            "full",
-        ),
+    captions: dict[Measure, str] = {
+        "speed": "times as fast as Eastwest, at most, and where",
+        "p99.9": "times as short a 99.9th percentile, at most; only where Eastwest is not slower "
+        "anyway, and both have 10,000 samples",
+        "p99": "the same of the 99th percentile, round by round, where there are fewer samples: a "
+        "pause of the machine is the p99 of a whole round",
+        "CPU": "times less CPU, at most; only where not both spin, as a core that spins is always "
+        "full",
     }
-    for measure, (title, caption) in says.items():
+    for measure, title in TITLES.items():
         rows = [
             (
                 loss.where,
@@ -270,7 +268,7 @@ def _loses(found: Sequence[Loss]) -> list[Markup]:
             if loss.measure == measure
         ]
         listed = (
-            table(("where", "Eastwest", "behind", "why"), rows, caption)
+            table(("where", "Eastwest", "behind", "why"), rows, captions[measure])
             if rows
             else tag("p", "Nowhere.")
         )

@@ -14,7 +14,7 @@ from typing import Any
 from bench.compare.page import figures, naming, tables
 from bench.compare.page.headlines import Headline, headlines
 from bench.compare.page.ratios import limits, ordered, ratios, value_of
-from bench.compare.page.verdicts import losses
+from bench.compare.page.verdicts import TITLES, losses
 from bench.compare.results import Results, Series
 
 SCHEMA = "eastwest-benchmarks-1"
@@ -317,14 +317,8 @@ def _times(row: Row) -> str:
 def _losses(what: Stored) -> list[str]:
     if not what.losses:
         return ["Nowhere in this run."]
-    names = {
-        "speed": "Slower",
-        "p99.9": "A longer tail",
-        "p99": "A longer tail (99th percentile)",
-        "CPU": "More CPU for a message",
-    }
     made = []
-    for measure, name in names.items():
+    for measure, name in TITLES.items():
         listed = [
             f"* {_cell(says)} Why: {_cell(why)}."
             for each, says, why in what.losses

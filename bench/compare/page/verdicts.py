@@ -157,6 +157,12 @@ MEASURES: dict[Measure, Callable[[Ratio], float | None]] = {
     "p99": short_tail,
     "CPU": cpu,
 }
+TITLES: dict[Measure, str] = {
+    "speed": "Slower",
+    "p99.9": "A longer tail",
+    "p99": "A longer tail (99th percentile)",
+    "CPU": "More CPU for a message",
+}
 Key = tuple[str, str, str, int, str]
 
 
