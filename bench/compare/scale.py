@@ -11,7 +11,6 @@ loss_percent   goodput of our TCP and of the kernel's over 10 ms and 200 Mbit/s 
     python -m bench.compare.scale [--quick]     the numbers, a line each
 """
 
-import argparse
 import resource
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from statistics import median
 
 from bench import aims
 
-from . import plan
+from . import alone, plan
 from .harness import Case, Progress, Section, measure
 from .pairs import ROOT
 from .programs import ROUND, Program, measure_programs
@@ -255,12 +254,7 @@ def line_of(series: Series) -> tuple[str, ...]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="bench.compare.scale", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few points, one round")
-    is_quick = parser.parse_args().quick
-    section = run(
-        plan.QUICK if is_quick else plan.FULL, is_quick, lambda text: print(text, file=sys.stderr)
-    )
+    section = alone.measured(SECTION, __doc__, run, "few points, one round")
     for line in sorted(map(line_of, section.series)):
         print(*line)
     for missing in section.missing:

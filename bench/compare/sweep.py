@@ -8,14 +8,12 @@ round.
     python -m bench.compare.sweep [--quick]     a table: microseconds, and Gbit/s
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from statistics import median
 
-from . import plan
+from . import alone, plan
 from .harness import Case, Progress, Section, measure
 from .networks import Unavailable
 from .pairs import Pair
@@ -110,12 +108,7 @@ def table(series: Sequence[Series]) -> str:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(prog="bench.compare.sweep", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few sizes, one round")
-    is_quick = parser.parse_args().quick
-    section = run(
-        plan.QUICK if is_quick else plan.FULL, is_quick, lambda text: print(text, file=sys.stderr)
-    )
+    section = alone.measured(SECTION, __doc__, run, "few sizes, one round")
     print(table(section.series))
     for each in section.missing:
         print(f"missing: {each.what}: {each.why}. {each.fix}")
