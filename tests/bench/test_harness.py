@@ -292,3 +292,25 @@ def test_section_that_fails_is_missing_and_the_others_are_measured() -> None:
 
 def test_sections_have_names_of_their_own() -> None:
     assert len({each.name for each in QUESTIONS}) == len(QUESTIONS)
+
+
+@pytest.mark.parametrize(("before", "within"), [("256\n", "800"), ("1000\n", "1000\n")])
+def test_queues_of_all_systems_have_room_and_the_machine_is_as_before(
+    before: str, within: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """catches: a system that is missing as another one has used up what the machine allows"""
+    setting = tmp_path / "queues_max"
+    setting.write_text(before)
+    monkeypatch.setattr(machine, "QUEUES_MAX", setting)
+    with pytest.raises(KeyboardInterrupt), machine.room_for_queues(800):
+        assert setting.read_text() == within
+        raise KeyboardInterrupt
+    assert setting.read_text() == before
+
+
+def test_without_queues_there_is_nothing_to_raise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "QUEUES_MAX", tmp_path / "none")
+    with machine.room_for_queues(800):
+        assert not (tmp_path / "none").exists()

@@ -78,6 +78,29 @@ def test_without_root_it_says_what_would_help(
     assert raised.value.missing.fix == "run as root"
 
 
+@pytest.mark.parametrize(
+    ("make", "refused"),
+    [(networks.bridge, "bridge"), (networks.veth, "10.78.0.1/24"), (networks.bare, "veth")],
+)
+def test_what_the_kernel_does_not_make_is_missing(
+    make: Callable[[], AbstractContextManager[Network]],
+    refused: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """catches: a kernel without bridges that costs the section, DPDK and loopback included"""
+    needs_namespaces()
+    real = networks.ip
+
+    def ip(*arguments: str) -> str:
+        if refused in arguments:
+            raise RuntimeError("Operation not supported")
+        return real(*arguments)
+
+    monkeypatch.setattr(networks, "ip", ip)
+    with pytest.raises(Unavailable, match="not supported"), make():
+        pytest.fail("it was made")
+
+
 def test_without_ip_it_says_what_would_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda _: None)
